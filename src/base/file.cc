@@ -1,0 +1,142 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace aquatint::base {
+namespace fs = std::filesystem;
+namespace {
+
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+std::string temporary_suffix() { return fmt::format(".{}.partial", ::getpid()); }
+
+[[noreturn]] void write_failed(const fs::path& path, int error) {
+  const std::string message = fmt::format("{}: cannot write: {}", path.string(), std::strerror(error));
+  if (error == ENOSPC || error == EDQUOT) throw OutOfResource(message + "; free some space and run again");
+  throw BadUsage(message);
+}
+
+void sync_folder(const fs::path& folder) {
+  Descriptor d{::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (d.fd >= 0) ::fsync(d.fd);
+}
+
+void rename_durably(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) write_failed(to, errno);
+  sync_folder(to.parent_path());
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  Descriptor d{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (d.fd < 0) throw BadInput(fmt::format("{}: cannot open: {}", path.string(), std::strerror(errno)));
+  struct stat info {};
+  if (::fstat(d.fd, &info) != 0 || !S_ISREG(info.st_mode))
+    throw BadInput(fmt::format("{}: not a regular file", path.string()));
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ == 0) return;
+  data_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, d.fd, 0);
+  if (data_ == MAP_FAILED) {
+    data_ = nullptr;
+    throw OutOfResource(fmt::format("{}: cannot map {} bytes: {}", path.string(), size_, std::strerror(errno)));
+  }
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(data_, size_);
+}
+
+std::string read_text(const fs::path& path, size_t max_bytes) {
+  const MappedFile file(path);
+  const Bytes bytes = file.bytes();
+  if (bytes.size() > max_bytes)
+    throw BadInput(fmt::format("{}: {} bytes, expected at most {}", path.string(), bytes.size(), max_bytes));
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(path_.string() + temporary_suffix()) {
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) write_failed(temporary_, errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), size_t{1} << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) write_failed(path_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    size_ += static_cast<uint64_t>(n);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0) write_failed(path_, errno);
+  const int closed = ::close(std::exchange(fd_, -1));
+  if (closed != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    write_failed(path_, error);
+  }
+  rename_durably(temporary_, path_);
+}
+
+void write_text(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)) {
+  if (path_.filename().empty()) path_ = path_.parent_path();  // "out/" is "out"
+  if (fs::exists(path_))
+    throw BadUsage(fmt::format("{}: already exists; choose another --to or remove it", path_.string()));
+  working_ = path_.string() + temporary_suffix();
+  std::error_code error;
+  fs::remove_all(working_, error);
+  fs::create_directories(working_, error);
+  if (error) write_failed(working_, error.value());
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(working_, ignored);
+}
+
+void AtomicFolder::commit() {
+  sync_folder(working_);
+  rename_durably(working_, path_);
+  committed_ = true;
+}
+
+}  // namespace aquatint::base

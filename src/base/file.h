@@ -1,0 +1,71 @@
+// Files: read by mapping, written so that a final name only ever holds a finished file.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace aquatint::base {
+
+// A file mapped read-only. Empty files have empty bytes. Move-only; the bytes live as long as the object.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);  // BadInput when it cannot be opened or is no file
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  Bytes bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Whole text file; BadInput when unreadable or larger than `max_bytes`.
+std::string read_text(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
+
+// Writes beside `path` under a temporary name; commit() makes it durable (fsync) and renames it. Without
+// commit() nothing stays behind. OutOfResource when the disk is full.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  void write(Bytes bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+  uint64_t size() const { return size_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+void write_text(const std::filesystem::path& path, std::string_view text);
+
+// A folder that appears under its final name only when finished: files are written into `working()`, commit()
+// syncs and renames it. An existing final folder is an error at construction (BadUsage). Without commit() the
+// working folder is removed.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(std::filesystem::path path);
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+  ~AtomicFolder();
+
+  const std::filesystem::path& working() const { return working_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_, working_;
+  bool committed_ = false;
+};
+
+}  // namespace aquatint::base

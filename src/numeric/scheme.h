@@ -1,0 +1,51 @@
+// A scheme says which tensors get which format and granularity. Presets carry the names that
+// compressed-tensors uses where it has them.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "numeric/format.h"
+
+namespace aquatint::numeric {
+
+// Which numbers share one scale.
+enum class Granularity {
+  tensor,
+  channel,  // one per output row of a weight
+  token,    // one per row of an activation
+  group,    // runs of `group` along the input dimension
+  block,    // group × group tiles
+  flat,     // runs of `group` of the flattened tensor (bitsandbytes)
+};
+
+// What a linear's input is rounded to before it meets the weight. `format` null: left in 16 or 32 bit.
+struct ActivationScheme {
+  const Format* format = nullptr;
+  Granularity granularity = Granularity::token;
+  bool dynamic = true;  // scale from the values at hand; otherwise a calibrated constant
+  float static_scale = 0;
+  bool operator==(const ActivationScheme&) const = default;
+};
+
+struct WeightScheme {
+  const Format* format = nullptr;
+  Granularity granularity = Granularity::channel;
+  int group = 0;           // preset's size; the pipeline lowers it to divide every width
+  bool symmetric = true;
+  const Format* scale_format = &fp32;  // bf16 becomes fp16 when the model's own 16-bit type is fp16
+  bool double_quantized = false;       // bitsandbytes: 8-bit scales in blocks of 256 with an offset
+};
+
+struct Scheme {
+  std::string_view name;
+  WeightScheme weights;
+  ActivationScheme input;
+  std::string_view note;
+};
+
+std::span<const Scheme> schemes();                // the presets
+const Scheme* find_scheme(std::string_view name);  // nullptr when unknown; names are case-insensitive
+
+}  // namespace aquatint::numeric

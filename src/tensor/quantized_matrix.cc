@@ -1,0 +1,84 @@
+#include "tensor/quantized_matrix.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace aquatint::tensor {
+namespace {
+
+float decode_at(const numeric::Format& format, const Storage& codes, int64_t i) {
+  const uint8_t* at = codes.u8() + i * format.bytes();
+  switch (format.bytes()) {
+    case 1: return format.table()[*at & ((1u << format.bits) - 1)];
+    case 2: return format.decode(base::load<uint16_t>(at));
+    default: return format.decode(base::load<uint32_t>(at));
+  }
+}
+
+void decode_run(const numeric::Format& format, const uint8_t* codes, int64_t n, float* out) {
+  if (&format == &numeric::fp32) {
+    std::memcpy(out, codes, static_cast<size_t>(n) * 4);
+  } else if (&format == &numeric::bf16) {
+    for (int64_t i = 0; i < n; ++i) out[i] = numeric::bf16_to_float(base::load<uint16_t>(codes + 2 * i));
+  } else if (&format == &numeric::fp16) {
+    for (int64_t i = 0; i < n; ++i) out[i] = numeric::fp16_to_float(base::load<uint16_t>(codes + 2 * i));
+  } else if (format.bits <= 8) {
+    const float* table = format.table().data();
+    const uint32_t mask = (1u << format.bits) - 1;
+    for (int64_t i = 0; i < n; ++i) out[i] = table[codes[i] & mask];
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i] = format.decode(base::load<uint32_t>(codes + 4 * i));
+  }
+}
+
+// One run inside one block.
+void apply_block(const QuantizedMatrix& m, int64_t block, int64_t n, float* values) {
+  const float scale = m.scales.at(block);
+  if (!m.zero_points.empty()) {
+    const float zero = static_cast<float>(m.zero_points[static_cast<size_t>(block)]);
+    for (int64_t i = 0; i < n; ++i) values[i] -= zero;
+  }
+  for (int64_t i = 0; i < n; ++i) values[i] *= scale;
+  if (m.minima.present()) {
+    const float minimum = m.minima.at(block);
+    for (int64_t i = 0; i < n; ++i) values[i] += minimum;
+  }
+}
+
+}  // namespace
+
+float Scales::at(int64_t i) const {
+  float value = table.empty() ? decode_at(*format, codes, i) : table[codes.u8()[i]];
+  if (super_format) value *= decode_at(*super_format, super, i / per_super);
+  value += offset;
+  return negated ? -value : value;
+}
+
+void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out) {
+  AQ_CHECK(0 <= begin && begin <= end && end <= m.rows, "rows {} to {} of {}", begin, end, m.rows);
+  for (int64_t row = begin; row < end; ++row, out += m.cols) {
+    decode_run(*m.format, m.codes.u8() + row * m.cols * m.format->bytes(), m.cols, out);
+    if (m.plain()) continue;
+    for (int64_t col = 0; col < m.cols;) {
+      const int64_t run = m.flat_block > 0 ? m.flat_block - (row * m.cols + col) % m.flat_block
+                                           : m.block_cols - col % m.block_cols;
+      const int64_t n = std::min(run, m.cols - col);
+      apply_block(m, m.block_of(row, col), n, out + col);
+      col += n;
+    }
+  }
+}
+
+QuantizedMatrix plain_matrix(const std::vector<float>& values, int64_t rows, int64_t cols) {
+  AQ_CHECK(static_cast<int64_t>(values.size()) == rows * cols, "{} values for {} x {}", values.size(), rows, cols);
+  QuantizedMatrix m;
+  m.format = &numeric::fp32;
+  m.rows = rows;
+  m.cols = cols;
+  m.codes = Storage::copy_of(std::span<const float>(values));
+  m.stored_bytes = m.codes.size();
+  return m;
+}
+
+}  // namespace aquatint::tensor
