@@ -9,7 +9,8 @@
 
 namespace aquatint::base {
 
-static_assert(std::endian::native == std::endian::little, "file formats here are little-endian and read in place");
+static_assert(std::endian::native == std::endian::little,
+              "file formats here are little-endian and read in place");
 
 using Bytes = std::span<const std::byte>;
 

@@ -26,7 +26,8 @@ std::string temporary_suffix() { return fmt::format(".{}.partial", ::getpid()); 
 
 [[noreturn]] void write_failed(const fs::path& path, int error) {
   const std::string message = fmt::format("{}: cannot write: {}", path.string(), std::strerror(error));
-  if (error == ENOSPC || error == EDQUOT) throw OutOfResource(message + "; free some space and run again");
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG)
+    throw OutOfResource(message + "; free some space and run again");
   throw BadUsage(message);
 }
 
@@ -53,12 +54,15 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
   data_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, d.fd, 0);
   if (data_ == MAP_FAILED) {
     data_ = nullptr;
-    throw OutOfResource(fmt::format("{}: cannot map {} bytes: {}", path.string(), size_, std::strerror(errno)));
+    throw OutOfResource(
+        fmt::format("{}: cannot map {} bytes: {}", path.string(), size_, std::strerror(errno)));
   }
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
@@ -79,7 +83,8 @@ std::string read_text(const fs::path& path, size_t max_bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(path_.string() + temporary_suffix()) {
+AtomicFile::AtomicFile(fs::path path)
+    : path_(std::move(path)), temporary_(path_.string() + temporary_suffix()) {
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) write_failed(temporary_, errno);
 }

@@ -17,7 +17,8 @@ Json parse_limited(std::string_view text, int max_depth) {
 }
 
 const Json* find(const Json& j, const char* key, const std::string& where) {
-  if (!j.is_object()) throw BadInput(fmt::format("{}: expected a JSON object, found {}", where, j.type_name()));
+  if (!j.is_object())
+    throw BadInput(fmt::format("{}: expected a JSON object, found {}", where, j.type_name()));
   auto it = j.find(key);
   return it == j.end() || it->is_null() ? nullptr : &*it;
 }
@@ -28,14 +29,16 @@ const Json& require(const Json& j, const char* key, const std::string& where) {
   return *value;
 }
 
-[[noreturn]] void wrong_type(const Json& value, const char* key, const std::string& where, const char* expected) {
+[[noreturn]] void wrong_type(const Json& value, const char* key, const std::string& where,
+                             const char* expected) {
   throw BadInput(fmt::format("{}: key \"{}\" is {}, expected {}", where, key, value.type_name(), expected));
 }
 
 int64_t as_int(const Json& value, const char* key, const std::string& where, int64_t min, int64_t max) {
   if (!value.is_number_integer()) wrong_type(value, key, where, "an integer");
   if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX))
-    throw BadInput(fmt::format("{}: key \"{}\" is {}, expected at most {}", where, key, value.get<uint64_t>(), max));
+    throw BadInput(
+        fmt::format("{}: key \"{}\" is {}, expected at most {}", where, key, value.get<uint64_t>(), max));
   const int64_t n = value.get<int64_t>();
   if (n < min || n > max)
     throw BadInput(fmt::format("{}: key \"{}\" is {}, expected {} to {}", where, key, n, min, max));
@@ -92,7 +95,8 @@ bool bool_or(const Json& j, const char* key, bool otherwise, const std::string& 
   return value->get<bool>();
 }
 
-std::string string_or(const Json& j, const char* key, const std::string& otherwise, const std::string& where) {
+std::string string_or(const Json& j, const char* key, const std::string& otherwise,
+                      const std::string& where) {
   const Json* value = find(j, key, where);
   return value ? as_string(*value, key, where) : otherwise;
 }

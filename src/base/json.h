@@ -15,7 +15,8 @@ Json parse_json(std::string_view text, const std::string& where, int max_depth =
 
 // The value of `key` in object `j` as a number, string or bool; BadInput when it is absent, of another type,
 // or (integers) outside [min, max].
-int64_t require_int(const Json& j, const char* key, const std::string& where, int64_t min = 0, int64_t max = INT64_MAX);
+int64_t require_int(const Json& j, const char* key, const std::string& where, int64_t min = 0,
+                    int64_t max = INT64_MAX);
 double require_number(const Json& j, const char* key, const std::string& where);
 std::string require_string(const Json& j, const char* key, const std::string& where);
 

@@ -26,7 +26,8 @@ void warn(fmt::format_string<Args...> format, Args&&... args) {
 
 // Progress of one long activity: `done` of `total` `unit`s. Also the place where a stop is noticed: throws
 // Interrupted after request_stop().
-using ProgressSink = std::function<void(std::string_view activity, int64_t done, int64_t total, std::string_view unit)>;
+using ProgressSink =
+    std::function<void(std::string_view activity, int64_t done, int64_t total, std::string_view unit)>;
 void set_progress_sink(ProgressSink sink);
 void progress(std::string_view activity, int64_t done, int64_t total, std::string_view unit);
 

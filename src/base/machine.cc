@@ -72,7 +72,8 @@ uint64_t peak_ram_bytes() {
 }
 
 uint64_t total_ram_bytes() {
-  const uint64_t machine = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t machine =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   return std::min(machine, cgroup_memory());
 }
 

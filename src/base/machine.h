@@ -6,12 +6,12 @@
 
 namespace aquatint::base {
 
-std::string version();            // "0.1.0"
-std::string cpu_name();           // /proc/cpuinfo's model name plus the feature bits that choose kernels
-int usable_cpus();                // affinity mask and cgroup quota, at least 1
-uint64_t peak_ram_bytes();        // highest resident set size of this process so far
-uint64_t total_ram_bytes();       // of the machine or the cgroup, whichever is less
-std::string utc_date();           // "2026-01-31T12:00:00Z"
+std::string version();       // "0.1.0"
+std::string cpu_name();      // /proc/cpuinfo's model name plus the feature bits that choose kernels
+int usable_cpus();           // affinity mask and cgroup quota, at least 1
+uint64_t peak_ram_bytes();   // highest resident set size of this process so far
+uint64_t total_ram_bytes();  // of the machine or the cgroup, whichever is less
+std::string utc_date();      // "2026-01-31T12:00:00Z"
 
 using Clock = std::chrono::steady_clock;
 inline double seconds_since(Clock::time_point start) {

@@ -1,5 +1,5 @@
-// A small pool for parallel regions of microseconds to seconds: the caller works too, workers spin briefly and
-// then sleep, so an idle or oversubscribed machine is not burnt.
+// A small pool for parallel regions of microseconds to seconds: the caller works too, workers spin briefly
+// and then sleep, so an idle or oversubscribed machine is not burnt.
 #pragma once
 #include <algorithm>
 #include <atomic>

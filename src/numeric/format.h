@@ -1,6 +1,6 @@
 // A number format is a value: how one number is stored in `bits` bits. Everything that stores, converts,
-// lists or tests formats asks this table; there is no format enum. Bit layouts: IEEE 754, OCP 8-bit (OFP8) and
-// MX 1.0 specifications; NF4: Dettmers et al., arXiv 2305.14314, Appendix E.
+// lists or tests formats asks this table; there is no format enum. Bit layouts: IEEE 754, OCP 8-bit (OFP8)
+// and MX 1.0 specifications; NF4: Dettmers et al., arXiv 2305.14314, Appendix E.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -39,7 +39,9 @@ std::span<const Format* const> formats();
 const Format* find_format(std::string_view name);  // nullptr when unknown
 
 // Fast paths of the two 16-bit formats and the one conversion used everywhere.
-inline float bf16_to_float(uint16_t code) { return __builtin_bit_cast(float, static_cast<uint32_t>(code) << 16); }
+inline float bf16_to_float(uint16_t code) {
+  return __builtin_bit_cast(float, static_cast<uint32_t>(code) << 16);
+}
 inline uint16_t float_to_bf16(float value) {
   const uint32_t u = __builtin_bit_cast(uint32_t, value);
   if ((u & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((u >> 16) | 0x40u);  // quiet NaN

@@ -9,9 +9,9 @@ namespace aquatint::numeric {
 
 // What the all-ones exponent means.
 enum class Specials {
-  ieee,     // infinities and NaNs (E5M2, FP16, BF16)
-  nan_only, // the all-ones code is NaN, the rest are numbers (E4M3 "fn")
-  none,     // every code is a number (MX element formats)
+  ieee,      // infinities and NaNs (E5M2, FP16, BF16)
+  nan_only,  // the all-ones code is NaN, the rest are numbers (E4M3 "fn")
+  none,      // every code is a number (MX element formats)
 };
 
 template <int exponent_bits, int mantissa_bits, int bias, Specials specials>
@@ -29,8 +29,9 @@ struct Minifloat {
     const uint32_t magnitude = code & magnitude_mask;
     float value;
     if (magnitude > max_code) {
-      value = specials == Specials::ieee && magnitude == first_infinite ? std::numeric_limits<float>::infinity()
-                                                                        : std::numeric_limits<float>::quiet_NaN();
+      value = specials == Specials::ieee && magnitude == first_infinite
+                  ? std::numeric_limits<float>::infinity()
+                  : std::numeric_limits<float>::quiet_NaN();
     } else {
       const int exponent = static_cast<int>(magnitude >> mantissa_bits);
       const float mantissa = static_cast<float>(magnitude & ((1u << mantissa_bits) - 1));
@@ -41,8 +42,8 @@ struct Minifloat {
     return code & sign_bit ? -value : value;
   }
 
-  // The magnitude on the format's grid is an integer multiple of its ulp; codes of neighbours are consecutive,
-  // so rounding up a full mantissa carries into the exponent by itself.
+  // The magnitude on the format's grid is an integer multiple of its ulp; codes of neighbours are
+  // consecutive, so rounding up a full mantissa carries into the exponent by itself.
   static uint32_t encode(float value) {
     const uint32_t sign = std::signbit(value) ? sign_bit : 0;
     if (std::isnan(value)) return specials == Specials::none ? 0 : sign | nan_code;

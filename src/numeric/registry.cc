@@ -9,16 +9,17 @@
 namespace aquatint::numeric {
 namespace {
 
-constexpr std::array kFormats = {&fp32,     &tf32,     &bf16,     &fp16,    &fp8_e4m3, &fp8_e5m2, &fp8_e3m4,
-                                 &fp8_e2m5, &e8m0,     &int8,     &uint8,   &fp6_e3m2, &fp6_e2m3, &int6,
-                                 &uint6,    &int5,     &uint5,    &fp4_e2m1, &nf4,     &bnb_fp4,  &int4,
-                                 &uint4,    &int3,     &uint3,    &int2,    &uint2};
+constexpr std::array kFormats = {&fp32,     &tf32, &bf16,  &fp16,     &fp8_e4m3, &fp8_e5m2, &fp8_e3m4,
+                                 &fp8_e2m5, &e8m0, &int8,  &uint8,    &fp6_e3m2, &fp6_e2m3, &int6,
+                                 &uint6,    &int5, &uint5, &fp4_e2m1, &nf4,      &bnb_fp4,  &int4,
+                                 &uint4,    &int3, &uint3, &int2,     &uint2};
 
 std::array<std::vector<float>, kFormats.size()> make_tables() {
   std::array<std::vector<float>, kFormats.size()> tables;
   for (size_t i = 0; i < kFormats.size(); ++i)
     if (kFormats[i]->bits <= 8)
-      for (uint32_t code = 0; code < 1u << kFormats[i]->bits; ++code) tables[i].push_back(kFormats[i]->decode(code));
+      for (uint32_t code = 0; code < 1u << kFormats[i]->bits; ++code)
+        tables[i].push_back(kFormats[i]->decode(code));
   return tables;
 }
 

@@ -32,7 +32,7 @@ struct ActivationScheme {
 struct WeightScheme {
   const Format* format = nullptr;
   Granularity granularity = Granularity::channel;
-  int group = 0;           // preset's size; the pipeline lowers it to divide every width
+  int group = 0;  // preset's size; the pipeline lowers it to divide every width
   bool symmetric = true;
   const Format* scale_format = &fp32;  // bf16 becomes fp16 when the model's own 16-bit type is fp16
   bool double_quantized = false;       // bitsandbytes: 8-bit scales in blocks of 256 with an offset
@@ -45,7 +45,7 @@ struct Scheme {
   std::string_view note;
 };
 
-std::span<const Scheme> schemes();                // the presets
+std::span<const Scheme> schemes();                 // the presets
 const Scheme* find_scheme(std::string_view name);  // nullptr when unknown; names are case-insensitive
 
 }  // namespace aquatint::numeric

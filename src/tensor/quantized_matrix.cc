@@ -10,9 +10,12 @@ namespace {
 float decode_at(const numeric::Format& format, const Storage& codes, int64_t i) {
   const uint8_t* at = codes.u8() + i * format.bytes();
   switch (format.bytes()) {
-    case 1: return format.table()[*at & ((1u << format.bits) - 1)];
-    case 2: return format.decode(base::load<uint16_t>(at));
-    default: return format.decode(base::load<uint32_t>(at));
+    case 1:
+      return format.table()[*at & ((1u << format.bits) - 1)];
+    case 2:
+      return format.decode(base::load<uint16_t>(at));
+    default:
+      return format.decode(base::load<uint32_t>(at));
   }
 }
 
@@ -71,7 +74,8 @@ void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out
 }
 
 QuantizedMatrix plain_matrix(const std::vector<float>& values, int64_t rows, int64_t cols) {
-  AQ_CHECK(static_cast<int64_t>(values.size()) == rows * cols, "{} values for {} x {}", values.size(), rows, cols);
+  AQ_CHECK(static_cast<int64_t>(values.size()) == rows * cols, "{} values for {} x {}", values.size(), rows,
+           cols);
   QuantizedMatrix m;
   m.format = &numeric::fp32;
   m.rows = rows;

@@ -1,9 +1,11 @@
-// The hub between the layouts of other people's files and the packed forms of our kernels: one weight matrix with
-// everything needed to read it, exactly as stored. Nothing here is rounded, so layout → hub → layout is exact.
+// The hub between the layouts of other people's files and the packed forms of our kernels: one weight matrix
+// with everything needed to read it, exactly as stored. Nothing here is rounded, so layout → hub → layout is
+// exact.
 //
 //   value(r, c) = scale(b) · (decode(code(r, c)) − zero_point(b)) + minimum(b),   b = block_of(r, c)
 //
-// computed in FP32, one rounding per operation, in this order. A matrix without scales is plain: value = decode(code).
+// computed in FP32, one rounding per operation, in this order. A matrix without scales is plain: value =
+// decode(code).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -20,7 +22,7 @@ namespace aquatint::tensor {
 struct Scales {
   const numeric::Format* format = nullptr;  // null: no scales at all
   Storage codes;                            // `count` codes of format->bytes() each
-  std::vector<float> table;                 // if not empty, replaces format's decoding (bitsandbytes' dynamic map)
+  std::vector<float> table;  // if not empty, replaces format's decoding (bitsandbytes' dynamic map)
 
   const numeric::Format* super_format = nullptr;
   Storage super;
@@ -39,7 +41,8 @@ struct QuantizedMatrix {
   Storage codes;                            // row-major, format->bytes() each
 
   // Extent of a block. flat_block > 0: runs of that many elements of the flattened matrix (may cross rows);
-  // otherwise block_rows × block_cols tiles (the last ones may be partial). Per tensor: rows × cols; per channel: 1 × cols.
+  // otherwise block_rows × block_cols tiles (the last ones may be partial). Per tensor: rows × cols; per
+  // channel: 1 × cols.
   int64_t block_rows = 1, block_cols = 0;
   int64_t flat_block = 0;
 
@@ -48,14 +51,17 @@ struct QuantizedMatrix {
   Scales minima;                     // one per block, or absent
 
   numeric::ActivationScheme input;  // what this matrix expects of its input
-  uint64_t stored_bytes = 0;        // codes, scales and offsets as they lie in the file; bits_per_weight counts these
+  uint64_t stored_bytes =
+      0;  // codes, scales and offsets as they lie in the file; bits_per_weight counts these
 
   int64_t blocks_per_row() const { return base::ceil_div(cols, block_cols); }
   int64_t blocks() const {
-    return flat_block > 0 ? base::ceil_div(rows * cols, flat_block) : base::ceil_div(rows, block_rows) * blocks_per_row();
+    return flat_block > 0 ? base::ceil_div(rows * cols, flat_block)
+                          : base::ceil_div(rows, block_rows) * blocks_per_row();
   }
   int64_t block_of(int64_t row, int64_t col) const {
-    return flat_block > 0 ? (row * cols + col) / flat_block : row / block_rows * blocks_per_row() + col / block_cols;
+    return flat_block > 0 ? (row * cols + col) / flat_block
+                          : row / block_rows * blocks_per_row() + col / block_cols;
   }
   bool plain() const { return !scales.present(); }
 };

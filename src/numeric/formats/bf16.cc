@@ -12,6 +12,7 @@ uint32_t encode(float value) {
 }
 }  // namespace
 
-const Format bf16 = {"bf16", 16, Kind::floating, 0x1.fep127f, 0x1p-133f, "upper half of FP32", decode, encode};
+const Format bf16 = {"bf16", 16,    Kind::floating, 0x1.fep127f, 0x1p-133f, "upper half of FP32",
+                     decode, encode};
 
 }  // namespace aquatint::numeric

@@ -17,6 +17,7 @@ uint32_t encode(float value) {
 }
 }  // namespace
 
-const Format e8m0 = {"e8m0", 8, Kind::floating, 0x1p127f, 0x1p-127f, "power-of-two scale of MX blocks", decode, encode};
+const Format e8m0 = {"e8m0", 8,     Kind::floating, 0x1p127f, 0x1p-127f, "power-of-two scale of MX blocks",
+                     decode, encode};
 
 }  // namespace aquatint::numeric

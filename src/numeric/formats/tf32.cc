@@ -12,7 +12,8 @@ uint32_t encode(float value) {
 }
 }  // namespace
 
-const Format tf32 = {"tf32",  32,     Kind::floating, 0x1.ffcp127f, 0x1p-136f, "tensor-core FP32 input: 10-bit mantissa",
-                     decode, encode};
+const Format tf32 = {"tf32",       32,        Kind::floating,
+                     0x1.ffcp127f, 0x1p-136f, "tensor-core FP32 input: 10-bit mantissa",
+                     decode,       encode};
 
 }  // namespace aquatint::numeric
