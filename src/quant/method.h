@@ -1,0 +1,45 @@
+// A method finds the codes and scales of one weight matrix under a weight scheme. Methods are values in one
+// table (methods/registry.cc); the command line's help, the pipeline and the tests iterate it.
+#pragma once
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/thread_pool.h"
+#include "numeric/scheme.h"
+#include "tensor/quantized_matrix.h"
+
+namespace aquatint::quant {
+
+// Whether scales may be smaller than the largest value asks for. `mse` takes the scale of least squared
+// error.
+enum class Clip { none, mse };
+
+Clip default_clip(const numeric::WeightScheme& scheme);  // mse below 8 bits
+Clip parse_clip(std::string_view name);                  // "none", "mse"; BadUsage otherwise
+std::string_view clip_name(Clip clip);
+
+struct MethodOptions {
+  Clip clip = Clip::none;
+  // diag(H), `cols` values ≥ 0: how much an error in each input column matters. Empty: all alike.
+  std::span<const float> importance;
+};
+
+struct Method {
+  std::string_view name;
+  std::string_view note;
+  // `weights` is row-major [rows][cols], finite; `scheme.group` is the group size really used and divides
+  // cols where the granularity is `group`. The result is the same for any number of threads. Its stored_bytes
+  // counts codes at their packed width, scales and zero-points. BadUsage for a scheme that the method cannot
+  // make.
+  tensor::QuantizedMatrix (*quantize)(std::span<const float> weights, int64_t rows, int64_t cols,
+                                      const numeric::WeightScheme& scheme, const MethodOptions& options,
+                                      base::ThreadPool& pool);
+};
+
+extern const Method rtn;
+
+std::span<const Method* const> methods();
+const Method& find_method(std::string_view name);  // BadUsage for an unknown name, listing the known ones
+
+}  // namespace aquatint::quant

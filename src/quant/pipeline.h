@@ -1,0 +1,67 @@
+// From a model to a model of fewer bits: quantize() finds codes for every decoder linear and writes a
+// checkpoint that other readers load; convert() writes the same weights in another layout. Both stream one
+// matrix at a time.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "checkpoint/checkpoint.h"
+#include "quant/method.h"
+
+namespace aquatint::quant {
+
+struct QuantizeOptions {
+  const numeric::Scheme* scheme = nullptr;
+  std::string method = "rtn";
+  std::string layout;        // "": the first that says the scheme exactly
+  int group = 0;             // 0: the preset's; see choose_group
+  std::optional<Clip> clip;  // unset: mse below 8 bits
+  const numeric::Format* dtype =
+      nullptr;           // of what stays unquantized; null: the source's 16-bit type, else BF16
+  bool dry_run = false;  // sizes only: nothing is quantized, nothing written
+};
+
+struct LayerReport {
+  std::string name;  // module, "model.layers.0.self_attn.q_proj"
+  std::string scheme, method;
+  int64_t rows = 0, cols = 0;
+  uint64_t bytes = 0;                    // stored
+  double relative_error = 0;             // tr(ΔW H ΔWᵀ) / tr(W H Wᵀ); 0 in a dry run
+  std::string error_basis = "identity";  // what H is
+};
+
+struct Report {
+  std::string scheme, method, layout, clip;  // "" where none applies
+  int group = 0;                             // the size really used; 0 when the scheme has no groups
+  uint64_t bytes = 0;                        // of all tensors written
+  int64_t parameters = 0;
+  double bits_per_weight = 0;     // quantized linears: stored bits over their weights
+  double bits_per_parameter = 0;  // all tensor bits over all parameters
+  double seconds = 0;
+  std::vector<LayerReport> layers;  // of a plain target: one per matrix whose values were rounded
+  std::vector<std::string>
+      notes;  // what the user must know: a lowered group size, a source already quantized, …
+};
+
+// The largest power of two up to `wanted` that divides every width. BadUsage when that is less than 16.
+int choose_group(int wanted, const std::vector<int64_t>& widths);
+
+// `source` is the model; `to` must not exist. BadUsage when the source already has the scheme or the options
+// contradict each other; BadInput for a malformed model.
+Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
+                const QuantizeOptions& options, base::ThreadPool& pool);
+
+// layout → hub → layout, exactly, where the target can say the source's scheme; or to "safetensors", every
+// tensor rounded to `dtype` (null: the source's 16-bit type, else BF16) with the relative error of that
+// rounding per layer. BadUsage with the reason otherwise.
+Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
+               const std::string& layout, const numeric::Format* dtype, base::ThreadPool& pool);
+
+// The keys of `quantize --json` and `convert --json`, with peak_ram_bytes of this process.
+base::Json to_json(const Report& report);
+
+}  // namespace aquatint::quant
