@@ -1,0 +1,16 @@
+// Summaries of repeated measurements.
+#pragma once
+#include <span>
+
+namespace aquatint::base {
+
+// `std` is the sample standard deviation (n − 1); NaN below two values. All NaN when there are none.
+struct Summary {
+  double mean, std, median, min, max;
+};
+Summary summarize(std::span<const double> values);
+
+// Standard error of the mean: std / √n; NaN below two values.
+double standard_error(std::span<const double> values);
+
+}  // namespace aquatint::base

@@ -1,0 +1,47 @@
+// Speed of a loaded model, as llama-bench defines it. Prefill: a prompt of N random tokens through the model,
+// the head applied to its last position. Decode: M tokens one by one from an empty context, the head applied
+// to each; sampling is not timed. With a batch B sequences go together and rates count all their tokens.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "bench/peaks.h"
+#include "model/model.h"
+
+namespace aquatint::bench {
+
+struct Workload {
+  int prompt_tokens = 512;    // 0: no prefill
+  int generate_tokens = 128;  // 0: no decode
+  std::vector<int> batches = {1};
+  int warmups = 1, repeats = 5;
+  uint64_t seed = 0;
+};
+
+struct Run {
+  int batch = 1, prompt_tokens = 0, generate_tokens = 0;
+  std::vector<double> prefill, decode;  // tokens/s, one per repeat
+  // Weight bytes a decode step reads · steps/s over the measured read bandwidth; KV reads are not counted.
+  // NaN when not measured.
+  double bandwidth_utilization;
+  // 2 · parameters of the linears · prefill rate over the measured peak of the type they multiply in.
+  double flop_utilization;
+};
+
+struct BenchResult {
+  Peaks peaks;
+  uint64_t peak_ram_bytes = 0;  // of the process so far
+  uint64_t weight_bytes = 0;    // packed, resident
+  std::string kernels;
+  std::vector<Run> runs;
+};
+
+// Throws BadUsage for impossible numbers (nothing to measure, longer than the model's positions),
+// OutOfResource when the caches do not fit in memory. Reports progress; stops between repeats.
+BenchResult run_workload(model::Model& model, const Workload& workload, const Peaks& peaks);
+
+base::Json to_json(const BenchResult& result);  // the keys of `aquatint bench --json`
+
+}  // namespace aquatint::bench
