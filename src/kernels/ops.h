@@ -62,7 +62,8 @@ struct Divergence {
 struct KernelSet {
   std::string_view name;         // "ref", "scalar", "avx2", "avx512", "amx"
   std::string_view description;
-  bool (*usable)();              // this CPU and operating system can run it
+  std::span<const std::string_view> needs;  // CPU features, named as in cpu_features.h
+  bool usable() const;                      // this CPU and operating system have them
 
   // Matrices that share their input (q, k, v; gate, up) are packed together, rows stacked in the order given. All must
   // agree in cols and input scheme. Precision::fp32 keeps exact FP32 values of the weights; bf16 may keep any form

@@ -1,0 +1,48 @@
+#include "kernels/input_rounding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace aquatint::kernels {
+
+using numeric::ActivationScheme;
+using numeric::Format;
+using numeric::Granularity;
+
+void check_input_scheme(const ActivationScheme& scheme) {
+  const Format* format = scheme.format;
+  if (!format) return;
+  const bool known_kind = format->bits <= 8 && format->kind != numeric::Kind::codebook;
+  if (!known_kind || format->decode(format->encode(-1.0f)) != -1.0f)
+    throw base::BadInput(fmt::format("linear input format {} is not supported; use int8 or fp8_e4m3", format->name));
+  const bool whole_rows = scheme.granularity == Granularity::token || !scheme.dynamic;
+  if (!whole_rows)
+    throw base::BadInput(fmt::format("dynamic {} inputs need one scale per token", format->name));
+  if (!scheme.dynamic && !(scheme.static_scale > 0 && std::isfinite(scheme.static_scale)))
+    throw base::BadInput(fmt::format("the static input scale is {}, expected a positive number", scheme.static_scale));
+}
+
+float input_scale(const ActivationScheme& scheme, float largest) {
+  if (!scheme.dynamic) return scheme.static_scale;
+  const Format& format = *scheme.format;
+  const bool integer = format.kind == numeric::Kind::integer;
+  const float range = integer ? static_cast<float>((1 << format.bits) - 1) / 2.0f : format.max;
+  const float scale = largest / range;
+  return scale == 0 ? std::numeric_limits<float>::epsilon() : scale;
+}
+
+float round_input(const ActivationScheme& scheme, Precision precision, const float* x, int64_t cols, float* values) {
+  for (int64_t i = 0; i < cols; ++i)
+    values[i] = precision == Precision::fp32 ? x[i] : numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
+  if (!scheme.format) return 1.0f;
+  float largest = 0;
+  for (int64_t i = 0; i < cols; ++i) largest = std::max(largest, std::fabs(values[i]));
+  const float scale = input_scale(scheme, largest);
+  for (int64_t i = 0; i < cols; ++i) values[i] = scheme.format->decode(scheme.format->encode(values[i] / scale));
+  return scale;
+}
+
+}  // namespace aquatint::kernels

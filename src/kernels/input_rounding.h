@@ -1,0 +1,27 @@
+// How a linear's input is rounded before it meets the weight.
+//
+//   no scheme    Precision::fp32: left alone; bf16: to the nearest BF16, ties to even
+//   int, fp8     in bf16 precision first to BF16; then q = round(clamp(x / s)) with one scale s per row (dynamic) or the
+//                scheme's constant one. Integers of b bits: s = max|x| / ((2^b − 1) / 2), ties to even, clamped to the
+//                two's complement range. Floating formats: s = max|x| / largest. A row of zeros takes s = FP32 epsilon.
+//                This is compressed-tensors' rule (calculate_qparams), in FP32, division and all.
+//
+// Codes of at most 8 bits are exact in BF16, so every set multiplies the rounded values and applies s to the sums.
+#pragma once
+#include <cstdint>
+
+#include "kernels/ops.h"
+
+namespace aquatint::kernels {
+
+// values[i] · result ≈ x[i]. `values` may alias `x`.
+float round_input(const numeric::ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
+                  float* values);
+
+// The scale of one row whose largest magnitude is `largest`.
+float input_scale(const numeric::ActivationScheme& scheme, float largest);
+
+// BadInput unless the scheme is one that round_input knows.
+void check_input_scheme(const numeric::ActivationScheme& scheme);
+
+}  // namespace aquatint::kernels

@@ -1,0 +1,47 @@
+// The only place that knows all kernel sets.
+#include <array>
+#include <string>
+
+#include "base/error.h"
+#include "kernels/cpu_features.h"
+#include "kernels/ops.h"
+#include "kernels/ref/ref.h"
+
+namespace aquatint::kernels {
+namespace {
+
+constexpr std::array kSets = {&ref::set};
+
+std::string lacking(const KernelSet& set) {
+  std::string names;
+  for (std::string_view need : set.needs)
+    if (!cpu_has(need)) names += fmt::format("{}{}", names.empty() ? "" : ", ", need);
+  return names;
+}
+
+std::string usable_names() {
+  std::string names = "auto";
+  for (const KernelSet* set : kSets)
+    if (set->usable()) names += fmt::format(", {}", set->name);
+  return names;
+}
+
+}  // namespace
+
+bool KernelSet::usable() const { return lacking(*this).empty(); }
+
+std::span<const KernelSet* const> kernel_sets() { return kSets; }
+
+const KernelSet& kernel_set(std::string_view name) {
+  for (const KernelSet* set : kSets) {
+    if (name == "auto" && set->usable()) return *set;
+    if (name != set->name) continue;
+    if (!set->usable())
+      throw base::BadUsage(fmt::format("--kernels {}: this machine lacks {}; choose one of: {}", name, lacking(*set),
+                                       usable_names()));
+    return *set;
+  }
+  throw base::BadUsage(fmt::format("--kernels {}: unknown; choose one of: {}", name, usable_names()));
+}
+
+}  // namespace aquatint::kernels

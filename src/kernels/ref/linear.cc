@@ -1,0 +1,60 @@
+#include "base/error.h"
+#include "kernels/input_rounding.h"
+#include "kernels/ref/ref.h"
+
+namespace aquatint::kernels::ref {
+namespace {
+
+// Values as FP32, row-major. In bf16 precision plain weights are rounded to BF16; quantized ones stay exact.
+struct Values final : PackedMatrix {
+  int64_t rows() const override { return out_features; }
+  int64_t cols() const override { return in_features; }
+  uint64_t bytes() const override { return values.size() * sizeof(float); }
+
+  int64_t out_features = 0, in_features = 0;
+  numeric::ActivationScheme input;
+  Precision precision{};
+  std::vector<float> values;
+};
+
+}  // namespace
+
+std::unique_ptr<PackedMatrix> pack(std::span<const tensor::QuantizedMatrix* const> parts, Precision precision,
+                                   base::ThreadPool&) {
+  AQ_CHECK(!parts.empty());
+  auto packed = std::make_unique<Values>();
+  packed->in_features = parts[0]->cols;
+  packed->input = parts[0]->input;
+  packed->precision = precision;
+  check_input_scheme(packed->input);
+  for (const tensor::QuantizedMatrix* part : parts) {
+    AQ_CHECK(part->cols == packed->in_features && part->input == packed->input, "parts share their input");
+    packed->out_features += part->rows;
+    const size_t begin = packed->values.size();
+    packed->values.resize(begin + static_cast<size_t>(part->rows * part->cols));
+    tensor::dequantize(*part, 0, part->rows, packed->values.data() + begin);
+    if (precision == Precision::bf16 && part->plain())
+      for (size_t i = begin; i < packed->values.size(); ++i)
+        packed->values[i] = numeric::bf16_to_float(numeric::float_to_bf16(packed->values[i]));
+  }
+  return packed;
+}
+
+void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const float* bias, bool accumulate, float* y,
+            base::ThreadPool&) {
+  const Values& weights = static_cast<const Values&>(w);
+  const int64_t cols = w.cols();
+  std::vector<float> input(static_cast<size_t>(cols));
+  for (int64_t row = 0; row < rows; ++row) {
+    const double scale = round_input(weights.input, weights.precision, x + row * cols, cols, input.data());
+    for (int64_t out = 0; out < w.rows(); ++out) {
+      const float* weight = weights.values.data() + out * cols;
+      double sum = 0;
+      for (int64_t i = 0; i < cols; ++i) sum += static_cast<double>(weight[i]) * input[static_cast<size_t>(i)];
+      float& result = y[row * w.rows() + out];
+      result = static_cast<float>(sum * scale + (bias ? bias[out] : 0.0f) + (accumulate ? result : 0.0f));
+    }
+  }
+}
+
+}  // namespace aquatint::kernels::ref

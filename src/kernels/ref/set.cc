@@ -1,0 +1,20 @@
+#include "kernels/ref/ref.h"
+
+namespace aquatint::kernels::ref {
+
+const KernelSet set = {
+    .name = "ref",
+    .description = "the definition: double sums, one thread",
+    .needs = {},
+    .pack = pack,
+    .linear = linear,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .store_kv = store_kv,
+    .attention = attention,
+    .swiglu = swiglu,
+    .logit_stats = logit_stats,
+    .divergence = divergence,
+};
+
+}  // namespace aquatint::kernels::ref
