@@ -1,0 +1,42 @@
+# The commands of everyday work. Each is a thin line over CMake presets and the scripts in tools/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-peers asan fuzz bench-llamacpp format clean install
+
+FUZZ_SECONDS ?= 60
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | column -t -s:
+
+demo: install  ## build, fetch SmolLM2-135M, study it: a table here and study/report.html
+	@tools/build.sh release aquatint
+	@tools/demo.sh
+
+test: install  ## build and run the C++ tests and goldens (no Python)
+	@tools/build.sh release
+	@tools/run_tests.sh build/release
+
+test-peers: install  ## prove the results against other people's software (Python venv in .venv)
+	@tools/build.sh release
+	@tools/peers.sh $(PEERS)
+
+asan: install  ## the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/build.sh asan
+	@tools/run_tests.sh build/asan
+
+fuzz: install  ## fuzz every parser for FUZZ_SECONDS (60) each
+	@tools/install.sh tools/apt-packages-peers.txt
+	@tools/build.sh fuzz
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+bench-llamacpp: install  ## prefill and decode against llama.cpp on this machine, in turns
+	@tools/build.sh release aquatint
+	@benchmarks/llamacpp/compare.sh
+
+format:  ## clang-format every C++ file
+	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
+
+clean:  ## remove the build folder (models, study and .venv stay)
+	rm -rf build
+
+install:
+	@tools/install.sh
