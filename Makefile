@@ -5,7 +5,7 @@
 FUZZ_SECONDS ?= 60
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | column -t -s:
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install  ## build, fetch SmolLM2-135M, study it: a table here and study/report.html
 	@tools/build.sh release aquatint
@@ -24,8 +24,8 @@ asan: install  ## the unit tests under AddressSanitizer and UndefinedBehaviorSan
 	@tools/run_tests.sh build/asan
 
 fuzz: install  ## fuzz every parser for FUZZ_SECONDS (60) each
-	@tools/install.sh tools/apt-packages-peers.txt
-	@tools/build.sh fuzz
+	@tools/install.sh tools/apt-packages-dev.txt
+	@tools/build.sh fuzz fuzzers
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
 bench-llamacpp: install  ## prefill and decode against llama.cpp on this machine, in turns
@@ -33,7 +33,8 @@ bench-llamacpp: install  ## prefill and decode against llama.cpp on this machine
 	@benchmarks/llamacpp/compare.sh
 
 format:  ## clang-format every C++ file
-	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
+	@tools/install.sh tools/apt-packages-dev.txt
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
 
 clean:  ## remove the build folder (models, study and .venv stay)
 	rm -rf build

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 requirements=tests/peers/requirements.txt
-tools/install.sh tools/apt-packages-peers.txt
+tools/install.sh tools/apt-packages-dev.txt
 
 if ! cmp --silent "$requirements" .venv/requirements.txt; then
   echo "installing the peers of $requirements into .venv (about 3 GB)" >&2

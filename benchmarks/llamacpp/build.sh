@@ -9,7 +9,7 @@ model=models/SmolLM2-135M-Instruct.Q4_1.gguf
 bf16=build/peers/SmolLM2-135M-Instruct.BF16.gguf
 
 if [ ! -x "$build/bin/llama-bench" ] || [ ! -x "$build/bin/llama-quantize" ]; then
-  tools/install.sh tools/apt-packages.txt tools/apt-packages-peers.txt
+  tools/install.sh tools/apt-packages.txt tools/apt-packages-dev.txt
   tools/fetch_llamacpp.sh
   cmake -S build/peers/llama.cpp -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19 \
