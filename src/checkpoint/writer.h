@@ -1,5 +1,5 @@
-// Writes a Hugging Face folder that other people's readers load unchanged. Streams: one matrix in memory at a time.
-// Nothing appears under the final name before finish().
+// Writes a Hugging Face folder that other people's readers load unchanged. Streams: one matrix in memory at a
+// time. Nothing appears under the final name before finish().
 #pragma once
 #include <memory>
 #include <span>
@@ -13,8 +13,9 @@ namespace aquatint::checkpoint {
 
 class Writer {
  public:
-  // `layout` is "safetensors", "compressed-tensors" or "bitsandbytes"; `scheme` null writes a plain model. Throws
-  // BadUsage when the layout cannot say the scheme exactly, or `to` exists. `group` is the group size really used.
+  // `layout` is "safetensors", "compressed-tensors" or "bitsandbytes"; `scheme` null writes a plain model.
+  // Throws BadUsage when the layout cannot say the scheme exactly, or `to` exists. `group` is the group size
+  // really used.
   Writer(const std::filesystem::path& to, const Checkpoint& source, std::string_view layout,
          const numeric::Scheme* scheme, int group);
   ~Writer();  // without finish(): everything written so far is removed
@@ -35,7 +36,8 @@ class Writer {
   std::unique_ptr<State> state_;
 };
 
-// The first layout that says the scheme exactly, in the order of docs ("compressed-tensors", "bitsandbytes", …).
+// The first layout that says the scheme exactly, in the order of docs ("compressed-tensors", "bitsandbytes",
+// …).
 std::string_view default_layout(const numeric::Scheme& scheme);
 
 }  // namespace aquatint::checkpoint

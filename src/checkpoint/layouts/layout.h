@@ -1,0 +1,84 @@
+// A layout is how a quantized weight lies in the safetensors files of a Hugging Face folder: tensor names,
+// packing and the quantization_config that says so. One file each; layouts() is the only list.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/safetensors.h"
+#include "numeric/scheme.h"
+
+namespace aquatint::checkpoint {
+
+// What one stored tensor is to the model.
+struct Role {
+  enum Kind {
+    vector,
+    weight,
+    company
+  } kind = vector;       // company: scales and whatever else belongs to a weight
+  WeightInfo info = {};  // of a weight
+};
+
+// One model's weights, read by one layout's rules. Both members check everything that the result depends on;
+// what role() accepted at open, weight() reads.
+class LayoutReader {
+ public:
+  virtual ~LayoutReader() = default;
+  virtual Role role(const TensorView& tensor) const = 0;
+  virtual bool has_weight(std::string_view module) const = 0;
+  virtual tensor::QuantizedMatrix weight(std::string_view module) const = 0;
+  virtual std::string scheme() const = 0;  // a preset's name where one says it
+};
+
+// Takes finished tensors; the bytes are used before add() returns.
+class TensorSink {
+ public:
+  virtual ~TensorSink() = default;
+  virtual void add(const std::string& name, std::string_view dtype, const std::vector<int64_t>& shape,
+                   base::Bytes bytes) = 0;
+};
+
+struct WriteContext {
+  const numeric::Scheme* scheme = nullptr;
+  int group = 0;                                  // really used
+  const numeric::Format* dtype = &numeric::bf16;  // of the tensors left unquantized
+};
+
+struct Layout {
+  std::string_view name;
+  // Does this quantization_config (null Json when config.json has none) belong to this layout?
+  bool (*matches)(const base::Json& quantization);
+  std::unique_ptr<LayoutReader> (*read)(const base::Json& config, const SafetensorsSet& files,
+                                        const std::string& where, std::vector<std::string>& warnings);
+  // Writing. A layout that only reads says nothing.
+  bool (*can_say)(const numeric::Scheme& scheme);
+  void (*write)(const WriteContext& context, const std::string& module, const tensor::QuantizedMatrix& matrix,
+                TensorSink& sink);
+  // `unquantized` are the linears left in 16 bit.
+  base::Json (*quantization_config)(const WriteContext& context, const std::vector<std::string>& unquantized);
+  int tensors_per_weight;  // at most
+};
+
+extern const Layout plain_layout, compressed_tensors, bitsandbytes;
+
+std::span<const Layout* const> layouts();
+const Layout* find_layout(std::string_view name);  // nullptr when unknown
+
+// The layout that config.json asks for; BadInput that says what to do for those that cannot be read.
+const Layout& layout_of(const base::Json& config, const std::string& where);
+
+// Shared by the layouts: a plain weight or vector of F32, F16 or BF16.
+const numeric::Format* plain_format(std::string_view dtype);  // nullptr when it is another
+Role plain_role(const TensorView& tensor);
+tensor::QuantizedMatrix read_plain(const TensorView& tensor);
+const TensorView& require_tensor(const SafetensorsSet& files, const std::string& name,
+                                 const std::string& where);
+bool is_embedding(
+    std::string_view module);  // by Hugging Face's naming; everything else of two dimensions is a linear
+
+}  // namespace aquatint::checkpoint
