@@ -3,6 +3,7 @@
 .PHONY: help demo test test-peers asan fuzz bench-llamacpp format clean install
 
 FUZZ_SECONDS ?= 60
+SMOLLM2_BF16 = build/peers/SmolLM2-135M-Instruct.BF16.gguf
 
 help:  ## list the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +31,8 @@ fuzz: install  ## fuzz every parser for FUZZ_SECONDS (60) each
 
 bench-llamacpp: install  ## prefill and decode against llama.cpp on this machine, in turns
 	@tools/build.sh release aquatint
-	@benchmarks/llamacpp/compare.sh
+	@benchmarks/llamacpp/build.sh
+	@tools/python.sh benchmarks/llamacpp/compare.py $(SMOLLM2_BF16) $(SMOLLM2_BF16)
 
 format:  ## clang-format every C++ file
 	@tools/install.sh tools/apt-packages-dev.txt

@@ -19,4 +19,4 @@ if [ -z "${AQUATINT_TEST_DATA+set}" ] && [ -d ../shared/data ]; then
   export AQUATINT_TEST_DATA
 fi
 export AQUATINT_BIN="$PWD/build/release/aquatint" AQUATINT_BUILD="$PWD/build/release"
-.venv/bin/python -m pytest tests/peers --durations=10 -ra "$@"
+.venv/bin/python -m pytest -p no:cacheprovider tests/peers --durations=10 -ra "$@"
