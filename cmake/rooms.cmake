@@ -30,3 +30,21 @@ function(aquatint_room_tests name)
     set_tests_properties(${name} PROPERTIES LABELS unit)
   endif()
 endfunction()
+
+# Files built into a room as `extern const std::string_view name`, declared by a header of the room.
+#   aquatint_embed(ROOM HEADER NAMESPACE name=file...)
+function(aquatint_embed room header namespace)
+  set(files)
+  foreach(pair ${ARGN})
+    string(REGEX REPLACE "^[^=]+=" "" file "${pair}")
+    list(APPEND files ${file})
+  endforeach()
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/${room}_embedded.cc)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${out} -DHEADER=${header} -DNAMESPACE=${namespace}
+            -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake -- ${ARGN}
+    DEPENDS ${files} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    VERBATIM)
+  target_sources(${room} PRIVATE ${out})
+endfunction()

@@ -21,17 +21,17 @@ struct Measured {
 
 struct TaskResult {
   std::string name;
-  Measured accuracy;       // lm-evaluation-harness `acc`, a fraction
-  Measured accuracy_norm;  // `acc_norm`; not measured where the task has none
-  std::vector<uint8_t>
-      correct;  // one 0 or 1 per item behind `accuracy`, in file order: for paired comparison
+  Measured accuracy = {};       // lm-evaluation-harness `acc`, a fraction
+  Measured accuracy_norm = {};  // `acc_norm`; not measured where the task has none
+  // One 0 or 1 per item behind `accuracy`, in file order: for paired comparison.
+  std::vector<uint8_t> correct = {};
 };
 
 // One bench workload. Rates are the samples of the repeats in tokens/s, summed over the batch.
 struct SpeedResult {
   int batch = 1;
   int prompt_tokens = 0, generate_tokens = 0;
-  std::vector<double> prefill, decode;
+  std::vector<double> prefill = {}, decode = {};
   double bandwidth_utilization = kNotMeasured;  // decode's weight reads over the measured read bandwidth
   double flop_utilization = kNotMeasured;       // prefill's 2·parameters·rate over the measured peak
 };

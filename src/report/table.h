@@ -31,7 +31,7 @@ class Table {
 
  private:
   struct Row {
-    std::vector<std::string> cells;
+    std::vector<std::string> cells = {};
     bool rule = false, emphasized = false;
   };
   std::vector<Column> columns_;

@@ -1,0 +1,22 @@
+# cmake -DOUT=file.cc -DHEADER=room/header.h -DNAMESPACE=ns -P embed.cmake -- name=file...
+# Writes each file's bytes into `const std::string_view name` of NAMESPACE.
+set(text "#include <string_view>\n#include \"${HEADER}\"\nnamespace ${NAMESPACE} {\n")
+set(started FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  set(argument "${CMAKE_ARGV${i}}")
+  if(started)
+    string(REGEX MATCH "^([^=]+)=(.+)$" matched "${argument}")
+    set(name "${CMAKE_MATCH_1}")
+    set(path "${CMAKE_MATCH_2}")
+    file(READ "${path}" hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" escaped "${hex}")
+    # One literal a line keeps compilers with short line limits content.
+    string(REGEX REPLACE "((\\\\x..)(\\\\x..)(\\\\x..)(\\\\x..)(\\\\x..)(\\\\x..)(\\\\x..)(\\\\x..))" "\\1\"\n\"" lines "${escaped}")
+    file(SIZE "${path}" size)
+    string(APPEND text "const std::string_view ${name}(\"${lines}\", ${size});\n")
+  elseif(argument STREQUAL "--")
+    set(started TRUE)
+  endif()
+endforeach()
+file(WRITE "${OUT}" "${text}}  // namespace ${NAMESPACE}\n")
