@@ -1,0 +1,172 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "numeric/format.h"
+
+namespace aquatint::model {
+namespace {
+
+using kernels::AttentionShape;
+using kernels::Precision;
+
+// The kernel set's operations with what never changes within a step filled in.
+class Ops {
+ public:
+  Ops(const Machine& machine, Step& step)
+      : k_(*machine.backend.kernels), pool_(*machine.backend.pool), machine_(machine), step_(step) {}
+
+  void rms_norm(const std::vector<float>& x, const std::vector<float>& weight, std::vector<float>& y) const {
+    k_.rms_norm(x.data(), weight.data(), machine_.config.rms_eps, step_.rows, machine_.config.hidden_size,
+                y.data(), pool_);
+  }
+
+  void linear(const Linear& w, const std::vector<float>& x, std::vector<float>& y) const {
+    apply(w, x, y, false);
+  }
+  void add_linear(const Linear& w, const std::vector<float>& x, std::vector<float>& y) const {
+    apply(w, x, y, true);
+  }
+
+  // Each head of q and k on its own. They lie between the values of other tokens, so a row is a call.
+  void norm_heads(const Block& block, std::vector<float>& qkv) const {
+    if (block.q_norm.empty()) return;
+    const Config& c = machine_.config;
+    pool_.parallel_for(step_.rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        float* q = qkv.data() + row * qkv_width();
+        float* k = q + c.q_width();
+        k_.rms_norm(q, block.q_norm.data(), c.rms_eps, c.heads, c.head_dim, q, machine_.serial);
+        k_.rms_norm(k, block.k_norm.data(), c.rms_eps, c.kv_heads, c.head_dim, k, machine_.serial);
+      }
+    });
+  }
+
+  // q and k heads lie side by side and turn alike.
+  void rope(std::vector<float>& qkv) const {
+    const Config& c = machine_.config;
+    k_.rope(qkv.data(), step_.rows, qkv_width(), c.heads + c.kv_heads, c.head_dim, step_.positions.data(),
+            c.rope_inv_freq.data(), c.rope_attention_factor, pool_);
+  }
+
+  void attention(int64_t layer, const std::vector<float>& qkv, std::vector<float>& out) const {
+    const Config& c = machine_.config;
+    const Precision precision = machine_.backend.precision;
+    const AttentionShape shape{.heads = c.heads,
+                               .kv_heads = c.kv_heads,
+                               .head_dim = c.head_dim,
+                               .window = c.windows[static_cast<size_t>(layer)],
+                               .scale = 1 / std::sqrt(static_cast<float>(c.head_dim))};
+    const float* k = qkv.data() + c.q_width();
+    const float* v = k + c.kv_width();
+    for (size_t i = 0; i < step_.spans.size(); ++i) {
+      step_.spans[i].cache = step_.caches[i]->layer(layer);
+      k_.store_kv(step_.spans[i], shape, precision, k, v, qkv_width(), pool_);
+    }
+    k_.attention(step_.spans, shape, precision, step_.phase, qkv.data(), qkv_width(), out.data(), pool_);
+  }
+
+  void swiglu(const std::vector<float>& gate_up, std::vector<float>& y) const {
+    k_.swiglu(gate_up.data(), step_.rows, machine_.config.intermediate_size, y.data(), pool_);
+  }
+
+ private:
+  int64_t qkv_width() const { return machine_.config.q_width() + 2 * machine_.config.kv_width(); }
+
+  void apply(const Linear& w, const std::vector<float>& x, std::vector<float>& y, bool accumulate) const {
+    const float* bias = w.bias.empty() ? nullptr : w.bias.data();
+    if (w.pieces.size() == 1)
+      return k_.linear(*w.pieces[0], x.data(), step_.rows, step_.phase, bias, accumulate, y.data(), pool_);
+    int64_t first = 0;
+    for (const auto& piece : w.pieces) {
+      k_.linear(*piece, x.data(), step_.rows, step_.phase, bias ? bias + first : nullptr, false,
+                step_.piece.data(), pool_);
+      scatter(piece->rows(), first, w.rows, accumulate, y.data());
+      first += piece->rows();
+    }
+  }
+
+  // Columns [first, first + width) of y, which has `stride` columns.
+  void scatter(int64_t width, int64_t first, int64_t stride, bool accumulate, float* y) const {
+    for (int64_t row = 0; row < step_.rows; ++row) {
+      const float* from = step_.piece.data() + row * width;
+      float* to = y + row * stride + first;
+      for (int64_t i = 0; i < width; ++i) to[i] = accumulate ? to[i] + from[i] : from[i];
+    }
+  }
+
+  const kernels::KernelSet& k_;
+  base::ThreadPool& pool_;
+  const Machine& machine_;
+  Step& step_;
+};
+
+}  // namespace
+
+void Step::reserve(const Config& c, int64_t new_rows, bool pieces) {
+  const auto grow = [new_rows](auto& array, int64_t width) {
+    const size_t size = static_cast<size_t>(new_rows * width);
+    if (array.size() < size) array.resize(size);
+  };
+  const int64_t qkv_width = c.q_width() + 2 * c.kv_width();
+  grow(x, c.hidden_size);
+  grow(normed, c.hidden_size);
+  grow(qkv, qkv_width);
+  grow(attended, c.q_width());
+  grow(gate_up, 2 * c.intermediate_size);
+  grow(activated, c.intermediate_size);
+  if (pieces) grow(piece, std::max({qkv_width, 2 * c.intermediate_size, c.hidden_size}));
+  tokens.reserve(static_cast<size_t>(new_rows));
+  positions.reserve(static_cast<size_t>(new_rows));
+  spans.reserve(static_cast<size_t>(new_rows));
+  caches.reserve(static_cast<size_t>(new_rows));
+}
+
+void Step::clear(kernels::Phase new_phase) {
+  phase = new_phase;
+  rows = 0;
+  spans.clear();
+  caches.clear();
+  tokens.clear();
+  positions.clear();
+}
+
+void Step::add(std::span<const int32_t> more, KvCache& cache) {
+  const int64_t n = static_cast<int64_t>(more.size());
+  spans.push_back({.cache = {}, .first_row = rows, .rows = n, .position = cache.length()});
+  caches.push_back(&cache);
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  for (int64_t i = 0; i < n; ++i) positions.push_back(static_cast<int32_t>(cache.length() + i));
+  rows += n;
+}
+
+void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step) {
+  const int64_t width = embedding.cols;
+  machine.backend.pool->parallel_for(step.rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int32_t token = step.tokens[static_cast<size_t>(row)];
+      float* x = step.x.data() + row * width;
+      tensor::dequantize(embedding, token, token + 1, x);
+      if (machine.backend.precision == Precision::bf16)
+        for (int64_t i = 0; i < width; ++i) x[i] = numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
+    }
+  });
+}
+
+void decoder_block(const Machine& machine, const Block& w, int64_t layer, Step& s) {
+  const Ops op(machine, s);
+  op.rms_norm(s.x, w.attention_norm, s.normed);
+  op.linear(w.qkv, s.normed, s.qkv);
+  op.norm_heads(w, s.qkv);
+  op.rope(s.qkv);
+  op.attention(layer, s.qkv, s.attended);
+  op.add_linear(w.attention_out, s.attended, s.x);
+
+  op.rms_norm(s.x, w.mlp_norm, s.normed);
+  op.linear(w.gate_up, s.normed, s.gate_up);
+  op.swiglu(s.gate_up, s.activated);
+  op.add_linear(w.down, s.activated, s.x);
+}
+
+}  // namespace aquatint::model

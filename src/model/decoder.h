@@ -1,0 +1,47 @@
+// The forward pass of one batch of rows. Nothing here allocates: a Workspace is grown before, a Step borrows
+// from it.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "model/model.h"
+#include "model/weights.h"
+
+namespace aquatint::model {
+
+// What every pass of a model shares.
+struct Machine {
+  const Config& config;
+  const Backend& backend;
+  base::ThreadPool& serial;  // of one thread: for kernels called from inside a parallel region
+};
+
+// Rows that go through the decoder together, and room for what lies between two of its operations; each array
+// is [rows][width], widths as named.
+struct Step {
+  kernels::Phase phase{};
+  int64_t rows = 0;
+  std::vector<kernels::AttentionSpan> spans;  // caches are set layer by layer
+  std::vector<KvCache*> caches;               // one per span
+  std::vector<int32_t> tokens, positions;     // [rows]
+  std::vector<float> x;                       // hidden_size: the residual stream
+  std::vector<float> normed;                  // hidden_size
+  std::vector<float> qkv;                     // q_width + 2 · kv_width
+  std::vector<float> attended;                // q_width
+  std::vector<float> gate_up;                 // 2 · intermediate_size
+  std::vector<float> activated;               // intermediate_size
+  std::vector<float> piece;                   // the widest Linear; only when some Linear is in several pieces
+
+  void reserve(const Config& config, int64_t rows, bool pieces);
+  void clear(kernels::Phase phase);
+  // The next tokens of the sequence that lies in `cache`.
+  void add(std::span<const int32_t> tokens, KvCache& cache);
+};
+
+// x becomes the token's embedding, rounded to BF16 in Precision::bf16.
+void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step);
+
+// x goes through one layer; its keys and values are appended to the caches.
+void decoder_block(const Machine& machine, const Block& block, int64_t layer, Step& step);
+
+}  // namespace aquatint::model

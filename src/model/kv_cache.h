@@ -1,0 +1,38 @@
+// Keys and values of one sequence in all layers.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "kernels/ops.h"
+#include "model/config.h"
+
+namespace aquatint::model {
+
+// Its length is what has been run through the model. Memory is reserved at once but only touched as tokens
+// come.
+class KvCache {
+ public:
+  // OutOfResource when the memory is not there.
+  KvCache(const Config& config, int64_t capacity, kernels::Precision precision);
+
+  int64_t length() const { return length_; }
+  int64_t capacity() const { return capacity_; }
+  void truncate(int64_t length);  // forgets later tokens; 0 starts over
+  kernels::KvLayer layer(int64_t i) const;
+  static uint64_t bytes_per_token(const Config& config, kernels::Precision precision);
+
+ private:
+  friend class Model;
+
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::byte, Free> memory_;
+  std::byte* first_layer_ = nullptr;  // inside memory_, aligned
+  int64_t capacity_ = 0, length_ = 0;
+  uint64_t layer_bytes_ = 0;
+};
+
+}  // namespace aquatint::model

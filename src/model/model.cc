@@ -1,0 +1,117 @@
+#include "model/model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/decoder.h"
+#include "model/weights.h"
+
+namespace aquatint::model {
+namespace {
+
+// Rows that go through the decoder at once: enough to use a matrix well once it is loaded, few enough that
+// the step's arrays stay in the cache and do not grow with the prompt.
+constexpr int64_t kRowsPerStep = 512;
+
+bool borrows(const tensor::QuantizedMatrix& m) {
+  for (const tensor::Storage* s :
+       {&m.codes, &m.scales.codes, &m.scales.super, &m.minima.codes, &m.minima.super})
+    if (s->size() > 0 && !s->is_owned()) return true;
+  return false;
+}
+
+bool in_pieces(const Weights& weights) {
+  return std::any_of(weights.blocks.begin(), weights.blocks.end(),
+                     [](const Block& b) { return b.qkv.pieces.size() > 1 || b.gate_up.pieces.size() > 1; });
+}
+
+}  // namespace
+
+struct Model::State {
+  Config config;
+  Backend backend;
+  std::shared_ptr<const checkpoint::Checkpoint> kept;  // while the embedding borrows from it
+  Weights weights;
+  bool pieces = false;
+  Step step;
+  base::ThreadPool serial{1};
+
+  void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
+};
+
+void Model::State::check(std::span<const int32_t> tokens, std::span<const Segment> segments) const {
+  int64_t rows = 0;
+  for (const Segment& segment : segments) {
+    AQ_CHECK(segment.rows > 0, "a segment of {} rows", segment.rows);
+    rows += segment.rows;
+    if (segment.rows > segment.cache->capacity() - segment.cache->length())
+      throw base::OutOfResource(
+          fmt::format("{} more tokens after {} do not fit a cache of {}; use a longer context", segment.rows,
+                      segment.cache->length(), segment.cache->capacity()));
+  }
+  AQ_CHECK(rows == static_cast<int64_t>(tokens.size()), "{} tokens for {} rows", tokens.size(), rows);
+  for (int32_t token : tokens)
+    if (token < 0 || token >= config.vocab_size)
+      throw base::BadInput(
+          fmt::format("token id {} is outside the model's vocabulary of {} (is the tokenizer another "
+                      "model's?)",
+                      token, config.vocab_size));
+}
+
+Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Model::~Model() = default;
+
+std::unique_ptr<Model> Model::load(std::shared_ptr<const checkpoint::Checkpoint> checkpoint,
+                                   const Backend& backend) {
+  auto state = std::make_unique<State>();
+  state->config = parse_config(checkpoint->config(), checkpoint->path().string() + ": config.json");
+  state->backend = backend;
+  state->weights = load_weights(*checkpoint, state->config, backend);
+  state->pieces = in_pieces(state->weights);
+  if (borrows(state->weights.embedding)) state->kept = std::move(checkpoint);
+  return std::unique_ptr<Model>(new Model(std::move(state)));
+}
+
+const Config& Model::config() const { return state_->config; }
+const Backend& Model::backend() const { return state_->backend; }
+uint64_t Model::weight_bytes() const { return state_->weights.resident_bytes(state_->config); }
+uint64_t Model::bytes_per_decode() const { return state_->weights.bytes_per_decode(state_->config); }
+
+void Model::forward(std::span<const int32_t> tokens, std::span<const Segment> segments, kernels::Phase phase,
+                    float* hidden) {
+  State& s = *state_;
+  s.check(tokens, segments);
+  const int64_t count = static_cast<int64_t>(tokens.size());
+  s.step.reserve(s.config, std::min(kRowsPerStep, count), s.pieces);
+  s.step.clear(phase);
+  int64_t done = 0, gathered = 0;
+  for (const Segment& segment : segments)
+    for (int64_t rows_left = segment.rows; rows_left > 0;) {
+      const int64_t rows = std::min(rows_left, kRowsPerStep - s.step.rows);
+      s.step.add(tokens.subspan(static_cast<size_t>(gathered), static_cast<size_t>(rows)), *segment.cache);
+      rows_left -= rows;
+      gathered += rows;
+      if (s.step.rows < kRowsPerStep && gathered < count) continue;
+      run_step(hidden + done * s.config.hidden_size);
+      done = gathered;
+      s.step.clear(phase);
+    }
+}
+
+void Model::run_step(float* hidden) {
+  State& s = *state_;
+  const Machine machine{s.config, s.backend, s.serial};
+  embed(machine, s.weights.embedding, s.step);
+  for (int64_t layer = 0; layer < s.config.layers; ++layer)
+    decoder_block(machine, s.weights.blocks[static_cast<size_t>(layer)], layer, s.step);
+  s.backend.kernels->rms_norm(s.step.x.data(), s.weights.final_norm.data(), s.config.rms_eps, s.step.rows,
+                              s.config.hidden_size, hidden, *s.backend.pool);
+  for (size_t i = 0; i < s.step.spans.size(); ++i) s.step.caches[i]->length_ += s.step.spans[i].rows;
+}
+
+void Model::logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const {
+  state_->backend.kernels->linear(*state_->weights.head, hidden, rows, phase, nullptr, false, logits,
+                                  *state_->backend.pool);
+}
+
+}  // namespace aquatint::model

@@ -1,0 +1,166 @@
+#include "model/weights.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "model/finite.h"
+
+namespace aquatint::model {
+namespace {
+
+using base::BadInput;
+using checkpoint::Checkpoint;
+using tensor::QuantizedMatrix;
+
+std::string file_of(const Checkpoint& checkpoint) { return checkpoint.path().string(); }
+
+QuantizedMatrix checked_weight(const Checkpoint& checkpoint, const std::string& module, Extent rows,
+                               Extent cols, base::ThreadPool& pool) {
+  if (!checkpoint.has_weight(module))
+    throw BadInput(
+        fmt::format("{}: tensor \"{}.weight\" is missing (the file is incomplete or its config.json is of "
+                    "another model)",
+                    file_of(checkpoint), module));
+  QuantizedMatrix m = checkpoint.weight(module);
+  if (m.rows != rows.size || m.cols != cols.size)
+    throw BadInput(
+        fmt::format("{}: tensor \"{}.weight\" is [{}, {}], expected [{}, {}] = [{}, {}] of config.json",
+                    file_of(checkpoint), module, m.rows, m.cols, rows.size, cols.size, rows.key, cols.key));
+  check_finite(m, module + ".weight", file_of(checkpoint), pool);
+  return m;
+}
+
+std::vector<float> checked_vector(const Checkpoint& checkpoint, const std::string& name, Extent extent) {
+  if (!checkpoint.has_vector(name))
+    throw BadInput(fmt::format("{}: tensor \"{}\" is missing, config.json expects {} = {} values",
+                               file_of(checkpoint), name, extent.key, extent.size));
+  std::vector<float> values = checkpoint.vector(name, extent.size);
+  check_finite(values, name, file_of(checkpoint));
+  return values;
+}
+
+// The visitor that fills one block.
+class BlockLoader {
+ public:
+  BlockLoader(const Checkpoint& checkpoint, const Backend& backend, int64_t layer)
+      : checkpoint_(checkpoint), backend_(backend), prefix_(fmt::format("model.layers.{}.", layer)) {}
+
+  void norm(std::string_view name, std::vector<float>& values, Extent extent) const {
+    values = checked_vector(checkpoint_, fmt::format("{}{}.weight", prefix_, name), extent);
+  }
+
+  void linear(Linear& out, std::initializer_list<Part> parts, Extent cols, bool has_bias) const {
+    std::vector<QuantizedMatrix> matrices;
+    for (const Part& part : parts) {
+      const std::string module = fmt::format("{}{}", prefix_, part.module);
+      matrices.push_back(checked_weight(checkpoint_, module, part.rows, cols, *backend_.pool));
+      out.rows += part.rows.size;
+      append_bias(out, module + ".bias", part.rows, has_bias);
+    }
+    pack(out, matrices);
+  }
+
+ private:
+  void append_bias(Linear& out, const std::string& name, Extent rows, bool has_bias) const {
+    if (has_bias) {
+      const std::vector<float> bias = checked_vector(checkpoint_, name, rows);
+      out.bias.insert(out.bias.end(), bias.begin(), bias.end());
+    } else if (checkpoint_.has_vector(name)) {
+      base::warn("{}: tensor \"{}\" is ignored: config.json says that this layer has no bias",
+                 file_of(checkpoint_), name);
+    }
+  }
+
+  // Neighbours that round their input alike go into one matrix.
+  void pack(Linear& out, const std::vector<QuantizedMatrix>& matrices) const {
+    for (size_t begin = 0, end; begin < matrices.size(); begin = end) {
+      std::vector<const QuantizedMatrix*> alike;
+      for (end = begin; end < matrices.size() && matrices[end].input == matrices[begin].input; ++end)
+        alike.push_back(&matrices[end]);
+      out.pieces.push_back(backend_.kernels->pack(alike, backend_.precision, *backend_.pool));
+    }
+  }
+
+  const Checkpoint& checkpoint_;
+  const Backend& backend_;
+  std::string prefix_;
+};
+
+// The visitor that adds up what a block keeps in memory.
+struct ByteCounter {
+  uint64_t bytes = 0;
+  void norm(std::string_view, const std::vector<float>& values, Extent) {
+    bytes += values.size() * sizeof(float);
+  }
+  void linear(const Linear& linear, std::initializer_list<Part>, Extent, bool) { bytes += linear.bytes(); }
+};
+
+bool same_values(const QuantizedMatrix& a, const QuantizedMatrix& b) {
+  std::vector<float> of_a(static_cast<size_t>(a.cols)), of_b(of_a.size());
+  for (int64_t row = 0; row < a.rows; ++row) {
+    tensor::dequantize(a, row, row + 1, of_a.data());
+    tensor::dequantize(b, row, row + 1, of_b.data());
+    if (of_a != of_b) return false;
+  }
+  return true;
+}
+
+// The output head: its own matrix, or the embedding's when they are tied.
+std::unique_ptr<kernels::PackedMatrix> load_head(const Checkpoint& checkpoint, const Config& config,
+                                                 const Backend& backend, const QuantizedMatrix& embedding) {
+  const Extent rows{config.vocab_size, "vocab_size"}, cols{config.hidden_size, "hidden_size"};
+  const QuantizedMatrix* head = &embedding;
+  QuantizedMatrix own;
+  if (!config.tied_embeddings || checkpoint.has_weight("lm_head"))
+    own = checked_weight(checkpoint, "lm_head", rows, cols, *backend.pool);
+  if (!config.tied_embeddings)
+    head = &own;
+  else if (own.rows > 0 && !same_values(own, embedding))
+    base::warn(
+        "{}: tensor \"lm_head.weight\" is ignored: it differs from the embedding, but tie_word_embeddings is "
+        "true",
+        file_of(checkpoint));
+  return backend.kernels->pack({&head, 1}, backend.precision, *backend.pool);
+}
+
+uint64_t matrix_bytes(const QuantizedMatrix& m) {
+  return m.codes.size() + m.scales.codes.size() + m.scales.super.size() + m.minima.codes.size() +
+         m.minima.super.size() + m.zero_points.size() * sizeof(int16_t);
+}
+
+}  // namespace
+
+uint64_t Linear::bytes() const {
+  uint64_t total = bias.size() * sizeof(float);
+  for (const auto& piece : pieces) total += piece->bytes();
+  return total;
+}
+
+uint64_t Weights::bytes_per_decode(const Config& config) const {
+  ByteCounter counter;
+  for (const Block& block : blocks) each_weight(block, config, counter);
+  return counter.bytes + final_norm.size() * sizeof(float) + head->bytes();
+}
+
+uint64_t Weights::resident_bytes(const Config& config) const {
+  return bytes_per_decode(config) + matrix_bytes(embedding);
+}
+
+Weights load_weights(const Checkpoint& checkpoint, const Config& config, const Backend& backend) {
+  const Extent vocab{config.vocab_size, "vocab_size"}, hidden{config.hidden_size, "hidden_size"};
+  Weights weights;
+  weights.embedding = checked_weight(checkpoint, "model.embed_tokens", vocab, hidden, *backend.pool);
+  weights.head = load_head(checkpoint, config, backend, weights.embedding);
+  weights.final_norm = checked_vector(checkpoint, "model.norm.weight", hidden);
+  weights.blocks.resize(static_cast<size_t>(config.layers));
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    each_weight(weights.blocks[static_cast<size_t>(layer)], config, BlockLoader(checkpoint, backend, layer));
+    base::progress("load", layer + 1, config.layers, "layers");
+  }
+  return weights;
+}
+
+}  // namespace aquatint::model
