@@ -25,6 +25,8 @@ class FakeCheckpoint final : public checkpoint::Checkpoint {
   std::string scheme() const override { return ""; }
   std::span<const checkpoint::StoredTensor> tensors() const override { return {}; }
   std::span<const checkpoint::SideFile> side_files() const override { return files; }
+  std::span<const checkpoint::WeightInfo> weights() const override { return {}; }
+  std::span<const std::string> warnings() const override { return {}; }
   bool has_weight(std::string_view module) const override { return matrices.contains(module); }
   tensor::QuantizedMatrix weight(std::string_view module) const override {
     return matrices.find(module)->second;
