@@ -17,8 +17,8 @@ enum class State { avx, avx512, amx };  // register state that the operating sys
 
 struct Feature {
   std::string_view name;
-  uint32_t leaf;    // 1 or 7 (subleaf 0)
-  char reg;         // 'b', 'c' or 'd'
+  uint32_t leaf;  // 1 or 7 (subleaf 0)
+  char reg;       // 'b', 'c' or 'd'
   int bit;
   State state;
 };

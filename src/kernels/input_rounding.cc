@@ -17,12 +17,14 @@ void check_input_scheme(const ActivationScheme& scheme) {
   if (!format) return;
   const bool known_kind = format->bits <= 8 && format->kind != numeric::Kind::codebook;
   if (!known_kind || format->decode(format->encode(-1.0f)) != -1.0f)
-    throw base::BadInput(fmt::format("linear input format {} is not supported; use int8 or fp8_e4m3", format->name));
+    throw base::BadInput(
+        fmt::format("linear input format {} is not supported; use int8 or fp8_e4m3", format->name));
   const bool whole_rows = scheme.granularity == Granularity::token || !scheme.dynamic;
   if (!whole_rows)
     throw base::BadInput(fmt::format("dynamic {} inputs need one scale per token", format->name));
   if (!scheme.dynamic && !(scheme.static_scale > 0 && std::isfinite(scheme.static_scale)))
-    throw base::BadInput(fmt::format("the static input scale is {}, expected a positive number", scheme.static_scale));
+    throw base::BadInput(
+        fmt::format("the static input scale is {}, expected a positive number", scheme.static_scale));
 }
 
 float input_scale(const ActivationScheme& scheme, float largest) {
@@ -34,14 +36,16 @@ float input_scale(const ActivationScheme& scheme, float largest) {
   return scale == 0 ? std::numeric_limits<float>::epsilon() : scale;
 }
 
-float round_input(const ActivationScheme& scheme, Precision precision, const float* x, int64_t cols, float* values) {
+float round_input(const ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
+                  float* values) {
   for (int64_t i = 0; i < cols; ++i)
     values[i] = precision == Precision::fp32 ? x[i] : numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
   if (!scheme.format) return 1.0f;
   float largest = 0;
   for (int64_t i = 0; i < cols; ++i) largest = std::max(largest, std::fabs(values[i]));
   const float scale = input_scale(scheme, largest);
-  for (int64_t i = 0; i < cols; ++i) values[i] = scheme.format->decode(scheme.format->encode(values[i] / scale));
+  for (int64_t i = 0; i < cols; ++i)
+    values[i] = scheme.format->decode(scheme.format->encode(values[i] / scale));
   return scale;
 }
 

@@ -1,12 +1,15 @@
 // How a linear's input is rounded before it meets the weight.
 //
 //   no scheme    Precision::fp32: left alone; bf16: to the nearest BF16, ties to even
-//   int, fp8     in bf16 precision first to BF16; then q = round(clamp(x / s)) with one scale s per row (dynamic) or the
-//                scheme's constant one. Integers of b bits: s = max|x| / ((2^b − 1) / 2), ties to even, clamped to the
-//                two's complement range. Floating formats: s = max|x| / largest. A row of zeros takes s = FP32 epsilon.
-//                This is compressed-tensors' rule (calculate_qparams), in FP32, division and all.
+//   int, fp8     in bf16 precision first to BF16; then q = round(clamp(x / s)) with one scale s per row
+//   (dynamic) or the
+//                scheme's constant one. Integers of b bits: s = max|x| / ((2^b − 1) / 2), ties to even,
+//                clamped to the two's complement range. Floating formats: s = max|x| / largest. A row of
+//                zeros takes s = FP32 epsilon. This is compressed-tensors' rule (calculate_qparams), in FP32,
+//                division and all.
 //
-// Codes of at most 8 bits are exact in BF16, so every set multiplies the rounded values and applies s to the sums.
+// Codes of at most 8 bits are exact in BF16, so every set multiplies the rounded values and applies s to the
+// sums.
 #pragma once
 #include <cstdint>
 

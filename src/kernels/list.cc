@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/cpu/sets.h"
 #include "kernels/cpu_features.h"
 #include "kernels/ops.h"
 #include "kernels/ref/ref.h"
@@ -10,7 +11,12 @@
 namespace aquatint::kernels {
 namespace {
 
-constexpr std::array kSets = {&ref::set};
+#if defined(__x86_64__) && !defined(AQUATINT_PORTABLE)
+constexpr std::array kSets = {&avx512::set_of_kernels, &avx2::set_of_kernels, &scalar::set_of_kernels,
+                              &ref::set};
+#else
+constexpr std::array kSets = {&scalar::set_of_kernels, &ref::set};
+#endif
 
 std::string lacking(const KernelSet& set) {
   std::string names;
@@ -37,8 +43,8 @@ const KernelSet& kernel_set(std::string_view name) {
     if (name == "auto" && set->usable()) return *set;
     if (name != set->name) continue;
     if (!set->usable())
-      throw base::BadUsage(fmt::format("--kernels {}: this machine lacks {}; choose one of: {}", name, lacking(*set),
-                                       usable_names()));
+      throw base::BadUsage(fmt::format("--kernels {}: this machine lacks {}; choose one of: {}", name,
+                                       lacking(*set), usable_names()));
     return *set;
   }
   throw base::BadUsage(fmt::format("--kernels {}: unknown; choose one of: {}", name, usable_names()));

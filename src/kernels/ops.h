@@ -1,8 +1,9 @@
 // The kernel contract: every operation a decoder needs, over row-major FP32 activations. A KernelSet is one
 // implementation of all of it; `ref` is the readable definition, and every other set is tested against it.
 //
-// Determinism: for one kernel set a row's result depends on that row alone — not on how many rows are computed
-// together, how prompts are chunked, or how many threads work. Arithmetic is chosen by Phase, never by the row count.
+// Determinism: for one kernel set a row's result depends on that row alone — not on how many rows are
+// computed together, how prompts are chunked, or how many threads work. Arithmetic is chosen by Phase, never
+// by the row count.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,20 +18,21 @@ namespace aquatint::kernels {
 
 enum class Phase { prefill, decode };  // prompt tokens, generated tokens
 
-// What a linear's input (unless the weight asks for less) and the KV cache are rounded to. The residual stream, norms,
-// softmax and all sums stay in FP32.
+// What a linear's input (unless the weight asks for less) and the KV cache are rounded to. The residual
+// stream, norms, softmax and all sums stay in FP32.
 enum class Precision { fp32, bf16 };
 
 // A weight matrix repacked for one kernel set, made once at load.
 class PackedMatrix {
  public:
   virtual ~PackedMatrix() = default;
-  virtual int64_t rows() const = 0;   // out_features, all parts together
-  virtual int64_t cols() const = 0;   // in_features
-  virtual uint64_t bytes() const = 0; // resident; what one pass over the weight reads
+  virtual int64_t rows() const = 0;    // out_features, all parts together
+  virtual int64_t cols() const = 0;    // in_features
+  virtual uint64_t bytes() const = 0;  // resident; what one pass over the weight reads
 };
 
-// Keys and values of one sequence in one layer: [kv_heads][capacity][head_dim] each, FP32 or BF16 by Precision.
+// Keys and values of one sequence in one layer: [kv_heads][capacity][head_dim] each, FP32 or BF16 by
+// Precision.
 struct KvLayer {
   void* keys = nullptr;
   void* values = nullptr;
@@ -60,45 +62,50 @@ struct Divergence {
 };
 
 struct KernelSet {
-  std::string_view name;         // "ref", "scalar", "avx2", "avx512", "amx"
+  std::string_view name;  // "ref", "scalar", "avx2", "avx512", "amx"
   std::string_view description;
   std::span<const std::string_view> needs;  // CPU features, named as in cpu_features.h
   bool usable() const;                      // this CPU and operating system have them
 
-  // Matrices that share their input (q, k, v; gate, up) are packed together, rows stacked in the order given. All must
-  // agree in cols and input scheme. Precision::fp32 keeps exact FP32 values of the weights; bf16 may keep any form
-  // whose values are exact or rounded to BF16.
-  std::unique_ptr<PackedMatrix> (*pack)(std::span<const tensor::QuantizedMatrix* const> parts, Precision precision,
-                                        base::ThreadPool& pool);
+  // Matrices that share their input (q, k, v; gate, up) are packed together, rows stacked in the order given.
+  // All must agree in cols and input scheme. Precision::fp32 keeps exact FP32 values of the weights; bf16 may
+  // keep any form whose values are exact or rounded to BF16.
+  std::unique_ptr<PackedMatrix> (*pack)(std::span<const tensor::QuantizedMatrix* const> parts,
+                                        Precision precision, base::ThreadPool& pool);
 
-  // y[rows, w.rows()] = x[rows, w.cols()] · wᵀ (+ bias) (+ y when accumulate). x is rounded first: to w's input scheme
-  // (dynamic int8 or E4M3 per token) if it has one, else to the precision w was packed for. y must not alias x.
-  void (*linear)(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias, bool accumulate,
-                 float* y, base::ThreadPool& pool);
+  // y[rows, w.rows()] = x[rows, w.cols()] · wᵀ (+ bias) (+ y when accumulate). x is rounded first: to w's
+  // input scheme (dynamic int8 or E4M3 per token) if it has one, else to the precision w was packed for. y
+  // must not alias x.
+  void (*linear)(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
+                 bool accumulate, float* y, base::ThreadPool& pool);
 
   // y = x / √(mean(x²) + eps) · weight, row by row; y may alias x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t rows, int64_t cols, float* y,
                    base::ThreadPool& pool);
 
-  // Rotates halves (i, i + head_dim/2) of each head in place: angle(row, i) = float(position) · inv_freq[i] in FP32, cos
-  // and sin multiplied by `attention_factor`. x is [rows][stride], heads start at x + head·head_dim.
-  void (*rope)(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_dim, const int32_t* positions,
-               const float* inv_freq, float attention_factor, base::ThreadPool& pool);
+  // Rotates halves (i, i + head_dim/2) of each head in place: angle(row, i) = float(position) · inv_freq[i]
+  // in FP32, cos and sin multiplied by `attention_factor`. x is [rows][stride], heads start at x +
+  // head·head_dim.
+  void (*rope)(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_dim,
+               const int32_t* positions, const float* inv_freq, float attention_factor,
+               base::ThreadPool& pool);
 
   // Rounds new keys and values to the cache's precision and stores them. k, v are [rows][stride].
-  void (*store_kv)(const AttentionSpan& span, const AttentionShape& shape, Precision precision, const float* k,
-                   const float* v, int64_t stride, base::ThreadPool& pool);
+  void (*store_kv)(const AttentionSpan& span, const AttentionShape& shape, Precision precision,
+                   const float* k, const float* v, int64_t stride, base::ThreadPool& pool);
 
   // Causal grouped-query attention; keys and values up to each token's own position are already in the cache.
-  // q is [rows][q_stride] (heads first), out is [rows][heads·head_dim]. In Precision::bf16 q is rounded to BF16.
-  void (*attention)(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision, Phase phase,
-                    const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
+  // q is [rows][q_stride] (heads first), out is [rows][heads·head_dim]. In Precision::bf16 q is rounded to
+  // BF16.
+  void (*attention)(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
+                    Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
 
   // h[rows, cols] = silu(gate) · up, where gate_up is [rows][2·cols], gate first.
   void (*swiglu)(const float* gate_up, int64_t rows, int64_t cols, float* h, base::ThreadPool& pool);
 
   // Per row of [rows][cols]; FP64 sums.
-  void (*logit_stats)(const float* logits, int64_t rows, int64_t cols, LogitStats* out, base::ThreadPool& pool);
+  void (*logit_stats)(const float* logits, int64_t rows, int64_t cols, LogitStats* out,
+                      base::ThreadPool& pool);
   void (*divergence)(const float* reference, const float* model, int64_t rows, int64_t cols, Divergence* out,
                      base::ThreadPool& pool);
 };

@@ -29,7 +29,8 @@ void attend(const AttentionSpan& span, const AttentionShape& shape, Precision pr
     const int64_t at = (kv_head * span.cache.capacity + p) * dim;
     double dot = 0;
     for (int64_t i = 0; i < dim; ++i) {
-      const float value = precision == Precision::fp32 ? q[i] : numeric::bf16_to_float(numeric::float_to_bf16(q[i]));
+      const float value =
+          precision == Precision::fp32 ? q[i] : numeric::bf16_to_float(numeric::float_to_bf16(q[i]));
       dot += static_cast<double>(value) * read(span.cache.keys, precision, at + i);
     }
     weights[static_cast<size_t>(p - first)] = dot * shape.scale;
@@ -39,8 +40,9 @@ void attend(const AttentionSpan& span, const AttentionShape& shape, Precision pr
   for (double& weight : weights) total += weight = std::exp(weight - largest);
   for (int64_t p = first; p <= position; ++p)
     for (int64_t i = 0; i < dim; ++i)
-      sums[static_cast<size_t>(i)] += weights[static_cast<size_t>(p - first)] / total *
-                                      read(span.cache.values, precision, (kv_head * span.cache.capacity + p) * dim + i);
+      sums[static_cast<size_t>(i)] +=
+          weights[static_cast<size_t>(p - first)] / total *
+          read(span.cache.values, precision, (kv_head * span.cache.capacity + p) * dim + i);
   for (int64_t i = 0; i < dim; ++i) out[i] = static_cast<float>(sums[static_cast<size_t>(i)]);
 }
 

@@ -40,8 +40,8 @@ std::unique_ptr<PackedMatrix> pack(std::span<const tensor::QuantizedMatrix* cons
   return packed;
 }
 
-void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const float* bias, bool accumulate, float* y,
-            base::ThreadPool&) {
+void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const float* bias, bool accumulate,
+            float* y, base::ThreadPool&) {
   const Values& weights = static_cast<const Values&>(w);
   const int64_t cols = w.cols();
   std::vector<float> input(static_cast<size_t>(cols));
@@ -50,7 +50,8 @@ void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const fl
     for (int64_t out = 0; out < w.rows(); ++out) {
       const float* weight = weights.values.data() + out * cols;
       double sum = 0;
-      for (int64_t i = 0; i < cols; ++i) sum += static_cast<double>(weight[i]) * input[static_cast<size_t>(i)];
+      for (int64_t i = 0; i < cols; ++i)
+        sum += static_cast<double>(weight[i]) * input[static_cast<size_t>(i)];
       float& result = y[row * w.rows() + out];
       result = static_cast<float>(sum * scale + (bias ? bias[out] : 0.0f) + (accumulate ? result : 0.0f));
     }

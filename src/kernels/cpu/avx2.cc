@@ -1,0 +1,45 @@
+// The kernel set for AVX2: the generic kernels over pairs of 256-bit registers.
+#include "kernels/cpu/includes.h"
+#include "kernels/cpu/sets.h"
+#include "kernels/cpu/vec_avx2.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+
+namespace aquatint::kernels::avx2 {
+namespace {
+
+#include "kernels/cpu/attention.inl"
+#include "kernels/cpu/linear_decode.inl"
+#include "kernels/cpu/linear_prefill.inl"
+#include "kernels/cpu/math.inl"
+#include "kernels/cpu/rounding.inl"
+#include "kernels/cpu/rows.inl"
+#include "kernels/cpu/stats.inl"
+#include "kernels/cpu/tile.inl"
+
+constexpr std::string_view kNeeds[] = {"avx2", "fma", "f16c"};
+
+}  // namespace
+}  // namespace aquatint::kernels::avx2
+
+#pragma GCC pop_options
+
+namespace aquatint::kernels::avx2 {
+
+const KernelSet set_of_kernels = {
+    .name = "avx2",
+    .description = "AVX2 and FMA",
+    .needs = kNeeds,
+    .pack = pack_strips,
+    .linear = linear,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .store_kv = store_kv,
+    .attention = attention,
+    .swiglu = swiglu,
+    .logit_stats = logit_stats,
+    .divergence = divergence,
+};
+
+}  // namespace aquatint::kernels::avx2

@@ -1,0 +1,46 @@
+// The kernel set for AVX-512: the generic kernels over 512-bit registers.
+#include "kernels/cpu/includes.h"
+#include "kernels/cpu/sets.h"
+#include "kernels/cpu/vec_avx512.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+
+namespace aquatint::kernels::avx512 {
+namespace {
+
+#include "kernels/cpu/attention.inl"
+#include "kernels/cpu/linear_decode.inl"
+#include "kernels/cpu/linear_prefill.inl"
+#include "kernels/cpu/math.inl"
+#include "kernels/cpu/rounding.inl"
+#include "kernels/cpu/rows.inl"
+#include "kernels/cpu/stats.inl"
+#include "kernels/cpu/tile.inl"
+
+constexpr std::string_view kNeeds[] = {"avx2",     "fma",      "f16c",     "avx512f",
+                                       "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"};
+
+}  // namespace
+}  // namespace aquatint::kernels::avx512
+
+#pragma GCC pop_options
+
+namespace aquatint::kernels::avx512 {
+
+const KernelSet set_of_kernels = {
+    .name = "avx512",
+    .description = "AVX-512 with VNNI",
+    .needs = kNeeds,
+    .pack = pack_strips,
+    .linear = linear,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .store_kv = store_kv,
+    .attention = attention,
+    .swiglu = swiglu,
+    .logit_stats = logit_stats,
+    .divergence = divergence,
+};
+
+}  // namespace aquatint::kernels::avx512

@@ -1,0 +1,124 @@
+// Linear layers for prompt tokens: panels of weights are turned to FP32 once and multiplied with all rows by
+// register tiles. Included inside an instruction set's namespace.
+
+constexpr int64_t kPanelDepth = 1024;               // a panel of 3 strips is 192 KiB: L2
+constexpr int64_t kChunkFloats = int64_t{1} << 18;  // input rows of one pass: 1 MiB, L2
+
+// Columns [begin, begin + depth) of one strip as FP32 [depth][16], exactly the hub's values.
+template <Form form>
+void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, float* out) {
+  constexpr int64_t columns = columns_per_line(form);
+  const V table = load(b.table.data());
+  for (int64_t k = begin; k < begin + depth;) {
+    const int64_t g = k / b.group, end = std::min(begin + depth, (g + 1) * b.group);
+    V scale = set(1.0f), offset = zero();
+    if (b.scale_type != ScaleType::none) scale = load_scale(b, strip + b.scales_at + g * b.scale_line());
+    if (b.offset != Offset::none) offset = load_scale(b, strip + b.offsets_at + g * b.scale_line());
+    for (; k < end; k += columns) {
+      V w[8];
+      unpack<form>(strip + k / columns * kLine, table, w);
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < columns; ++i, out += 16) {
+        if (b.offset == Offset::zero_point) w[i] = sub(w[i], offset);
+        if (b.scale_type != ScaleType::none) w[i] = mul(w[i], scale);
+        if (b.offset == Offset::minimum) w[i] = add(w[i], offset);
+        store(out, w[i]);
+      }
+    }
+  }
+}
+
+inline void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, float* out) {
+  switch (b.form) {
+    case Form::f32:
+      return unpack_panel<Form::f32>(b, strip, begin, depth, out);
+    case Form::bf16:
+      return unpack_panel<Form::bf16>(b, strip, begin, depth, out);
+    case Form::int8:
+      return unpack_panel<Form::int8>(b, strip, begin, depth, out);
+    case Form::fp8:
+      return unpack_panel<Form::fp8>(b, strip, begin, depth, out);
+    case Form::codes4:
+      return unpack_panel<Form::codes4>(b, strip, begin, depth, out);
+  }
+}
+
+// Rounded input rows [rows][stride] with their scales.
+struct RoundedRows {
+  const float* values;
+  int64_t stride;
+  const float* scales;
+};
+
+// One group of strips times all rows of one pass. sums is [rows][kTileStrips · 16].
+inline void multiply_group(const Packed& w, const Block& b, int64_t strip, const RoundedRows& x, int64_t rows,
+                           float* panel, float* sums, const Outputs& out) {
+  const int64_t strips = std::min<int64_t>(kTileStrips, b.strips - strip);
+  for (int64_t k = 0; k < w.depth; k += kPanelDepth) {
+    const int64_t depth = std::min(kPanelDepth, w.depth - k);
+    TileArgs t = {x.values + k, x.stride, panel, 16, kPanelDepth * 16, depth, sums, kTileStrips * 16, k == 0};
+    if (b.form == Form::f32) {
+      t.b = reinterpret_cast<const float*>(b.strip(strip)) + k * 16;
+      t.b_strip = b.strip_bytes / 4;
+    } else {
+      for (int64_t j = 0; j < strips; ++j)
+        unpack_panel(b, b.strip(strip + j), k, depth, panel + j * kPanelDepth * 16);
+    }
+    tiles(rows, strips, t);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < strips; ++j) {
+      const int64_t row = (strip + j) * kStrip;
+      finish(out, r, b.first_row + row, b.rows - row, load(sums + (r * kTileStrips + j) * 16));
+    }
+}
+
+// body(block, first strip) for the groups [begin, end) of kTileStrips strips, counted over all blocks.
+template <class Body>
+void for_groups(const Packed& w, int64_t begin, int64_t end, Body body) {
+  int64_t before = 0;
+  for (const Block& b : w.blocks) {
+    const int64_t groups = base::ceil_div(b.strips, kTileStrips);
+    for (int64_t g = std::max<int64_t>(0, begin - before); g < std::min(groups, end - before); ++g)
+      body(b, g * kTileStrips);
+    before += groups;
+  }
+}
+
+inline int64_t count_groups(const Packed& w) {
+  int64_t groups = 0;
+  for (const Block& b : w.blocks) groups += base::ceil_div(b.strips, kTileStrips);
+  return groups;
+}
+
+inline void linear_prefill(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate,
+                           float* y, base::ThreadPool& pool) {
+  static thread_local Scratch value_scratch, scale_scratch;
+  float* values = value_scratch.get<float>(rows * w.depth);
+  float* scales = scale_scratch.get<float>(rows);
+  pool.parallel_for(rows, kTileRows, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      scales[r] = round_row(w.input, w.precision, x + r * w.in_features, w.in_features, w.depth,
+                            values + r * w.depth);
+  });
+  const int64_t chunk =
+      base::round_up(std::max<int64_t>(1, kChunkFloats / std::min(w.depth, kPanelDepth)), kTileRows);
+  pool.parallel_for(count_groups(w), 1, [&](int64_t begin, int64_t end) {
+    static thread_local Scratch panel_scratch, sum_scratch;
+    float* panel = panel_scratch.get<float>(kTileStrips * kPanelDepth * 16);
+    float* sums = sum_scratch.get<float>(chunk * kTileStrips * 16);
+    for (int64_t row = 0; row < rows; row += chunk) {
+      const RoundedRows input = {values + row * w.depth, w.depth, scales + row};
+      const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
+      for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
+        multiply_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);
+      });
+    }
+  });
+}
+
+inline void linear(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
+                   bool accumulate, float* y, base::ThreadPool& pool) {
+  const auto& w = static_cast<const Packed&>(matrix);
+  (phase == Phase::decode ? linear_decode : linear_prefill)(w, x, rows, bias, accumulate, y, pool);
+}

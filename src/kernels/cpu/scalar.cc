@@ -1,0 +1,35 @@
+// The portable kernel set: the generic kernels over compiler vectors.
+#include "kernels/cpu/includes.h"
+#include "kernels/cpu/sets.h"
+#include "kernels/cpu/vec_scalar.h"
+
+namespace aquatint::kernels::scalar {
+namespace {
+
+#include "kernels/cpu/attention.inl"
+#include "kernels/cpu/linear_decode.inl"
+#include "kernels/cpu/linear_prefill.inl"
+#include "kernels/cpu/math.inl"
+#include "kernels/cpu/rounding.inl"
+#include "kernels/cpu/rows.inl"
+#include "kernels/cpu/stats.inl"
+#include "kernels/cpu/tile.inl"
+
+}  // namespace
+
+const KernelSet set_of_kernels = {
+    .name = "scalar",
+    .description = "portable C++, any architecture",
+    .needs = {},
+    .pack = pack_strips,
+    .linear = linear,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .store_kv = store_kv,
+    .attention = attention,
+    .swiglu = swiglu,
+    .logit_stats = logit_stats,
+    .divergence = divergence,
+};
+
+}  // namespace aquatint::kernels::scalar

@@ -1,0 +1,112 @@
+// Weight matrices of every kind the hub can hold, shared by the kernels' tests and benches.
+#pragma once
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "tensor/quantized_matrix.h"
+
+namespace aquatint::cases {
+
+// One kind of weight. `group` 0: one scale per row; a negative one: per flat run of that many elements.
+struct WeightKind {
+  std::string name;
+  const numeric::Format* format;
+  int group = 0;
+  const numeric::Format* scale_format = nullptr;  // null: no scales at all
+  enum { none, zero_points, minima } offset = none;
+  numeric::ActivationScheme input = {};
+};
+
+inline std::vector<WeightKind> weight_kinds() {
+  using namespace numeric;
+  const ActivationScheme int8_token = {&int8, Granularity::token};
+  const ActivationScheme fp8_token = {&fp8_e4m3, Granularity::token};
+  ActivationScheme fp8_static = {&fp8_e4m3, Granularity::tensor, false, 0.01f};
+  return {
+      {"fp32", &fp32},
+      {"bf16", &bf16},
+      {"fp16", &fp16},
+      {"int8_channel", &int8, 0, &fp32},
+      {"q8_0", &int8, 32, &fp16},
+      {"uint8_zero", &uint8, 64, &fp16, WeightKind::zero_points},
+      {"w8a8", &int8, 0, &fp32, WeightKind::none, int8_token},
+      {"fp8_channel", &fp8_e4m3, 0, &fp32},
+      {"fp8_dynamic", &fp8_e4m3, 0, &fp32, WeightKind::none, fp8_token},
+      {"fp8_static", &fp8_e4m3, 0, &fp32, WeightKind::none, fp8_static},
+      {"w4a8", &int4, 32, &bf16, WeightKind::none, int8_token},
+      {"w4a16", &int4, 64, &bf16},
+      {"w4a16_asym", &uint4, 64, &bf16, WeightKind::zero_points},
+      {"w4_channel", &int4, 0, &fp32},
+      {"q4_0", &int4, 32, &fp16},
+      {"q4_1", &uint4, 32, &fp16, WeightKind::minima},
+      {"nf4", &nf4, -64, &fp32},
+      {"bnb_fp4", &bnb_fp4, -64, &fp32},
+      {"fp4_g16", &fp4_e2m1, 16, &fp8_e4m3},
+      {"int6_g16", &int6, 16, &fp16},
+      {"uint5_min", &uint5, 32, &fp16, WeightKind::minima},
+      {"int3", &int3, 64, &bf16},
+      {"fp6", &fp6_e2m3, 64, &bf16},
+      {"odd_group", &int4, 24, &bf16},
+  };
+}
+
+inline void put_code(const numeric::Format& format, uint8_t* codes, int64_t i, uint32_t code) {
+  std::memcpy(codes + i * format.bytes(), &code, static_cast<size_t>(format.bytes()));
+}
+
+inline tensor::Scales random_scales(const numeric::Format& format, int64_t count, double typical,
+                                    base::Rng& rng) {
+  tensor::Scales s;
+  s.format = &format;
+  s.codes = tensor::Storage::owned(static_cast<size_t>(count * format.bytes()));
+  for (int64_t i = 0; i < count; ++i)
+    put_code(format, s.codes.mutable_u8(), i,
+             format.encode(static_cast<float>(typical * (0.5 + rng.uniform()))));
+  return s;
+}
+
+inline tensor::QuantizedMatrix random_matrix(const WeightKind& kind, int64_t rows, int64_t cols,
+                                             uint64_t seed) {
+  base::Rng rng(seed);
+  tensor::QuantizedMatrix m;
+  m.format = kind.format;
+  m.rows = rows;
+  m.cols = cols;
+  m.input = kind.input;
+  m.codes = tensor::Storage::owned(static_cast<size_t>(rows * cols * kind.format->bytes()));
+  const bool plain = kind.scale_format == nullptr;
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const float spread = plain ? 0.05f : kind.format->max / 3;
+    put_code(*kind.format, m.codes.mutable_u8(), i,
+             kind.format->encode(static_cast<float>(rng.normal()) * spread));
+    if (kind.format->kind == numeric::Kind::codebook ||
+        kind.format->decode(kind.format->encode(-1.0f)) == 0.0f)
+      put_code(*kind.format, m.codes.mutable_u8(), i,
+               static_cast<uint32_t>(rng.below(1u << kind.format->bits)));
+  }
+  m.stored_bytes = m.codes.size();
+  if (plain) return m;
+  m.block_cols = kind.group > 0 ? kind.group : cols;
+  if (kind.group < 0) m.flat_block = -kind.group;
+  m.scales = random_scales(*kind.scale_format, m.blocks(), 0.15 / kind.format->max, rng);
+  if (kind.offset == WeightKind::zero_points)
+    for (int64_t i = 0; i < m.blocks(); ++i)
+      m.zero_points.push_back(static_cast<int16_t>(rng.below(1u << kind.format->bits)));
+  if (kind.offset == WeightKind::minima) {
+    m.minima = random_scales(*kind.scale_format, m.blocks(), 0.07, rng);
+    m.minima.negated = true;
+  }
+  return m;
+}
+
+inline std::vector<float> random_floats(int64_t count, uint64_t seed, double spread = 1.0) {
+  base::Rng rng(seed);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& v : values) v = static_cast<float>(rng.normal() * spread);
+  return values;
+}
+
+}  // namespace aquatint::cases

@@ -1,0 +1,256 @@
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "cases/linear_cases.h"
+#include "kernels/guarded.h"
+#include "kernels/input_rounding.h"
+#include "kernels/ops.h"
+
+namespace aquatint::kernels {
+namespace {
+
+using cases::WeightKind;
+using tensor::QuantizedMatrix;
+
+struct Case {
+  int64_t out, in, rows, misalignment;
+};
+
+// What any set may differ from exact arithmetic on the rounded input, element by element:
+//   a chain of `in` FP32 operations, twice (codes and offsets apart):  2 (in + 8) 2^-24 Σ (|code part| +
+//   |offset part|) |x| a weight rounded to BF16 (bf16 precision only):            Σ |w − bf16(w)| |x|
+struct Expected {
+  std::vector<double> value, bound;
+};
+
+double magnitude_of_parts(const QuantizedMatrix& m, int64_t row, int64_t col, float value) {
+  if (m.plain()) return std::fabs(value);
+  const int64_t block = m.block_of(row, col);
+  double offset = 0;
+  if (!m.zero_points.empty())
+    offset = std::fabs(m.scales.at(block) * m.zero_points[static_cast<size_t>(block)]);
+  if (m.format->bits == 8 && m.format->decode(255) == 255.0f) offset += 128 * std::fabs(m.scales.at(block));
+  if (m.minima.present()) offset += std::fabs(m.minima.at(block));
+  return std::fabs(value) + 2 * offset;
+}
+
+Expected expect_linear(const QuantizedMatrix& m, Precision precision, const float* x, int64_t rows,
+                       const float* bias) {
+  std::vector<float> w(static_cast<size_t>(m.rows * m.cols)), input(static_cast<size_t>(m.cols));
+  tensor::dequantize(m, 0, m.rows, w.data());
+  Expected e;
+  for (int64_t r = 0; r < rows; ++r) {
+    const double scale = round_input(m.input, precision, x + r * m.cols, m.cols, input.data());
+    for (int64_t o = 0; o < m.rows; ++o) {
+      double sum = 0, magnitude = 0, rounding = 0;
+      for (int64_t k = 0; k < m.cols; ++k) {
+        const float weight = w[static_cast<size_t>(o * m.cols + k)];
+        const double value = input[static_cast<size_t>(k)];
+        sum += weight * value;
+        magnitude += magnitude_of_parts(m, o, k, weight) * std::fabs(value);
+        rounding +=
+            std::fabs(weight - numeric::bf16_to_float(numeric::float_to_bf16(weight))) * std::fabs(value);
+      }
+      const double chain = 2.0 * static_cast<double>(m.cols + 8) * 0x1p-24 * magnitude;
+      e.value.push_back(sum * scale + bias[o]);
+      e.bound.push_back(scale * (chain + (precision == Precision::bf16 ? rounding * 1.01 : 0)) +
+                        (std::fabs(sum * scale) + std::fabs(bias[o])) * 0x1p-22 + 1e-30);
+    }
+  }
+  return e;
+}
+
+void check(const KernelSet& set, const WeightKind& kind, const Case& c, Precision precision,
+           base::ThreadPool& pool) {
+  const QuantizedMatrix m =
+      cases::random_matrix(kind, c.out, c.in, 7 + static_cast<uint64_t>(c.out * 1000 + c.in));
+  const QuantizedMatrix* part = &m;
+  const std::vector<float> x = cases::random_floats(c.rows * c.in + c.misalignment, 11);
+  const std::vector<float> bias = cases::random_floats(c.out, 12);
+  const Expected e = expect_linear(m, precision, x.data() + c.misalignment, c.rows, bias.data());
+  const auto packed = set.pack({&part, 1}, precision, pool);
+  ASSERT_EQ(packed->rows(), c.out);
+  ASSERT_EQ(packed->cols(), c.in);
+  for (const Phase phase : {Phase::prefill, Phase::decode}) {
+    Guarded y(c.rows * c.out, c.misalignment);
+    set.linear(*packed, x.data() + c.misalignment, c.rows, phase, bias.data(), false, y.data(), pool);
+    y.expect_intact();
+    Worst worst;
+    for (int64_t i = 0; i < c.rows * c.out; ++i)
+      worst.see(i, y[i], e.value[static_cast<size_t>(i)], e.bound[static_cast<size_t>(i)]);
+    worst.expect_within(fmt::format("{} {} {} {}x{}, {} rows, {}", set.name, kind.name,
+                                    precision == Precision::bf16 ? "bf16" : "fp32", c.out, c.in, c.rows,
+                                    phase == Phase::prefill ? "prefill" : "decode"));
+  }
+}
+
+bool divides(const WeightKind& kind, int64_t cols) { return kind.group >= 0 || cols % -kind.group == 0; }
+
+class Linear : public testing::TestWithParam<const KernelSet*> {};
+
+TEST_P(Linear, EveryWeightKindIsWithinItsBound) {
+  base::ThreadPool pool(2);
+  for (const WeightKind& kind : cases::weight_kinds())
+    for (const Precision precision : {Precision::fp32, Precision::bf16})
+      for (const Case& c : {Case{33, 192, 3, 0}, Case{70, 576, 9, 1}, Case{16, 64, 1, 3}})
+        check(*GetParam(), kind, c, precision, pool);
+}
+
+TEST_P(Linear, OddShapesAreWithinTheirBounds) {
+  base::ThreadPool pool(3);
+  const auto kinds = cases::weight_kinds();
+  for (const int64_t out : {1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 100})
+    for (const int64_t in : {1, 2, 3, 15, 17, 31, 33, 65, 100, 576})
+      for (const WeightKind& kind : kinds)
+        if (kind.name == "bf16" || kind.name == "w8a8" || kind.name == "w4_channel" ||
+            kind.name == "odd_group")
+          check(*GetParam(), kind, {out, in, 1 + (out + in) % 5, (out + in) % 4},
+                in % 2 ? Precision::bf16 : Precision::fp32, pool);
+}
+
+// Bits of each row's outputs must not depend on its company, the chunking or the number of threads.
+TEST_P(Linear, RowsDoNotDependOnTheirCompany) {
+  const KernelSet& set = *GetParam();
+  const int64_t kOut = set.name == "ref" ? 5 : 150;
+  constexpr int64_t kIn = 320, kRows = 40;
+  const std::vector<float> x = cases::random_floats(kRows * kIn, 5);
+  for (const WeightKind& kind : cases::weight_kinds()) {
+    if (!divides(kind, kIn)) continue;
+    const QuantizedMatrix m = cases::random_matrix(kind, kOut, kIn, 3);
+    const QuantizedMatrix* part = &m;
+    for (const Phase phase : {Phase::prefill, Phase::decode}) {
+      std::vector<float> want(static_cast<size_t>(kRows * kOut));
+      base::ThreadPool one(1);
+      const auto first = set.pack({&part, 1}, Precision::bf16, one);
+      for (int64_t r = 0; r < kRows; ++r)
+        set.linear(*first, x.data() + r * kIn, 1, phase, nullptr, false, want.data() + r * kOut, one);
+      for (const int threads : {1, 2, 3}) {
+        base::ThreadPool pool(threads);
+        const auto packed = set.pack({&part, 1}, Precision::bf16, pool);
+        for (int64_t rows = 1; rows <= kRows; rows += threads == 2 ? 1 : 13) {
+          std::vector<float> y(static_cast<size_t>(rows * kOut));
+          set.linear(*packed, x.data() + (kRows - rows) * kIn, rows, phase, nullptr, false, y.data(), pool);
+          ASSERT_EQ(0, std::memcmp(y.data(), want.data() + (kRows - rows) * kOut, y.size() * sizeof(float)))
+              << set.name << " " << kind.name << ", " << rows << " rows, " << threads << " threads";
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, PartsAreStackedAndResultsAccumulate) {
+  const KernelSet& set = *GetParam();
+  base::ThreadPool pool(2);
+  const auto kinds = cases::weight_kinds();
+  const auto kind = [&](std::string_view name) {
+    return *std::find_if(kinds.begin(), kinds.end(), [&](const WeightKind& k) { return k.name == name; });
+  };
+  const QuantizedMatrix a = cases::random_matrix(kind("bf16"), 21, 64, 1);
+  const QuantizedMatrix b = cases::random_matrix(kind("q4_1"), 40, 64, 2);
+  const QuantizedMatrix* const parts[] = {&a, &b};
+  const std::vector<float> x = cases::random_floats(5 * 64, 3), before = cases::random_floats(5 * 61, 4);
+  const auto both = set.pack({parts, 2}, Precision::bf16, pool);
+  ASSERT_EQ(both->rows(), 61);
+  for (const Phase phase : {Phase::prefill, Phase::decode}) {
+    std::vector<float> y = before, ya(5 * 21), yb(5 * 40);
+    set.linear(*both, x.data(), 5, phase, nullptr, true, y.data(), pool);
+    set.linear(*set.pack({parts, 1}, Precision::bf16, pool), x.data(), 5, phase, nullptr, false, ya.data(),
+               pool);
+    set.linear(*set.pack({parts + 1, 1}, Precision::bf16, pool), x.data(), 5, phase, nullptr, false,
+               yb.data(), pool);
+    for (int64_t r = 0; r < 5; ++r)
+      for (int64_t o = 0; o < 61; ++o) {
+        const float alone =
+            o < 21 ? ya[static_cast<size_t>(r * 21 + o)] : yb[static_cast<size_t>(r * 40 + o - 21)];
+        const auto at = static_cast<size_t>(r * 61 + o);
+        EXPECT_NEAR(y[at], alone + before[at], 1e-6 * (1 + std::fabs(alone))) << r << " " << o;
+      }
+  }
+}
+
+TEST_P(Linear, CompactFormsStayCompact) {
+  if (GetParam()->name == "ref") return;  // keeps FP32 values
+  base::ThreadPool pool(1);
+  const auto bits = [&](std::string_view name) {
+    for (const WeightKind& kind : cases::weight_kinds())
+      if (kind.name == name) {
+        const QuantizedMatrix m = cases::random_matrix(kind, 64, 512, 1);
+        const QuantizedMatrix* part = &m;
+        return static_cast<double>(GetParam()->pack({&part, 1}, Precision::bf16, pool)->bytes()) * 8 /
+               (64 * 512);
+      }
+    return 0.0;
+  };
+  EXPECT_EQ(bits("bf16"), 16);
+  EXPECT_LE(bits("int8_channel"), 8.2);
+  EXPECT_LE(bits("w4a16"), 4.26);
+  EXPECT_LE(bits("q4_1"), 5.01);
+  EXPECT_LE(bits("nf4"), 4.51);
+}
+
+std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {
+  return std::string(info.param->name);
+}
+INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::ValuesIn(usable_sets()), set_name);
+
+// Scales and codes are compressed-tensors 0.20's (compute_dynamic_scales_and_zp, quantize) for these rows.
+TEST(InputRounding, IsTheRuleOfCompressedTensors) {
+  struct Row {
+    std::vector<float> x;
+    float int8_scale;
+    std::vector<float> int8_codes;
+    float fp8_scale;
+    std::vector<float> fp8_values;
+  };
+  const Row rows[] = {
+      {{1, -1, 0.5f, 0.00392156862f},
+       0x1.010102p-7f,
+       {127, -127, 64, 0},
+       0x1.24924ap-9f,
+       {448, -448, 224, 1.75f}},
+      {{0.3f, -0.77f, 0.123f, -0.0051f},
+       0x1.8bc93ap-8f,
+       {50, -127, 20, -1},
+       0x1.c28f5cp-10f,
+       {176, -448, 72, -3}},
+      {{0, 0, 0, 0}, 0x1p-23f, {0, 0, 0, 0}, 0x1p-23f, {0, 0, 0, 0}},
+  };
+  const numeric::ActivationScheme int8_token = {&numeric::int8, numeric::Granularity::token};
+  const numeric::ActivationScheme fp8_token = {&numeric::fp8_e4m3, numeric::Granularity::token};
+  for (const Row& row : rows) {
+    std::vector<float> values(4);
+    EXPECT_EQ(round_input(int8_token, Precision::fp32, row.x.data(), 4, values.data()), row.int8_scale);
+    EXPECT_EQ(values, row.int8_codes);
+    EXPECT_EQ(round_input(fp8_token, Precision::fp32, row.x.data(), 4, values.data()), row.fp8_scale);
+    EXPECT_EQ(values, row.fp8_values);
+  }
+}
+
+TEST(InputRounding, UnsupportedSchemesAreRefused) {
+  EXPECT_THROW(check_input_scheme({&numeric::nf4, numeric::Granularity::token}), base::BadInput);
+  EXPECT_THROW(check_input_scheme({&numeric::int8, numeric::Granularity::tensor}), base::BadInput);
+  EXPECT_THROW(check_input_scheme({&numeric::int8, numeric::Granularity::tensor, false, 0}), base::BadInput);
+}
+
+TEST(KernelSets, AreOrderedAndNamed) {
+  ASSERT_FALSE(kernel_sets().empty());
+  EXPECT_EQ(kernel_sets().back()->name, "ref");
+  EXPECT_EQ(&kernel_set("auto"), usable_sets().front());
+  for (const KernelSet* set : usable_sets()) EXPECT_EQ(&kernel_set(set->name), set);
+}
+
+TEST(KernelSets, UnknownAndUnusableNamesAreRefused) {
+  EXPECT_THROW(kernel_set("avx1024"), base::BadUsage);
+  for (const KernelSet* set : kernel_sets()) {
+    if (set->usable()) continue;
+    try {
+      kernel_set(set->name);
+      ADD_FAILURE() << set->name << " is unusable and was returned";
+    } catch (const base::BadUsage& error) {
+      EXPECT_NE(std::string(error.what()).find("lacks"), std::string::npos) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace aquatint::kernels
