@@ -1,6 +1,8 @@
 #include "report/html.h"
 
 #include <cmath>
+#include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "report/comparison.h"
@@ -72,11 +74,27 @@ std::string tiles(const Study& study, const Verdict& verdict) {
   return out.empty() ? "" : "<ul class=\"tiles\">\n" + out + "</ul>\n";
 }
 
+// A number stays on one line with its unit and its error.
+std::string unbroken(std::string html) {
+  for (const auto& [from, to] : {std::pair{" %", "&#8239;%"},
+                                 {" ± ", " ±&#8239;"},
+                                 {" MB", "&nbsp;MB"},
+                                 {" GB", "&nbsp;GB"},
+                                 {" tokens/s", "&nbsp;tokens/s"}})
+    for (size_t at = html.find(from); at != std::string::npos; at = html.find(from, at + std::strlen(to)))
+      html.replace(at, std::strlen(from), to);
+  return html;
+}
+
 std::string verdict_section(const Study& study, const Verdict& verdict) {
+  std::string text = unbroken(escape_html(verdict.why));
+  if (!verdict.sure.empty()) text += " <b>How sure?</b> " + unbroken(escape_html(verdict.sure));
+  if (!verdict.change.empty())
+    text += " <b>What would change it?</b> " + unbroken(escape_html(verdict.change));
   return fmt::format(
       "<section class=\"verdict\" aria-labelledby=\"verdict\">\n<h2 "
-      "id=\"verdict\">{}</h2>\n<p>{}</p>\n{}</section>\n",
-      escape_html(verdict.headline), escape_html(verdict.paragraph), tiles(study, verdict));
+      "id=\"verdict\">{}</h2>\n<div>\n<p>{}</p>\n{}</div>\n</section>\n",
+      escape_html(verdict.headline), text, tiles(study, verdict));
 }
 
 constexpr const char* kCharts = R"html(<section aria-labelledby="tradeoff">

@@ -81,7 +81,7 @@ Json row_json(const Study& study, const Verdict& verdict, size_t index) {
 }  // namespace
 
 std::string embedded_json(const Study& study, const Verdict& verdict) {
-  Json json = {{"verdict", {{"headline", verdict.headline}, {"paragraph", verdict.paragraph}}}};
+  Json json = {{"verdict", {{"headline", verdict.headline}, {"paragraph", verdict.paragraph()}}}};
   each_fact(study.facts, [&](const char* key, const auto& value) { json["facts"][key] = plain(value); });
   for (const auto& peak : study.facts.peak_flop_s)
     json["facts"]["peak_flop_s"][peak.type] = number(peak.flop_s);

@@ -12,7 +12,7 @@
 namespace aquatint::report {
 namespace {
 
-constexpr int kShades = 10;  // classes h0 … h9 of the style sheet
+constexpr int kShades = 20;  // classes h0 … h19 of the style sheet
 
 struct Place {
   std::string kind;  // "mlp.down_proj"; numbers after the layer's (experts) become "*"

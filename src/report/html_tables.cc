@@ -72,8 +72,9 @@ std::string scheme_header(const Study& study, const Verdict& verdict, int row, b
   return out + "</th>";
 }
 
-std::string open_table(const std::string& caption) {
-  return fmt::format("<div class=\"scroll\" tabindex=\"0\"><table><caption>{}</caption>\n", caption);
+std::string open_table(const std::string& caption, const char* style = "") {
+  return fmt::format("<div class=\"scroll\" tabindex=\"0\"><table class=\"{}\"><caption>{}</caption>\n",
+                     style, caption);
 }
 
 constexpr const char* kCloseTable = "</tbody></table></div>\n";
@@ -96,8 +97,8 @@ std::string main_row(const Study& study, const Verdict& verdict, int index) {
                    : cell(r.same_top1, fmt::format("{:.1f}&#8239;%", r.same_top1 * 100));
   out += rate_cell(speed ? speed->prefill : kNone);
   out += rate_cell(speed ? speed->decode : kNone);
-  out += cell(r.weight_bytes, format_bytes(r.weight_bytes));
-  out += cell(r.peak_ram_bytes, format_bytes(r.peak_ram_bytes));
+  out += cell(r.peak_ram_bytes, format_bytes(r.peak_ram_bytes),
+              std::isfinite(r.weight_bytes) ? "weights " + format_bytes(r.weight_bytes) : "");
   return out + "</tr>\n";
 }
 
@@ -143,12 +144,12 @@ std::string main_table(const Study& study, const Verdict& verdict) {
   out +=
       "<thead><tr><td></td><th scope=\"colgroup\" colspan=\"3\">Size</th><th scope=\"colgroup\" "
       "colspan=\"5\">Quality</th>"
-      "<th scope=\"colgroup\" colspan=\"2\">Speed, tokens/s</th><th scope=\"colgroup\" "
-      "colspan=\"2\">Memory</th></tr>\n"
+      "<th scope=\"colgroup\" colspan=\"2\">Speed, tokens/s</th><th scope=\"col\" "
+      "class=\"num\">Memory</th></tr>\n"
       "<tr><th scope=\"col\">Scheme</th>";
   for (const char* title :
        {"File", "Bits per weight", "Bits per parameter", "Perplexity", "Increase", "Mean KLD, nats",
-        "99th percentile", "Same top token", "Prefill", "Decode", "Weights", "Peak RAM"})
+        "99th percentile", "Same top token", "Prefill", "Decode", "Peak RAM"})
     out += fmt::format("<th scope=\"col\" class=\"num\">{}</th>", title);
   out += "</tr></thead>\n<tbody>\n";
   for (size_t i = 0; i < study.rows.size(); ++i) out += main_row(study, verdict, static_cast<int>(i));
@@ -179,11 +180,13 @@ std::string speed_table(const Study& study, const Verdict& verdict) {
       "Rates count the tokens of all sequences of the batch. Bandwidth: weight bytes read by decode against "
       "the measured "
       "read bandwidth. Arithmetic: 2 · parameters · prefill rate against the measured peak of the type it "
-      "multiplies in.");
+      "multiplies in.",
+      "flat");
   out += "<thead><tr><th scope=\"col\">Scheme</th>";
-  for (const char* title : {"Batch", "Prefill, tokens/s", "Decode, tokens/s", "Time per token",
-                            "Bandwidth used", "Arithmetic used"})
-    out += fmt::format("<th scope=\"col\" class=\"num\">{}</th>", title);
+  for (const std::string title : {"Batch", "Prefill, tokens/s", "Decode, tokens/s", "Time per token",
+                                  "Bandwidth used", "Arithmetic used"})
+    out += fmt::format("<th scope=\"col\" class=\"num{}\">{}</th>",
+                       title.ends_with("tokens/s") ? " rate" : "", title);
   return out + "</tr></thead>\n<tbody>\n" + body + kCloseTable;
 }
 

@@ -28,7 +28,11 @@ std::string format_significant(double value, int digits) {
   // Rounding first: 9.996 has one digit more than it seems to with three digits.
   const double rounded = std::strtod(fmt::format("{:.{}e}", value, digits - 1).c_str(), nullptr);
   const int exponent = static_cast<int>(std::floor(std::log10(std::abs(rounded))));
-  if (exponent < -4 || exponent > 6) return fmt::format("{:.{}e}", value, digits - 1);
+  if (exponent < -4 || exponent > 6) {
+    // "2.1e-5", not "2.1e-05"
+    const double mantissa = rounded / std::pow(10.0, exponent);
+    return fmt::format("{:.{}f}e{}", mantissa, digits - 1, exponent);
+  }
   return fmt::format("{:.{}f}", rounded, std::max(0, digits - 1 - exponent));
 }
 

@@ -101,8 +101,7 @@ Verdict decide(const Study& study) {
     choose(c);
   }
   verdict.chosen = c.chosen;
-  verdict.headline = headline(c);
-  verdict.paragraph = paragraph(c);
+  put_into_words(c, verdict);
   return verdict;
 }
 

@@ -29,8 +29,9 @@ struct Verdict {
   // By row: the rows at least as good in everything measured for both (quality, file size, prefill, decode)
   // and better beyond noise in something; empty: on the Pareto front.
   std::vector<std::vector<int>> dominated_by;
-  std::string headline;   // "Use W8A8."
-  std::string paragraph;  // why, how sure, what would change the answer; plain text
+  std::string headline;           // "Use W8A8."
+  std::string why, sure, change;  // why, how sure, what would change it; `sure` and `change` may be empty
+  std::string paragraph() const;  // all three as one text
 };
 Verdict decide(const Study& study);
 

@@ -22,6 +22,8 @@ std::string signed_percent(double fraction) {
   return (fraction < 0 ? "−" : "+") + percent(std::abs(fraction));
 }
 
+std::string limit(const Case& c) { return fmt::format("{:g} %", c.tolerance * 100); }
+
 std::string times(double ratio) { return format_significant(ratio, 2) + "×"; }
 
 std::string rate(double tokens_per_second) {
@@ -46,7 +48,7 @@ std::string loss_words(const Case& c, int row) {
 }
 
 std::string limit_words(const Case& c) {
-  return fmt::format("{} perplexity over {}", signed_percent(c.tolerance), name(c, c.reference));
+  return fmt::format("+{} perplexity over {}", limit(c), name(c, c.reference));
 }
 
 std::string speed_change(const char* what, double gain, double now, double before) {
@@ -79,7 +81,8 @@ std::vector<std::string> gain_words(const Case& c, int i) {
 std::string why(const Case& c) {
   std::string out = fmt::format("Against {}, {}", name(c, c.baseline), joined(gain_words(c, c.chosen)));
   const StudyRow& row = c.row(c.chosen);
-  out += fmt::format(". The price is {}", loss_words(c, c.chosen));
+  const bool loss_shows = c.loss_value(c.chosen) > 0;
+  out += fmt::format(". {} {}", loss_shows ? "The price is" : "No loss shows:", loss_words(c, c.chosen));
   if (std::isfinite(row.same_top1))
     out += fmt::format("; its most likely next token is {}'s at {:.1f} % of the positions",
                        name(c, c.reference), row.same_top1 * 100);
@@ -92,17 +95,17 @@ std::string quality_confidence(const Case& c) {
   if (!increase.known()) return "Perplexity was not measured: quality rests on the divergence alone.";
   if (!std::isfinite(increase.error))
     return fmt::format("That is inside the limit of {}, by a point estimate whose error was not measured.",
-                       percent(c.tolerance));
+                       limit(c));
   const double reach = increase.value + kSigmas * increase.error;
   const std::string windows =
       fmt::format("{} windows{}", increase.n, loss.paired ? ", paired" : ", not paired");
   if (reach <= c.tolerance)
     return fmt::format("Two standard errors ({}) reach {}, inside the limit of {}.", windows,
-                       signed_percent(reach), percent(c.tolerance));
+                       signed_percent(reach), limit(c));
   return fmt::format(
       "It is inside the limit of {}, but two standard errors ({}) reach {}: score more text before relying "
       "on it.",
-      percent(c.tolerance), windows, signed_percent(reach));
+      limit(c), windows, signed_percent(reach));
 }
 
 std::string task_confidence(const Case& c) {
@@ -121,8 +124,9 @@ std::string rival_confidence(const Case& c) {
   if (c.rival < 0) return c.kept.size() == 1 ? " No other scheme keeps the quality." : "";
   const Gains &mine = c.gains[c.chosen], &other = c.gains[c.rival];
   if (!level(mine, other))
-    return fmt::format(" {} comes next, with a combined gain of {} against {}.", name(c, c.rival),
-                       times(other.combined), times(mine.combined));
+    return fmt::format(
+        " {} comes next: its gains in size and speed multiply to {} on geometric average, against {}.",
+        name(c, c.rival), times(other.combined), times(mine.combined));
   return fmt::format(" {} is level with it in size and speed within the noise; {} stays closer to {}.",
                      name(c, c.rival), name(c, c.chosen), name(c, c.reference));
 }
@@ -160,8 +164,8 @@ std::string wishes(const Case& c) {
   if (crowd >= 0)
     parts.push_back(fmt::format("{} for {} streams at once ({} tokens/s)", name(c, crowd), batch,
                                 rate(decode_axis(c.row(crowd), batch).value)));
-  if (!parts.empty()) return " Take " + joined(parts) + ".";
-  return c.kept.size() > 1 ? " Nothing else inside the limit is smaller or faster in anything measured." : "";
+  if (!parts.empty()) return "Take " + joined(parts) + ".";
+  return c.kept.size() > 1 ? "Nothing else inside the limit is smaller or faster in anything measured." : "";
 }
 
 // "a 97 MB model at 250 tokens/s"
@@ -186,8 +190,8 @@ std::string limit_moves(const Case& c) {
   std::string out;
   const int looser = best_lost(c, c.gains[c.chosen].combined);
   if (looser >= 0)
-    out += fmt::format(" Whoever can accept {} gets {} from {}.", loss_words(c, looser), in_short(c, looser),
-                       name(c, looser));
+    out += fmt::format(" If {} is acceptable, {} gives {}.", loss_words(c, looser), name(c, looser),
+                       in_short(c, looser));
   if (c.tighter >= 0)
     out += fmt::format(" Under a stricter limit {} ({}) takes over.", name(c, c.tighter),
                        loss_words(c, c.tighter));
@@ -274,8 +278,6 @@ std::string only_baselines(const Case& c) {
   return out + " Name schemes to compare with --schemes.";
 }
 
-}  // namespace
-
 std::string headline(const Case& c) {
   if (c.study->rows.empty()) return "Nothing was measured yet.";
   if (c.reference < 0) return "No recommendation.";
@@ -285,7 +287,8 @@ std::string headline(const Case& c) {
   return fmt::format("Use {}.", name(c, c.chosen));
 }
 
-std::string paragraph(const Case& c) {
+// Where nothing is recommended, one text says it all.
+std::string no_choice(const Case& c) {
   if (c.study->rows.empty()) return "The store holds no finished row. Run the study, or resume it.";
   if (c.reference < 0)
     return "There is no FP32 or BF16 row to compare with, so neither losses nor gains can be told. Run the "
@@ -293,9 +296,27 @@ std::string paragraph(const Case& c) {
            "end.";
   if (c.candidates.empty()) return only_baselines(c);
   if (c.kept.empty() && c.lost.empty()) return no_quality(c);
-  if (c.chosen < 0) return keep_baseline(c);
-  return why(c) + " " + quality_confidence(c) + task_confidence(c) + rival_confidence(c) + unmeasured(c) +
-         wishes(c) + limit_moves(c) + scope(c);
+  return keep_baseline(c);
+}
+
+}  // namespace
+
+std::string Verdict::paragraph() const {
+  std::string out = why;
+  if (!sure.empty()) out += " How sure: " + sure;
+  if (!change.empty()) out += " What would change it: " + change;
+  return out;
+}
+
+void put_into_words(const Case& c, Verdict& verdict) {
+  verdict.headline = headline(c);
+  if (c.chosen < 0) {
+    verdict.why = no_choice(c);
+    return;
+  }
+  verdict.why = why(c);
+  verdict.sure = quality_confidence(c) + task_confidence(c) + rival_confidence(c) + unmeasured(c);
+  verdict.change = wishes(c) + limit_moves(c) + scope(c);
 }
 
 }  // namespace aquatint::report

@@ -27,7 +27,7 @@ struct Case {
 
 bool level(const Gains& a, const Gains& b);  // no difference beyond noise
 
-std::string headline(const Case& c);
-std::string paragraph(const Case& c);
+// Fills headline, why, sure and change.
+void put_into_words(const Case& c, Verdict& verdict);
 
 }  // namespace aquatint::report

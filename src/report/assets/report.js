@@ -131,6 +131,10 @@
             ctx.lineTo(Math.min(Math.max(mark.x, best.l), best.r), mark.y < best.t ? best.t + 2 : mark.y > best.b ? best.b - 2 : middle);
             ctx.stroke();
           }
+          ctx.strokeStyle = tone('card');
+          ctx.lineWidth = 4;
+          ctx.lineJoin = 'round';
+          ctx.strokeText(mark.p.row.name, best.l, middle);
           ctx.fillStyle = mark.p.front || mark.p.row.chosen ? tone('ink') : tone('soft');
           ctx.fillText(mark.p.row.name, best.l, middle);
         }
