@@ -1,15 +1,10 @@
-// The few statistics that comparisons need. All in FP64; NaN where a sample is too small to say.
+// What comparisons need beyond base/statistics.h. All in FP64; NaN where a sample is too small to say.
 #pragma once
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace aquatint::eval {
-
-struct MeanError {
-  double mean = 0, standard_error = 0;  // √(Σ (x − mean)² / (n (n − 1)))
-};
-MeanError mean_error(std::span<const double> values);
 
 // Quantile q in [0, 1] with linear interpolation between order statistics (numpy's default). Sorts `values`.
 double quantile(std::vector<double>& values, double q);

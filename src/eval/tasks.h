@@ -54,6 +54,7 @@ struct Task {
 
 // The settings of the Gauntlet v0.3 by task name; nullopt for a name not in the table (gauntlet.cc).
 std::optional<TaskSettings> gauntlet_settings(std::string_view name);
+std::vector<std::string_view> gauntlet_names();
 
 // "FILE.jsonl" or "NAME=FILE", separated by commas. Settings come from `FILE.yaml` beside the file (keys
 // shots, delimiter, example_delimiter, baseline), else from the table when a NAME is given, else they are the
