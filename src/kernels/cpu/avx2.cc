@@ -9,14 +9,7 @@
 namespace aquatint::kernels::avx2 {
 namespace {
 
-#include "kernels/cpu/attention.inl"
-#include "kernels/cpu/linear_decode.inl"
-#include "kernels/cpu/linear_prefill.inl"
-#include "kernels/cpu/math.inl"
-#include "kernels/cpu/rounding.inl"
-#include "kernels/cpu/rows.inl"
-#include "kernels/cpu/stats.inl"
-#include "kernels/cpu/tile.inl"
+#include "kernels/cpu/generic.inl"
 
 constexpr std::string_view kNeeds[] = {"avx2", "fma", "f16c"};
 

@@ -1,0 +1,11 @@
+// All generic kernels, included inside an instruction set's namespace after its vec_*.h. The order matters.
+// clang-format off
+#include "kernels/cpu/math.inl"
+#include "kernels/cpu/rounding.inl"
+#include "kernels/cpu/rows.inl"
+#include "kernels/cpu/tile.inl"
+#include "kernels/cpu/linear_decode.inl"
+#include "kernels/cpu/linear_prefill.inl"
+#include "kernels/cpu/attention.inl"
+#include "kernels/cpu/stats.inl"
+// clang-format on
