@@ -1,0 +1,187 @@
+#include "eval/tasks.h"
+
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+#include "eval/scoring.h"
+#include "letter_tokenizer.h"
+#include "small_model.h"
+
+namespace aquatint::eval {
+namespace {
+
+std::vector<Request> random_requests(int64_t count) {
+  base::Rng rng(11);
+  std::vector<Request> requests(static_cast<size_t>(count));
+  const auto fill = [&](size_t n) {
+    std::vector<int32_t> tokens(n);
+    for (int32_t& token : tokens) token = static_cast<int32_t>(rng.below(258));
+    return tokens;
+  };
+  for (Request& request : requests) {
+    request.context = fill(1 + rng.below(30));
+    for (size_t choice = 0; choice < 1 + rng.below(4); ++choice)
+      request.continuations.push_back(fill(1 + rng.below(6)));
+  }
+  return requests;
+}
+
+// Each continuation as a sequence of its own.
+ContinuationScore plain_score(SmallModel& small, const std::vector<int32_t>& context,
+                              const std::vector<int32_t>& continuation) {
+  std::vector<int32_t> tokens = context;
+  tokens.insert(tokens.end(), continuation.begin(), continuation.end());
+  const auto log_p = small.log_probabilities(tokens);
+  ContinuationScore score;
+  for (size_t i = context.size(); i < tokens.size(); ++i) {
+    const auto& row = log_p[i - 1];
+    score.log_likelihood += row[static_cast<size_t>(tokens[i])];
+    score.greedy = score.greedy && std::max_element(row.begin(), row.end()) - row.begin() == tokens[i];
+  }
+  return score;
+}
+
+TEST(Scoring, EqualsOneSequenceAtATime) {
+  SmallModel small;
+  const auto requests = random_requests(25);
+  const auto scores = score(*small.model, requests, 64);
+  for (size_t r = 0; r < requests.size(); ++r) {
+    ASSERT_EQ(scores[r].size(), requests[r].continuations.size());
+    for (size_t c = 0; c < scores[r].size(); ++c) {
+      const ContinuationScore plain = plain_score(small, requests[r].context, requests[r].continuations[c]);
+      EXPECT_NEAR(scores[r][c].log_likelihood, plain.log_likelihood, 1e-9);
+      EXPECT_EQ(scores[r][c].greedy, plain.greedy);
+    }
+  }
+}
+
+TEST(Scoring, DoesNotDependOnTheBatch) {
+  SmallModel small(3, kernels::Precision::bf16);
+  const auto requests = random_requests(25);
+  const auto alone = score(*small.model, requests, 1), together = score(*small.model, requests, 1 << 20);
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t c = 0; c < alone[r].size(); ++c)
+      EXPECT_EQ(alone[r][c].log_likelihood, together[r][c].log_likelihood);
+}
+
+TEST(Scoring, CutsLongContextsAtTheirStart) {
+  SmallModel small;  // 64 positions
+  Request request{std::vector<int32_t>(100, 7), {{1, 2, 3}}};
+  for (size_t i = 0; i < 100; ++i) request.context[i] = static_cast<int32_t>(i);
+  const auto scores = score(*small.model, {request});
+  const std::vector<int32_t> kept(request.context.end() - 62,
+                                  request.context.end());  // 62 + 2 run, the third is predicted
+  EXPECT_NEAR(scores[0][0].log_likelihood, plain_score(small, kept, {1, 2, 3}).log_likelihood, 1e-9);
+  EXPECT_THROW(score(*small.model, {{{1}, {std::vector<int32_t>(65, 2)}}}), base::BadInput);
+}
+
+Task choices_task() {
+  Task task;
+  task.name = "t";
+  task.file = "t.jsonl";
+  task.kind = TaskKind::multiple_choice;
+  task.baseline = 0.5;
+  base::Rng rng(21);
+  for (int i = 0; i < 12; ++i) {
+    const auto word = [&](size_t n) {
+      std::string text;
+      for (size_t k = 0; k < n; ++k) text += static_cast<char>('c' + rng.below(20));
+      return text;
+    };
+    task.items.push_back(
+        {{word(8)}, {word(2), word(9), "\u00e9\u00e9" + word(1)}, static_cast<int>(rng.below(3)), i + 1});
+  }
+  return task;
+}
+
+TEST(Tasks, MultipleChoice) {
+  SmallModel small;
+  const LetterTokenizer tokenizer;
+  const Task task = choices_task();
+  const TaskResult result = run_task(*small.model, tokenizer, task, {});
+  int right = 0, right_norm = 0;
+  for (size_t i = 0; i < task.items.size(); ++i) {
+    const TaskItem& item = task.items[i];
+    std::vector<double> sums, norms;
+    for (const std::string& choice : item.continuations) {
+      sums.push_back(
+          plain_score(small, tokenizer.encode(item.contexts[0], false), tokenizer.encode(" " + choice, false))
+              .log_likelihood);
+      const double characters = choice.starts_with("\u00e9") ? 3 : static_cast<double>(choice.size());
+      norms.push_back(sums.back() / characters);
+      EXPECT_NEAR(result.items[i].log_likelihoods[sums.size() - 1], sums.back(), 1e-9);
+    }
+    right += std::max_element(sums.begin(), sums.end()) - sums.begin() == item.gold;
+    right_norm += std::max_element(norms.begin(), norms.end()) - norms.begin() == item.gold;
+  }
+  EXPECT_EQ(result.n, 12);
+  EXPECT_DOUBLE_EQ(result.acc, right / 12.0);
+  ASSERT_TRUE(result.acc_norm);
+  EXPECT_DOUBLE_EQ(*result.acc_norm, right_norm / 12.0);
+  EXPECT_DOUBLE_EQ(result.acc_stderr, std::sqrt(result.acc * (1 - result.acc) / 11));
+  const base::Json json = to_json(result, &result);
+  for (const char* key : {"acc,none", "acc_stderr,none", "acc_norm,none", "n"})
+    EXPECT_TRUE(json.contains(key)) << key;
+  EXPECT_EQ(json["difference"]["mean"], 0);
+  EXPECT_EQ(json["difference"]["p"], 1);
+}
+
+TEST(Tasks, Schema) {
+  SmallModel small;
+  const LetterTokenizer tokenizer;
+  Task task;
+  task.file = "t.jsonl";
+  task.kind = TaskKind::schema;
+  task.items = {{{"one context", "another longer context"}, {"end."}, 1, 1}, {{"xx", "yy"}, {"zz"}, 0, 2}};
+  const TaskResult result = run_task(*small.model, tokenizer, task, {});
+  for (size_t i = 0; i < 2; ++i) {
+    const TaskItem& item = task.items[i];
+    for (size_t option = 0; option < 2; ++option)
+      EXPECT_NEAR(result.items[i].log_likelihoods[option],
+                  plain_score(small, tokenizer.encode(item.contexts[option], false),
+                              tokenizer.encode(" " + item.continuations[0], false))
+                      .log_likelihood,
+                  1e-9);
+    const bool second = result.items[i].log_likelihoods[1] > result.items[i].log_likelihoods[0];
+    EXPECT_EQ(result.items[i].correct, second == (item.gold == 1));
+  }
+  EXPECT_FALSE(result.acc_norm);
+}
+
+TEST(Tasks, LanguageModelling) {
+  SmallModel small;
+  const LetterTokenizer tokenizer;
+  Task task;
+  task.file = "t.jsonl";
+  task.kind = TaskKind::language_modelling;
+  task.settings.delimiter = "";
+  // The model's own greedy answer is right, another is not.
+  const auto log_p = small.log_probabilities(tokenizer.encode("hello", false)).back();
+  const auto best = std::max_element(log_p.begin(), log_p.end()) - log_p.begin();
+  ASSERT_LT(best, 256);
+  ASSERT_FALSE(std::isspace(static_cast<int>(best)));
+  task.items = {{{"hello"}, {std::string(1, static_cast<char>(best))}, 0, 1},
+                {{"hello"}, {std::string(1, static_cast<char>(best ^ 1))}, 0, 2}};
+  const TaskResult result = run_task(*small.model, tokenizer, task, {});
+  EXPECT_TRUE(result.items[0].correct);
+  EXPECT_FALSE(result.items[1].correct);
+  EXPECT_DOUBLE_EQ(result.acc, 0.5);
+  EXPECT_NEAR(*result.perplexity,
+              std::exp(-(log_p[static_cast<size_t>(best)] + log_p[static_cast<size_t>(best ^ 1)]) / 2), 1e-9);
+}
+
+TEST(Tasks, LimitAndPairing) {
+  SmallModel first(1), second(2);
+  const LetterTokenizer tokenizer(257);
+  Task task = choices_task();
+  task.settings.shots = 2;
+  const TaskResult a = run_task(*first.model, tokenizer, task, {.limit = 5}),
+                   b = run_task(*second.model, tokenizer, task, {.limit = 5});
+  EXPECT_EQ(a.n, 5);
+  const TaskComparison comparison = compare(a, b);
+  EXPECT_DOUBLE_EQ(comparison.acc.mean, a.acc - b.acc);
+  EXPECT_EQ(comparison.acc.n, 5);
+}
+
+}  // namespace
+}  // namespace aquatint::eval
