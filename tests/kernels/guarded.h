@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "kernels/ops.h"
 
 namespace aquatint::kernels {
