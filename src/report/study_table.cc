@@ -38,23 +38,24 @@ std::vector<Cell> size_and_quality() {
   return {
       {{"scheme", Align::left}, [](const StudyRow& r) { return row_name(r); }},
       {{"file"}, [](const StudyRow& r) { return or_blank(r.file_bytes, format_bytes(r.file_bytes)); }},
-      {{"bits/weight"},
+      {{"b/weight"},
        [](const StudyRow& r) {
          return or_blank(r.bits_per_weight, fmt::format("{:.2f}", r.bits_per_weight));
        }},
-      {{"bits/param"},
+      {{"b/param"},
        [](const StudyRow& r) {
          return or_blank(r.bits_per_parameter, fmt::format("{:.2f}", r.bits_per_parameter));
        }},
-      {{"perplexity"}, [](const StudyRow& r) { return with_error(r.perplexity, 3); }},
-      {{"KLD, nats"}, [](const StudyRow& r) { return with_error(r.mean_kld, 4); }},
-      {{"same top-1"},
+      {{"perplexity"}, [](const StudyRow& r) { return with_error(r.perplexity, 2); }},
+      {{"KLD"},
+       [](const StudyRow& r) { return or_blank(r.mean_kld.value, format_significant(r.mean_kld.value, 2)); }},
+      {{"top-1"},
        [](const StudyRow& r) { return or_blank(r.same_top1, fmt::format("{:.1f} %", r.same_top1 * 100)); }},
   };
 }
 
 std::vector<Cell> speed(const Study& study) {
-  std::vector<Cell> cells = {{{"prefill tok/s"}, [](const StudyRow& r) {
+  std::vector<Cell> cells = {{{"prefill t/s"}, [](const StudyRow& r) {
                                 const SpeedResult* s = single_speed(r);
                                 return s ? rate(s->prefill) : "";
                               }}};
@@ -62,12 +63,11 @@ std::vector<Cell> speed(const Study& study) {
   for (const StudyRow& row : study.rows)
     for (const SpeedResult& s : row.speed) batches.insert(s.batch);
   for (const int batch : batches)
-    cells.push_back(
-        {{batch == 1 ? "decode tok/s" : fmt::format("decode ×{}", batch)}, [batch](const StudyRow& r) {
-           for (const SpeedResult& s : r.speed)
-             if (s.batch == batch) return rate(s.decode);
-           return std::string();
-         }});
+    cells.push_back({{batch == 1 ? "decode t/s" : fmt::format("×{}", batch)}, [batch](const StudyRow& r) {
+                       for (const SpeedResult& s : r.speed)
+                         if (s.batch == batch) return rate(s.decode);
+                       return std::string();
+                     }});
   return cells;
 }
 
@@ -79,7 +79,8 @@ std::vector<Cell> tasks(const Study& study) {
       if (!seen.insert(task.name).second) continue;
       cells.push_back({{task.name}, [name = task.name](const StudyRow& r) {
                          for (const TaskResult& t : r.tasks)
-                           if (t.name == name) return with_error(t.accuracy, 3);
+                           if (t.name == name && t.accuracy.known())
+                             return fmt::format("{:.1f}", t.accuracy.value * 100);
                          return std::string();
                        }});
     }
@@ -91,7 +92,7 @@ std::vector<Cell> tasks(const Study& study) {
 Table study_table(const Study& study) {
   std::vector<Cell> cells = size_and_quality();
   for (const auto& more : {speed(study), tasks(study)}) cells.insert(cells.end(), more.begin(), more.end());
-  cells.push_back({{"peak RAM"}, [](const StudyRow& r) {
+  cells.push_back({{"RAM"}, [](const StudyRow& r) {
                      return or_blank(r.peak_ram_bytes, format_bytes(r.peak_ram_bytes));
                    }});
   std::erase_if(cells, [&](const Cell& cell) {

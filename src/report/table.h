@@ -47,7 +47,8 @@ std::string format_seconds(double seconds);
 // `digits` significant digits, no exponent between 1e-4 and 1e7.
 std::string format_significant(double value, int digits);
 
-// The study's main table: one line a scheme; columns nobody measured are left out.
+// The study's main table: one line a scheme; columns nobody measured are left out. Perplexity ± standard
+// error, rates in tokens/s ± standard deviation (decode by batch), accuracies in percent.
 Table study_table(const Study& study);
 
 }  // namespace aquatint::report
