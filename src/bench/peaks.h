@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "model/model.h"
+#include "base/thread_pool.h"
 
 namespace aquatint::bench {
 
@@ -21,9 +21,10 @@ struct Peaks {
   std::vector<TypePeak> flop_s;
 };
 
-// Takes about a second. The read bandwidth is that of a buffer of `buffer_bytes` (a model's weight_bytes(),
-// so that weights which fit in the last-level cache are held against the cache; 0: 1 GiB, memory).
-Peaks measure_peaks(const model::Backend& backend, uint64_t buffer_bytes);
+// Takes about a second. The read bandwidth is that of a buffer of `buffer_bytes`, at most 1 GiB (a model's
+// bytes_per_decode(), so that weights which fit in the last-level cache are held against the cache; 0: 1 GiB,
+// memory). Both are the best of many passes. OutOfResource when the buffer cannot be had.
+Peaks measure_peaks(base::ThreadPool& pool, uint64_t buffer_bytes);
 
 base::Json to_json(const Peaks& peaks);  // {read_gb_s, read_buffer_bytes, flop_s: {type: value}}
 

@@ -1,6 +1,7 @@
 // Speed of a loaded model, as llama-bench defines it. Prefill: a prompt of N random tokens through the model,
-// the head applied to its last position. Decode: M tokens one by one from an empty context, the head applied
-// to each; sampling is not timed. With a batch B sequences go together and rates count all their tokens.
+// the head applied to its last position. Decode: M random tokens one by one from an empty context, the head
+// applied to each; sampling is not timed. With a batch B sequences go together and rates count all their
+// tokens. Before the repeats that count, `warmups` prompts and as many short decodes run untimed.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,15 +19,18 @@ struct Workload {
   std::vector<int> batches = {1};
   int warmups = 1, repeats = 5;
   uint64_t seed = 0;
+  // Peak that prefill's arithmetic is held against: "int8" for schemes that round their inputs to int8;
+  // empty: the precision the model was loaded for.
+  std::string arithmetic;
 };
 
 struct Run {
   int batch = 1, prompt_tokens = 0, generate_tokens = 0;
-  std::vector<double> prefill, decode;  // tokens/s, one per repeat
+  std::vector<double> prefill, decode;  // tokens/s, one per repeat; empty where not asked for
   // Weight bytes a decode step reads · steps/s over the measured read bandwidth; KV reads are not counted.
   // NaN when not measured.
   double bandwidth_utilization;
-  // 2 · parameters of the linears · prefill rate over the measured peak of the type they multiply in.
+  // 2 · parameters of the blocks' linears · prefill rate over the measured peak. NaN when not measured.
   double flop_utilization;
 };
 
@@ -35,12 +39,15 @@ struct BenchResult {
   uint64_t peak_ram_bytes = 0;  // of the process so far
   uint64_t weight_bytes = 0;    // packed, resident
   std::string kernels;
-  std::vector<Run> runs;
+  std::vector<Run> runs;  // by batch, in the order asked for
 };
 
-// Throws BadUsage for impossible numbers (nothing to measure, longer than the model's positions),
-// OutOfResource when the caches do not fit in memory. Reports progress; stops between repeats.
+// Throws BadUsage for impossible numbers (nothing to measure, no repeat, longer than the model's positions),
+// OutOfResource when the caches do not fit in memory. Reports progress; stops between steps.
 BenchResult run_workload(model::Model& model, const Workload& workload, const Peaks& peaks);
+
+// Multiplied once for each prompt token: the linears of all blocks, without embedding and head.
+int64_t block_parameters(const model::Config& config);
 
 base::Json to_json(const BenchResult& result);  // the keys of `aquatint bench --json`
 
