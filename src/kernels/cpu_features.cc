@@ -17,19 +17,25 @@ enum class State { avx, avx512, amx };  // register state that the operating sys
 
 struct Feature {
   std::string_view name;
-  uint32_t leaf;  // 1 or 7 (subleaf 0)
-  char reg;       // 'b', 'c' or 'd'
+  uint32_t leaf, subleaf;
+  char reg;  // 'a' … 'd'
   int bit;
   State state;
 };
 
 constexpr Feature kFeatures[] = {
-    {"fma", 1, 'c', 12, State::avx},         {"f16c", 1, 'c', 29, State::avx},
-    {"avx2", 7, 'b', 5, State::avx},         {"avx512f", 7, 'b', 16, State::avx512},
-    {"avx512dq", 7, 'b', 17, State::avx512}, {"avx512bw", 7, 'b', 30, State::avx512},
-    {"avx512vl", 7, 'b', 31, State::avx512}, {"avx512_vnni", 7, 'c', 11, State::avx512},
-    {"amx_bf16", 7, 'd', 22, State::amx},    {"amx_tile", 7, 'd', 24, State::amx},
-    {"amx_int8", 7, 'd', 25, State::amx},
+    {"fma", 1, 0, 'c', 12, State::avx},
+    {"f16c", 1, 0, 'c', 29, State::avx},
+    {"avx2", 7, 0, 'b', 5, State::avx},
+    {"avx512f", 7, 0, 'b', 16, State::avx512},
+    {"avx512dq", 7, 0, 'b', 17, State::avx512},
+    {"avx512bw", 7, 0, 'b', 30, State::avx512},
+    {"avx512_bf16", 7, 1, 'a', 5, State::avx512},
+    {"avx512vl", 7, 0, 'b', 31, State::avx512},
+    {"avx512_vnni", 7, 0, 'c', 11, State::avx512},
+    {"amx_bf16", 7, 0, 'd', 22, State::amx},
+    {"amx_tile", 7, 0, 'd', 24, State::amx},
+    {"amx_int8", 7, 0, 'd', 25, State::amx},
 };
 
 uint64_t enabled_states() {
@@ -61,8 +67,8 @@ bool cpu_has(std::string_view feature) {
   for (const Feature& f : kFeatures) {
     if (f.name != feature) continue;
     uint32_t a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid_count(f.leaf, 0, &a, &b, &c, &d)) return false;
-    const uint32_t word = f.reg == 'b' ? b : f.reg == 'c' ? c : d;
+    if (!__get_cpuid_count(f.leaf, f.subleaf, &a, &b, &c, &d)) return false;
+    const uint32_t word = f.reg == 'a' ? a : f.reg == 'b' ? b : f.reg == 'c' ? c : d;
     return (word >> f.bit & 1) && state_saved(f.state);
   }
   return false;

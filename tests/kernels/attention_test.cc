@@ -37,8 +37,8 @@ struct Sequence {
   std::vector<std::byte> keys, values;
 };
 
-const Case kCases[] = {{4, 4, 16, 0, 5},   {9, 3, 64, 0, 70},  {4, 2, 80, 9, 40}, {2, 1, 33, 0, 33},
-                       {6, 2, 7, 3, 20},   {8, 1, 128, 0, 17}, {3, 3, 64, 0, 700}, {4, 2, 32, 520, 1100}};
+const Case kCases[] = {{4, 4, 16, 0, 5}, {9, 3, 64, 0, 70},  {4, 2, 80, 9, 40},  {2, 1, 33, 0, 33},
+                       {6, 2, 7, 3, 20}, {8, 1, 128, 0, 17}, {3, 3, 64, 0, 700}, {4, 2, 32, 520, 1100}};
 
 class Attention : public testing::TestWithParam<const KernelSet*> {
  protected:
@@ -46,15 +46,18 @@ class Attention : public testing::TestWithParam<const KernelSet*> {
   base::ThreadPool pool_{2};
 };
 
-// A score is a chain of dim products, so its error is at most (dim + 2) eps · Σ|q k| · scale; weights differ by twice
-// that, relatively, plus the exponential's and the running sums'. Values then average with these weights.
-void expect_close(const Sequence& s, const Case& c, const float* got, const float* want, const std::string& what) {
+// A score is a chain of dim products, so its error is at most (dim + 2) eps · Σ|q k| · scale; weights differ
+// by twice that, relatively, plus the exponential's and the running sums'. Values then average with these
+// weights.
+void expect_close(const Sequence& s, const Case& c, const float* got, const float* want,
+                  const std::string& what) {
   double most_score = 0, most_value = 0;
   for (const float x : s.qkv) most_value = std::max(most_value, static_cast<double>(std::fabs(x)));
   most_score = most_value * most_value * static_cast<double>(c.dim) * s.shape.scale;
   const double relative = 0x1p-24 * (2 * static_cast<double>(c.dim + 2) * most_score + 2.0 * c.tokens + 32);
   Worst worst;
-  for (int64_t i = 0; i < c.tokens * c.heads * c.dim; ++i) worst.see(i, got[i], want[i], relative * most_value);
+  for (int64_t i = 0; i < c.tokens * c.heads * c.dim; ++i)
+    worst.see(i, got[i], want[i], relative * most_value);
   worst.expect_within(what);
 }
 
@@ -64,14 +67,15 @@ TEST_P(Attention, MatchesTheDefinition) {
       Sequence s(set_, c, precision, pool_, 1);
       std::vector<float> want(static_cast<size_t>(c.tokens * c.heads * c.dim));
       const AttentionSpan span = s.span(0, 0, c.tokens);
-      ref::attention({&span, 1}, s.shape, precision, Phase::prefill, s.qkv.data(), s.stride, want.data(), pool_);
+      ref::attention({&span, 1}, s.shape, precision, Phase::prefill, s.qkv.data(), s.stride, want.data(),
+                     pool_);
       for (const Phase phase : {Phase::prefill, Phase::decode}) {
         Guarded out(c.tokens * c.heads * c.dim, 1);
         set_.attention({&span, 1}, s.shape, precision, phase, s.qkv.data(), s.stride, out.data(), pool_);
         out.expect_intact();
         expect_close(s, c, out.data(), want.data(),
-                     fmt::format("{} {} heads of {}, window {}, {} tokens, {}", set_.name, c.heads, c.dim, c.window,
-                                 c.tokens, phase == Phase::prefill ? "prefill" : "decode"));
+                     fmt::format("{} {} heads of {}, window {}, {} tokens, {}", set_.name, c.heads, c.dim,
+                                 c.window, c.tokens, phase == Phase::prefill ? "prefill" : "decode"));
       }
     }
 }
@@ -85,7 +89,8 @@ TEST_P(Attention, BitsDoNotDependOnChunksBatchesOrThreads) {
       std::vector<float> want(static_cast<size_t>(c.tokens * width)), other(want.size());
       const AttentionSpan whole = a.span(0, 0, c.tokens), whole_b = b.span(0, 0, c.tokens);
       set_.attention({&whole, 1}, a.shape, Precision::bf16, phase, a.qkv.data(), a.stride, want.data(), one);
-      set_.attention({&whole_b, 1}, b.shape, Precision::bf16, phase, b.qkv.data(), b.stride, other.data(), one);
+      set_.attention({&whole_b, 1}, b.shape, Precision::bf16, phase, b.qkv.data(), b.stride, other.data(),
+                     one);
       for (const int threads : {1, 2, 3})
         for (const int64_t chunk : {1, 7, 29}) {
           base::ThreadPool pool(threads);
@@ -100,7 +105,8 @@ TEST_P(Attention, BitsDoNotDependOnChunksBatchesOrThreads) {
             set_.attention({spans, 2}, a.shape, Precision::bf16, phase, q.data(), a.stride, out.data(), pool);
             const size_t bytes = static_cast<size_t>(rows * width) * sizeof(float);
             ASSERT_EQ(0, std::memcmp(out.data(), want.data() + p * width, bytes)) << set_.name << " at " << p;
-            ASSERT_EQ(0, std::memcmp(out.data() + rows * width, other.data() + p * width, bytes)) << set_.name;
+            ASSERT_EQ(0, std::memcmp(out.data() + rows * width, other.data() + p * width, bytes))
+                << set_.name;
           }
         }
     }
@@ -114,7 +120,9 @@ TEST_P(Attention, StoresWhatTheDefinitionStores) {
   }
 }
 
-std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) { return std::string(info.param->name); }
+std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {
+  return std::string(info.param->name);
+}
 INSTANTIATE_TEST_SUITE_P(Sets, Attention, testing::ValuesIn(usable_sets()), set_name);
 
 }  // namespace

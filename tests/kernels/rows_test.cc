@@ -22,7 +22,8 @@ class Rows : public testing::TestWithParam<const KernelSet*> {
 TEST_P(Rows, RmsNorm) {
   for (const int64_t cols : kWidths) {
     constexpr int64_t kRows = 5;
-    const std::vector<float> x = cases::random_floats(kRows * cols + 1, 1), weight = cases::random_floats(cols, 2);
+    const std::vector<float> x = cases::random_floats(kRows * cols + 1, 1),
+                             weight = cases::random_floats(cols, 2);
     Guarded y(kRows * cols, 3);
     std::vector<float> want(kRows * static_cast<size_t>(cols));
     set_.rms_norm(x.data() + 1, weight.data(), 1e-5f, kRows, cols, y.data(), pool_);
@@ -54,7 +55,8 @@ TEST_P(Rows, Rope) {
     const std::vector<float> x = cases::random_floats(kRows * stride, 3);
     std::vector<float> inv_freq;
     for (int64_t i = 0; i < dim / 2; ++i)
-      inv_freq.push_back(static_cast<float>(std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dim))));
+      inv_freq.push_back(
+          static_cast<float>(std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dim))));
     const std::vector<int32_t> positions = {0, 1, 2, 100, 2047, 8191, 131071};
     Guarded y(kRows * stride, 1);
     std::copy(x.begin(), x.end(), y.data());
@@ -99,7 +101,8 @@ TEST_P(Rows, Swiglu) {
 TEST_P(Rows, LogitStatsAndDivergence) {
   for (const int64_t cols : {1, 2, 15, 16, 17, 100, 1024, 1025, 5000}) {
     constexpr int64_t kRows = 4;
-    std::vector<float> a = cases::random_floats(kRows * cols, 5, 6.0), b = cases::random_floats(kRows * cols, 6, 0.1);
+    std::vector<float> a = cases::random_floats(kRows * cols, 5, 6.0),
+                       b = cases::random_floats(kRows * cols, 6, 0.1);
     for (size_t i = 0; i < a.size(); ++i) b[i] += a[i];
     std::copy_n(a.begin(), cols, b.begin());  // the first row's distributions are equal
     std::vector<LogitStats> got(kRows), want(kRows);
@@ -132,7 +135,9 @@ TEST_P(Rows, TheLowestIndexWinsTies) {
   }
 }
 
-std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) { return std::string(info.param->name); }
+std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {
+  return std::string(info.param->name);
+}
 INSTANTIATE_TEST_SUITE_P(Sets, Rows, testing::ValuesIn(usable_sets()), set_name);
 
 }  // namespace

@@ -1,0 +1,87 @@
+#include "kernels/peaks.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "base/machine.h"
+#include "kernels/arena.h"
+#include "kernels/cpu/probes.h"
+#include "kernels/cpu_features.h"
+
+namespace aquatint::kernels {
+namespace {
+
+constexpr double kReadSeconds = 0.25, kComputeSeconds = 0.06;
+constexpr int kAttempts = 3;
+
+uint64_t cache_size() {
+  const long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE), l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return l3 > 0 ? static_cast<uint64_t>(l3) : l2 > 0 ? static_cast<uint64_t>(l2) : uint64_t{1} << 20;
+}
+
+// Operations per second of `work(worker)`, which returns how many it did: the best of a few attempts.
+double best_rate(base::ThreadPool& pool, double seconds, const std::function<double(int)>& work) {
+  double best = 0;
+  std::vector<double> done(static_cast<size_t>(pool.size()));
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const auto start = base::Clock::now();
+    pool.run([&](int worker) {
+      double& count = done[static_cast<size_t>(worker)] = 0;
+      do count += work(worker);
+      while (base::seconds_since(start) < seconds / kAttempts);
+    });
+    double total = 0;
+    for (const double count : done) total += count;
+    best = std::max(best, total / base::seconds_since(start));
+  }
+  return best;
+}
+
+double read_rate(const Probe& probe, uint64_t bytes, base::ThreadPool& pool) {
+  const auto share = static_cast<int64_t>(bytes) / pool.size() / 4096 * 4096;
+  const std::shared_ptr<std::byte> buffer = arena_allocate(static_cast<size_t>(share * pool.size()));
+  pool.run([&](int worker) { std::memset(buffer.get() + worker * share, 1, static_cast<size_t>(share)); });
+  return best_rate(pool, kReadSeconds,
+                   [&](int worker) { return probe.run(buffer.get() + worker * share, share); });
+}
+
+ComputePeak compute_peak(std::string_view type, base::ThreadPool& pool) {
+  ComputePeak best;
+  for (const Probe& probe : compute_probes()) {
+    if (probe.type != type) continue;
+    if (!std::all_of(probe.needs.begin(), probe.needs.end(), cpu_has)) continue;
+    const double rate = best_rate(pool, kComputeSeconds, [&](int) { return probe.run(nullptr, 1 << 16); });
+    if (rate > best.flop_s) best = {rate, std::string(probe.unit)};
+  }
+  return best;
+}
+
+const Probe& read_probe() {
+  for (const Probe& probe : read_probes())
+    if (std::all_of(probe.needs.begin(), probe.needs.end(), cpu_has)) return probe;
+  return read_probes().back();
+}
+
+}  // namespace
+
+Peaks measure_peaks(base::ThreadPool& pool) {
+  Peaks peaks;
+  const uint64_t cache = cache_size();
+  peaks.memory_bytes =
+      std::min(std::max<uint64_t>(uint64_t{512} << 20, 2 * cache), base::total_ram_bytes() / 8);
+  peaks.cache_bytes = std::min<uint64_t>(cache / 4, uint64_t{64} << 20);
+  peaks.memory_read_gb_s = read_rate(read_probe(), peaks.memory_bytes, pool) * 1e-9;
+  peaks.cache_read_gb_s = read_rate(read_probe(), peaks.cache_bytes, pool) * 1e-9;
+  peaks.fp32 = compute_peak("fp32", pool);
+  peaks.bf16 = compute_peak("bf16", pool);
+  if (peaks.bf16.flop_s < peaks.fp32.flop_s) peaks.bf16 = peaks.fp32;  // widened to FP32
+  peaks.int8 = compute_peak("int8", pool);
+  if (peaks.int8.flop_s < peaks.fp32.flop_s) peaks.int8 = peaks.fp32;
+  return peaks;
+}
+
+}  // namespace aquatint::kernels

@@ -1,0 +1,25 @@
+// What this machine reaches at best, measured: the ceilings that utilization figures are fractions of.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "base/thread_pool.h"
+
+namespace aquatint::kernels {
+
+struct ComputePeak {
+  double flop_s = 0;  // operations per second (2 per multiply-add), all threads
+  std::string unit;   // the instruction that reached it
+};
+
+struct Peaks {
+  double memory_read_gb_s = 0;                 // from a buffer far larger than the caches
+  double cache_read_gb_s = 0;                  // from one that fits the last-level cache
+  uint64_t memory_bytes = 0, cache_bytes = 0;  // of the two buffers
+  ComputePeak fp32, bf16, int8;                // best unit for each; operands in registers
+};
+
+// Takes about a second. Throws OutOfResource when the buffers cannot be had.
+Peaks measure_peaks(base::ThreadPool& pool);
+
+}  // namespace aquatint::kernels
