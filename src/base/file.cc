@@ -105,6 +105,17 @@ void AtomicFile::write(Bytes bytes) {
   }
 }
 
+void AtomicFile::overwrite(uint64_t offset, Bytes bytes) {
+  AQ_CHECK(offset + bytes.size() <= size_);
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) write_failed(path_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+}
+
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) write_failed(path_, errno);
   const int closed = ::close(std::exchange(fd_, -1));

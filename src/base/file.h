@@ -39,6 +39,8 @@ class AtomicFile {
 
   void write(Bytes bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+  // Replaces bytes already written, for headers that are known last.
+  void overwrite(uint64_t offset, Bytes bytes);
   uint64_t size() const { return size_; }
   void commit();
 

@@ -24,7 +24,7 @@ struct Library {
 };
 constexpr Library kLibraries[] = {
     {"CLI/", {"cli"}},      {"sqlite3", {"report"}}, {"yaml-cpp/", {"eval", "quant"}},
-    {"openssl/", {"base"}}, {"pcre2", {"text"}},     {"utf8proc", {"text"}},
+    {"openssl/", {"base"}}, {"pcre2", {"checkpoint", "text"}},     {"utf8proc", {"text"}},
 };
 
 constexpr size_t kFileLines = 400, kKernelFileLines = 600, kFunctionLines = 60;

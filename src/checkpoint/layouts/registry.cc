@@ -10,7 +10,7 @@ using base::BadInput;
 using base::Json;
 namespace {
 
-constexpr std::array kLayouts = {&plain_layout};
+constexpr std::array kLayouts = {&plain_layout, &compressed_tensors, &bitsandbytes};
 
 // Methods whose files are known and not read, with what to do instead.
 struct Unread {

@@ -1,0 +1,321 @@
+// The layout of llm-compressor and vLLM (https://github.com/vllm-project/compressed-tensors): integers packed
+// in words (weight_packed), or 8-bit codes as they are (weight), with weight_scale and weight_zero_point
+// beside them.
+#include "checkpoint/layouts/compressed_tensors.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "checkpoint/layouts/ct_config.h"
+#include "checkpoint/layouts/packing.h"
+
+namespace aquatint::checkpoint {
+using base::BadInput;
+using base::Json;
+using numeric::Granularity;
+using tensor::QuantizedMatrix;
+using tensor::Storage;
+namespace {
+
+constexpr int64_t kMaxExtent = int64_t{1} << 40;
+constexpr std::array<std::string_view, 12> kCompany = {".weight_scale",
+                                                       ".weight_zero_point",
+                                                       ".weight_shape",
+                                                       ".weight_global_scale",
+                                                       ".input_scale",
+                                                       ".input_zero_point",
+                                                       ".input_global_scale",
+                                                       ".output_scale",
+                                                       ".output_zero_point",
+                                                       ".k_scale",
+                                                       ".v_scale",
+                                                       ".q_scale"};
+
+// The tensors of one quantized weight, checked against each other.
+struct Parts {
+  const CtGroup* group = nullptr;
+  const TensorView* codes = nullptr;
+  const TensorView* scale = nullptr;
+  const TensorView* zero = nullptr;   // null when symmetric
+  const TensorView* input = nullptr;  // static scale of the input, else null
+  bool packed = false, padded = false;
+  int64_t rows = 0, cols = 0, block_rows = 1, block_cols = 1;
+
+  int64_t grid_rows() const { return base::ceil_div(rows, block_rows); }
+  int64_t grid_cols() const { return base::ceil_div(cols, block_cols); }
+};
+
+std::string shape_text(const TensorView& tensor) {
+  return fmt::format("[{}]", fmt::join(tensor.info->shape, ", "));
+}
+
+void set_blocks(Parts& parts) {
+  const CtWeights& w = parts.group->weights;
+  switch (w.granularity) {
+    case Granularity::tensor:
+      parts.block_rows = parts.rows, parts.block_cols = parts.cols;
+      break;
+    case Granularity::channel:
+      parts.block_cols = parts.cols;
+      break;
+    case Granularity::group:
+      parts.block_cols = w.group;
+      break;
+    default:
+      parts.block_rows = w.block_rows, parts.block_cols = w.block_cols;
+  }
+}
+
+// One value per block: [grid rows, grid columns], or without the extents of 1.
+void check_grid(const TensorView& tensor, const Parts& parts) {
+  const int64_t r = parts.grid_rows(), c = parts.grid_cols();
+  const std::vector<int64_t>& shape = tensor.info->shape;
+  const bool fits = shape == std::vector<int64_t>{r, c} || (c == 1 && shape == std::vector<int64_t>{r}) ||
+                    (r == 1 && c == 1 && shape.empty());
+  if (!fits)
+    throw BadInput(fmt::format("{} has shape {}, expected [{}, {}]: one value per block of a {} x {} weight",
+                               tensor.where(), shape_text(tensor), r, c, parts.rows, parts.cols));
+}
+
+class CtReader final : public LayoutReader {
+ public:
+  CtReader(const Json& config, const SafetensorsSet& files, const std::string& where,
+           std::vector<std::string>& warnings)
+      : config_(config["quantization_config"], where + "/config.json", warnings),
+        files_(files),
+        where_(where) {}
+
+  Role role(const TensorView& tensor) const override {
+    const std::string& name = tensor.info->name;
+    if (name.ends_with(".weight_g_idx"))
+      throw BadInput(
+          fmt::format("{}: permuted groups (actorder \"group\") are not supported", tensor.where()));
+    if (std::any_of(kCompany.begin(), kCompany.end(),
+                    [&](std::string_view suffix) { return name.ends_with(suffix); }))
+      return {Role::company, {}};
+    const bool packed = name.ends_with(".weight_packed");
+    if (!packed && (!name.ends_with(".weight") || tensor.info->shape.size() != 2)) return {};
+    if (!packed && plain_format(tensor.info->dtype)) return plain_role(tensor);
+    const std::string module = name.substr(0, name.rfind('.'));
+    const Parts parts = locate(module);
+    return {Role::weight, {module, parts.rows, parts.cols, stored_bytes(parts), true}};
+  }
+
+  bool has_weight(std::string_view module) const override {
+    const std::string name = std::string(module) + ".weight";
+    const TensorView* plain = files_.find(name);
+    return (plain && plain->info->shape.size() == 2) || files_.find(name + "_packed");
+  }
+
+  QuantizedMatrix weight(std::string_view module) const override {
+    const std::string name = std::string(module) + ".weight";
+    if (const TensorView* plain = files_.find(name); plain && plain_format(plain->info->dtype))
+      return read_plain(*plain);
+    return read(locate(module));
+  }
+
+  std::string scheme() const override;
+
+ private:
+  const TensorView& require(const std::string& name) const { return require_tensor(files_, name, where_); }
+
+  Parts locate(std::string_view module) const;
+  void measure_packed(const std::string& name, Parts& parts) const;
+  void measure_plain(Parts& parts) const;
+  void check_zero_points(Parts& parts) const;
+
+  static uint64_t stored_bytes(const Parts& parts) {
+    return parts.codes->bytes.size() + parts.scale->bytes.size() +
+           (parts.zero ? parts.zero->bytes.size() : 0);
+  }
+  static QuantizedMatrix read(const Parts& parts);
+  static Storage read_codes(const Parts& parts);
+  static std::vector<int16_t> read_zero_points(const Parts& parts);
+
+  CtConfig config_;
+  const SafetensorsSet& files_;
+  std::string where_;
+};
+
+Parts CtReader::locate(std::string_view module) const {
+  const std::string name = std::string(module) + ".weight";
+  Parts parts;
+  parts.codes = files_.find(name + "_packed");
+  parts.packed = parts.codes != nullptr;
+  if (!parts.packed) parts.codes = &require(name);
+  parts.group = config_.group_of(module);
+  if (!parts.group)
+    throw BadInput(fmt::format("{} is {}, but no config group of quantization_config targets '{}'",
+                               parts.codes->where(), parts.codes->info->dtype, module));
+  parts.packed ? measure_packed(name, parts) : measure_plain(parts);
+  set_blocks(parts);
+  parts.scale = &require(name + "_scale");
+  if (!plain_format(parts.scale->info->dtype))
+    throw BadInput(
+        fmt::format("{} is {}, expected F32, F16 or BF16", parts.scale->where(), parts.scale->info->dtype));
+  check_grid(*parts.scale, parts);
+  if (!parts.group->weights.symmetric) {
+    parts.zero = &require(name + "_zero_point");
+    check_zero_points(parts);
+  }
+  if (parts.group->input.format && !parts.group->input.dynamic) {
+    parts.input = &require(std::string(module) + ".input_scale");
+    if (parts.input->info->elements() != 1 || !plain_format(parts.input->info->dtype))
+      throw BadInput(fmt::format("{} is {} of {}, expected one F32 value", parts.input->where(),
+                                 parts.input->info->dtype, shape_text(*parts.input)));
+  }
+  return parts;
+}
+
+void CtReader::measure_packed(const std::string& name, Parts& parts) const {
+  const TensorView& shape = require(name + "_shape");
+  const int bits = parts.group->weights.bits;
+  if (shape.info->dtype != "I64" || shape.info->elements() != 2)
+    throw BadInput(fmt::format("{} is {} of {}, expected two I64 values", shape.where(), shape.info->dtype,
+                               shape_text(shape)));
+  parts.rows = base::load<int64_t>(shape.bytes.data());
+  parts.cols = base::load<int64_t>(shape.bytes.data() + 8);
+  if (parts.rows < 1 || parts.cols < 1 || parts.rows > kMaxExtent || parts.cols > kMaxExtent)
+    throw BadInput(
+        fmt::format("{} says {} x {}, expected positive extents", shape.where(), parts.rows, parts.cols));
+  const bool dense = parts.codes->info->shape == std::vector{parts.rows, packed_words(parts.cols, bits)};
+  const bool padded =
+      parts.codes->info->shape == std::vector{parts.rows, checkpoint::padded_words(parts.cols, bits)};
+  if (parts.codes->info->dtype != "I32" || parts.group->weights.floating || (!dense && !padded))
+    throw BadInput(fmt::format("{} is {} of {}, expected I32 of [{}, {}] for {} x {} codes of {} bits",
+                               parts.codes->where(), parts.codes->info->dtype, shape_text(*parts.codes),
+                               parts.rows, packed_words(parts.cols, bits), parts.rows, parts.cols, bits));
+  parts.padded = padded && (!dense || config_.padded_words());
+}
+
+void CtReader::measure_plain(Parts& parts) const {
+  const StoredTensor& info = *parts.codes->info;
+  const char* expected = parts.group->weights.floating ? "F8_E4M3" : "I8";
+  if (info.dtype != expected || info.shape.size() != 2)
+    throw BadInput(fmt::format("{} is {} of {}, expected a matrix of {} by its config group",
+                               parts.codes->where(), info.dtype, shape_text(*parts.codes), expected));
+  parts.rows = info.shape[0];
+  parts.cols = info.shape[1];
+  if (parts.rows < 1 || parts.cols < 1) throw BadInput(fmt::format("{} is empty", parts.codes->where()));
+}
+
+void CtReader::check_zero_points(Parts& parts) const {
+  const StoredTensor& info = *parts.zero->info;
+  const int64_t words = packed_words(parts.grid_rows(), parts.group->weights.bits);
+  if (info.dtype == "I32" && parts.packed) {
+    if (info.shape != std::vector{words, parts.grid_cols()})
+      throw BadInput(fmt::format("{} has shape {}, expected [{}, {}]", parts.zero->where(),
+                                 shape_text(*parts.zero), words, parts.grid_cols()));
+    return;
+  }
+  if (info.dtype != "I8")
+    throw BadInput(
+        fmt::format("{} is {}, expected {}", parts.zero->where(), info.dtype, parts.packed ? "I32" : "I8"));
+  check_grid(*parts.zero, parts);
+}
+
+QuantizedMatrix CtReader::read(const Parts& parts) {
+  const CtWeights& weights = parts.group->weights;
+  QuantizedMatrix m;
+  m.format = weights.floating ? &numeric::fp8_e4m3 : numeric::find_format(fmt::format("int{}", weights.bits));
+  m.rows = parts.rows;
+  m.cols = parts.cols;
+  m.block_rows = parts.block_rows;
+  m.block_cols = parts.block_cols;
+  m.codes = read_codes(parts);
+  m.scales.format = plain_format(parts.scale->info->dtype);
+  m.scales.codes = Storage::borrowed(parts.scale->bytes);
+  if (parts.zero) m.zero_points = read_zero_points(parts);
+  m.input = parts.group->input;
+  if (parts.input) {
+    const numeric::Format& format = *plain_format(parts.input->info->dtype);
+    m.input.static_scale =
+        format.decode(format.bytes() == 2 ? base::load<uint16_t>(parts.input->bytes.data())
+                                          : base::load<uint32_t>(parts.input->bytes.data()));
+  }
+  m.stored_bytes = stored_bytes(parts);
+  return m;
+}
+
+Storage CtReader::read_codes(const Parts& parts) {
+  const int bits = parts.group->weights.bits;
+  if (!parts.packed && bits == 8) return Storage::borrowed(parts.codes->bytes);
+  Storage codes = Storage::owned(static_cast<size_t>(parts.rows * parts.cols));
+  const auto* from = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
+  uint8_t* to = codes.mutable_u8();
+  if (!parts.packed) {
+    const auto mask = static_cast<uint8_t>((1 << bits) - 1);
+    for (size_t i = 0; i < codes.size(); ++i) to[i] = from[i] & mask;
+    return codes;
+  }
+  const int64_t row_bytes = 4 * parts.codes->info->shape[1];
+  for (int64_t r = 0; r < parts.rows; ++r, from += row_bytes, to += parts.cols)
+    parts.padded ? unpack_padded_run(from, parts.cols, bits, to)
+                 : unpack_run(from, 1, parts.cols, bits, to, 1);
+  return codes;
+}
+
+std::vector<int16_t> CtReader::read_zero_points(const Parts& parts) {
+  const int64_t rows = parts.grid_rows(), cols = parts.grid_cols();
+  const int bits = parts.group->weights.bits;
+  const auto* from = reinterpret_cast<const uint8_t*>(parts.zero->bytes.data());
+  std::vector<uint8_t> codes(static_cast<size_t>(rows * cols));
+  if (parts.zero->info->dtype == "I8")
+    std::memcpy(codes.data(), from, codes.size());
+  else
+    for (int64_t c = 0; c < cols; ++c) unpack_run(from + 4 * c, cols, rows, bits, codes.data() + c, cols);
+  const numeric::Format& format = *numeric::find_format(fmt::format("int{}", bits));
+  std::vector<int16_t> zeros(codes.size());
+  for (size_t i = 0; i < zeros.size(); ++i) zeros[i] = static_cast<int16_t>(format.decode(codes[i]));
+  return zeros;
+}
+
+// The preset that a group follows; a group size other than the preset's keeps the name.
+std::string scheme_of(const CtGroup& group) {
+  const CtWeights& w = group.weights;
+  const numeric::Format* format =
+      w.floating ? &numeric::fp8_e4m3 : numeric::find_format(fmt::format("int{}", w.bits));
+  for (const numeric::Scheme& preset : numeric::schemes())
+    if (preset.weights.format == format && preset.weights.granularity == w.granularity &&
+        preset.weights.symmetric == w.symmetric && !preset.weights.double_quantized &&
+        preset.input == group.input)
+      return std::string(preset.name);
+  return fmt::format("{} weights, {} inputs", format->name,
+                     group.input.format ? group.input.format->name : "16-bit");
+}
+
+std::string CtReader::scheme() const {
+  std::string name;
+  for (const CtGroup& group : config_.groups()) {
+    if (group.format == "dense") continue;
+    const std::string own = scheme_of(group);
+    if (!name.empty() && own != name) return "mixed";
+    name = own;
+  }
+  return name;
+}
+
+bool matches(const Json& quantization) {
+  return quantization.is_object() && quantization.contains("quant_method") &&
+         quantization["quant_method"] == "compressed-tensors";
+}
+
+std::unique_ptr<LayoutReader> read_layout(const Json& config, const SafetensorsSet& files,
+                                          const std::string& where, std::vector<std::string>& warnings) {
+  return std::make_unique<CtReader>(config, files, where, warnings);
+}
+
+}  // namespace
+
+const Layout compressed_tensors = {
+    .name = "compressed-tensors",
+    .matches = matches,
+    .read = read_layout,
+    .can_say = ct_can_say,
+    .write = ct_write,
+    .quantization_config = ct_quantization_config,
+    .tensors_per_weight = 4,
+};
+
+}  // namespace aquatint::checkpoint
