@@ -62,10 +62,20 @@ class Worst {
   double got_ = 0, want_ = 0, bound_ = 0;
 };
 
+// The amx set over a model of its tile unit; null where AVX-512 is missing (modelled_amx_test.cc).
+const KernelSet* modelled_amx();
+
 inline std::vector<const KernelSet*> usable_sets() {
   std::vector<const KernelSet*> sets;
   for (const KernelSet* set : kernel_sets())
     if (set->usable()) sets.push_back(set);
+  return sets;
+}
+
+// What the linears' tests run on.
+inline std::vector<const KernelSet*> linear_sets() {
+  std::vector<const KernelSet*> sets = usable_sets();
+  if (modelled_amx()) sets.push_back(modelled_amx());
   return sets;
 }
 

@@ -191,7 +191,7 @@ TEST_P(Linear, CompactFormsStayCompact) {
 std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {
   return std::string(info.param->name);
 }
-INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::ValuesIn(usable_sets()), set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::ValuesIn(linear_sets()), set_name);
 
 // Scales and codes are compressed-tensors 0.20's (compute_dynamic_scales_and_zp, quantize) for these rows.
 TEST(InputRounding, IsTheRuleOfCompressedTensors) {

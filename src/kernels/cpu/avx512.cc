@@ -9,7 +9,10 @@
 namespace aquatint::kernels::avx512 {
 namespace {
 
+// clang-format off
 #include "kernels/cpu/generic.inl"
+#include "kernels/cpu/avx512_int8.inl"
+// clang-format on
 
 constexpr std::string_view kNeeds[] = {"avx2",     "fma",      "f16c",     "avx512f",
                                        "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"};
@@ -21,12 +24,12 @@ constexpr std::string_view kNeeds[] = {"avx2",     "fma",      "f16c",     "avx5
 
 namespace aquatint::kernels::avx512 {
 
-const KernelSet set_of_kernels = {
+constinit const KernelSet set_of_kernels = {
     .name = "avx512",
     .description = "AVX-512 with VNNI",
     .needs = kNeeds,
     .pack = pack_strips,
-    .linear = linear,
+    .linear = linear_any,
     .rms_norm = rms_norm,
     .rope = rope,
     .store_kv = store_kv,
