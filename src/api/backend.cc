@@ -1,0 +1,16 @@
+#include "api/backend.h"
+
+#include "base/error.h"
+#include "base/machine.h"
+
+namespace aquatint::api {
+
+Backend::Backend(const BackendOptions& options) {
+  if (options.device != "cpu")
+    throw base::BadUsage(
+        fmt::format("--device {}: this build runs on the CPU only; use --device cpu", options.device));
+  kernels_ = &kernels::kernel_set(options.kernels);
+  pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads : base::usable_cpus());
+}
+
+}  // namespace aquatint::api

@@ -1,0 +1,32 @@
+// Where things run: from the words a user gives to a kernel set and a thread pool.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/thread_pool.h"
+#include "kernels/ops.h"
+#include "model/model.h"
+
+namespace aquatint::api {
+
+struct BackendOptions {
+  int threads = 0;  // 0: as many as this process may use
+  std::string device = "cpu";
+  std::string kernels = "auto";  // or a kernel set's name
+};
+
+// Owns the pool; everything loaded through it must be gone before it is.
+class Backend {
+ public:
+  explicit Backend(const BackendOptions& options);  // BadUsage for an unknown or unusable choice
+
+  const kernels::KernelSet& kernels() const { return *kernels_; }
+  base::ThreadPool& pool() const { return *pool_; }
+  model::Backend at(kernels::Precision precision) const { return {kernels_, pool_.get(), precision}; }
+
+ private:
+  const kernels::KernelSet* kernels_;
+  std::unique_ptr<base::ThreadPool> pool_;
+};
+
+}  // namespace aquatint::api

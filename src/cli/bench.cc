@@ -1,0 +1,82 @@
+#include <fmt/format.h>
+
+#include "base/statistics.h"
+#include "bench/workload.h"
+#include "cli/command.h"
+#include "cli/precision.h"
+#include "report/table.h"
+
+namespace aquatint::cli {
+namespace {
+
+struct Options {
+  std::string model, precision = "bf16";
+  bench::Workload workload;
+  bool peaks_only = false;
+};
+
+std::string peaks_text(const bench::Peaks& peaks) {
+  std::string text = fmt::format("read bandwidth  {:.1f} GB/s over {}\n", peaks.read_gb_s,
+                                 report::format_bytes(static_cast<double>(peaks.read_buffer_bytes)));
+  for (const auto& [type, flop_s] : peaks.flop_s)
+    text += fmt::format("{:<15} {:.0f} GFLOP/s\n", type, flop_s * 1e-9);
+  return text;
+}
+
+std::string rate(const std::vector<double>& samples) {
+  return samples.empty()
+             ? ""
+             : fmt::format("{:.1f} ± {:.1f}", base::summarize(samples).mean, base::summarize(samples).std);
+}
+
+std::string percent(double share) { return share == share ? fmt::format("{:.0f} %", share * 100) : ""; }
+
+std::string result_text(const bench::BenchResult& r) {
+  report::Table table(
+      {{"batch"}, {"prefill tok/s"}, {"of peak FLOP/s"}, {"decode tok/s"}, {"of read bandwidth"}});
+  for (const bench::Run& run : r.runs)
+    table.add({fmt::format("{}", run.batch), rate(run.prefill), percent(run.flop_utilization),
+               rate(run.decode), percent(run.bandwidth_utilization)});
+  return table.text() + fmt::format("\nkernels {}, weights {}, peak memory {}\n", r.kernels,
+                                    report::format_bytes(static_cast<double>(r.weight_bytes)),
+                                    report::format_bytes(static_cast<double>(r.peak_ram_bytes)));
+}
+
+void run(const Options& o, const Common& common) {
+  const api::Backend backend(common.backend);
+  const kernels::Precision precision = parse_precision(o.precision);
+  if (o.peaks_only) {
+    const bench::Peaks peaks = bench::measure_peaks(backend.pool(), 0);
+    return common.json ? print_json({{"peaks", bench::to_json(peaks)}}) : print_result(peaks_text(peaks));
+  }
+  if (o.model.empty()) throw base::BadUsage("bench needs a MODEL, or --peaks");
+  const auto model = model::Model::load(checkpoint::open_checkpoint(o.model), backend.at(precision));
+  const bench::Peaks peaks = bench::measure_peaks(backend.pool(), model->bytes_per_decode());
+  const bench::BenchResult result = bench::run_workload(*model, o.workload, peaks);
+  common.json ? print_json(bench::to_json(result))
+              : print_result(peaks_text(peaks) + "\n" + result_text(result));
+}
+
+}  // namespace
+
+std::function<void()> add_bench(CLI::App& app, Common& common) {
+  auto o = std::make_shared<Options>();
+  app.add_option("MODEL", o->model, "a folder, a .gguf file, or a fetched hub id");
+  add_backend_options(app, common);
+  add_seed(app, common);
+  add_precision(app, o->precision);
+  option(app, "--prompt-tokens", o->workload.prompt_tokens, "prompt length; 0: no prefill")
+      ->check(CLI::NonNegativeNumber);
+  option(app, "--generate-tokens", o->workload.generate_tokens, "tokens to decode; 0: no decode")
+      ->check(CLI::NonNegativeNumber);
+  option(app, "--batch", o->workload.batches, "sequences together, separated by commas")->delimiter(',');
+  option(app, "--repeat", o->workload.repeats, "counted repeats after one warm-up")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--peaks", o->peaks_only, "measure the machine's peaks only");
+  return [o, &common] {
+    o->workload.seed = common.seed;
+    run(*o, common);
+  };
+}
+
+}  // namespace aquatint::cli

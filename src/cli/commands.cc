@@ -1,0 +1,28 @@
+// The only place that knows all commands.
+#include <array>
+
+#include "cli/command.h"
+
+namespace aquatint::cli {
+
+std::function<void()> add_inspect(CLI::App&, Common&);
+std::function<void()> add_eval(CLI::App&, Common&);
+std::function<void()> add_bench(CLI::App&, Common&);
+std::function<void()> add_generate(CLI::App&, Common&);
+std::function<void()> add_formats(CLI::App&, Common&);
+std::function<void()> add_devices(CLI::App&, Common&);
+
+namespace {
+constexpr std::array kCommands = {
+    Command{"inspect", "what a checkpoint consists of, and what is wrong with it", add_inspect},
+    Command{"eval", "perplexity, divergence from a reference, task accuracy", add_eval},
+    Command{"bench", "prefill and decode speed, memory, use of the machine's peaks", add_bench},
+    Command{"generate", "text from a model", add_generate},
+    Command{"formats", "the number formats and schemes that are known", add_formats},
+    Command{"devices", "this machine: processors, memory, kernel sets", add_devices},
+};
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+}  // namespace aquatint::cli

@@ -1,0 +1,40 @@
+#include <fmt/format.h>
+
+#include "base/machine.h"
+#include "cli/command.h"
+#include "report/table.h"
+
+namespace aquatint::cli {
+namespace {
+
+base::Json describe() {
+  base::Json sets = base::Json::array();
+  for (const kernels::KernelSet* set : kernels::kernel_sets())
+    sets.push_back({{"name", set->name}, {"usable", set->usable()}, {"description", set->description}});
+  return {{"cpu", base::cpu_name()},
+          {"threads", base::usable_cpus()},
+          {"ram_bytes", base::total_ram_bytes()},
+          {"default_kernels", kernels::kernel_set("auto").name},
+          {"kernel_sets", sets}};
+}
+
+std::string as_text(const base::Json& d) {
+  std::string text = fmt::format("CPU      {}\nthreads  {}\nmemory   {}\n\n{:<9} {:<8} \n",
+                                 d["cpu"].get<std::string>(), d["threads"].get<int>(),
+                                 report::format_bytes(d["ram_bytes"].get<double>()), "kernels", "usable");
+  for (const base::Json& set : d["kernel_sets"])
+    text += fmt::format("{:<9} {:<8} {}\n", set["name"].get<std::string>(),
+                        set["usable"].get<bool>() ? "yes" : "no", set["description"].get<std::string>());
+  return text + fmt::format("\n--kernels auto takes {}\n", d["default_kernels"].get<std::string>());
+}
+
+}  // namespace
+
+std::function<void()> add_devices(CLI::App&, Common& common) {
+  return [&common] {
+    const base::Json facts = describe();
+    common.json ? print_json(facts) : print_result(as_text(facts));
+  };
+}
+
+}  // namespace aquatint::cli
