@@ -62,7 +62,8 @@ class Checkpoint {
   virtual std::span<const std::string> warnings() const = 0;
 
   // The weight of a linear or embedding, `module` without ".weight"; plain when the file holds 16- or 32-bit
-  // values. Codes may borrow the mapping: the checkpoint must outlive the matrix.
+  // values. Codes may borrow the mapping: the checkpoint must outlive the matrix. Safe to call from several
+  // threads.
   virtual bool has_weight(std::string_view module) const = 0;
   virtual tensor::QuantizedMatrix weight(std::string_view module) const = 0;
 

@@ -30,21 +30,23 @@ bool any_special(const uint8_t* codes, int64_t n, Word exponent) {
   return found != 0;
 }
 
-// Whether some code of rows [begin, end) may decode to NaN or infinity.
-bool codes_suspect(const QuantizedMatrix& m, int64_t begin, int64_t end) {
-  const int64_t n = (end - begin) * m.cols;
-  const uint8_t* codes = m.codes.u8() + begin * m.cols * m.format->bytes();
-  if (m.format == &numeric::fp32) return any_special<uint32_t>(codes, n, 0x7f800000u);
-  if (m.format == &numeric::bf16) return any_special<uint16_t>(codes, n, 0x7f80u);
-  if (m.format == &numeric::fp16) return any_special<uint16_t>(codes, n, 0x7c00u);
-  if (m.format->bits > 8) return true;
-  if (m.format->kind != numeric::Kind::floating) return false;
+// Whether some of `n` codes may decode to NaN or infinity.
+bool codes_suspect(const numeric::Format& format, const uint8_t* codes, int64_t n) {
+  if (&format == &numeric::fp32) return any_special<uint32_t>(codes, n, 0x7f800000u);
+  if (&format == &numeric::bf16) return any_special<uint16_t>(codes, n, 0x7f80u);
+  if (&format == &numeric::fp16) return any_special<uint16_t>(codes, n, 0x7c00u);
+  if (format.bits > 8) return true;
+  if (format.kind != numeric::Kind::floating) return false;
   std::array<uint8_t, 256> special{};
-  const std::span<const float> table = m.format->table();
+  const std::span<const float> table = format.table();
   for (size_t code = 0; code < 256; ++code) special[code] = !std::isfinite(table[code & (table.size() - 1)]);
   uint8_t found = 0;
   for (int64_t i = 0; i < n; ++i) found |= special[codes[i]];
   return found != 0;
+}
+
+bool codes_suspect(const QuantizedMatrix& m, int64_t begin, int64_t end) {
+  return codes_suspect(*m.format, m.codes.u8() + begin * m.cols * m.format->bytes(), (end - begin) * m.cols);
 }
 
 // Whether the scale, zero-point and minimum of a block may lead out of range, whatever its codes.
@@ -55,18 +57,28 @@ bool block_suspect(const QuantizedMatrix& m, int64_t block) {
   return !std::isfinite(std::abs(m.scales.at(block)) * (m.format->max + zero) + std::abs(minimum));
 }
 
+// Scales (or minima, or none) of blocks [begin, end) that are plain FP16 numbers: too small for any overflow
+// in FP32.
+bool ordinary_halves(const tensor::Scales& scales, int64_t begin, int64_t end) {
+  if (!scales.present()) return true;
+  return scales.format == &numeric::fp16 && !scales.super_format && scales.table.empty() &&
+         scales.offset == 0 && !codes_suspect(numeric::fp16, scales.codes.u8() + 2 * begin, end - begin);
+}
+
 bool blocks_suspect(const QuantizedMatrix& m, int64_t begin, int64_t end) {
+  if (m.format->max < 1e6f && ordinary_halves(m.scales, begin, end) && ordinary_halves(m.minima, begin, end))
+    return false;
+  for (int64_t block = begin; block < end; ++block)
+    if (block_suspect(m, block)) return true;
+  return false;
+}
+
+// The same for the blocks that rows [begin, end) touch.
+bool row_blocks_suspect(const QuantizedMatrix& m, int64_t begin, int64_t end) {
   if (m.plain()) return false;
-  bool found = false;
-  if (m.flat_block > 0) {
-    for (int64_t b = m.block_of(begin, 0); b <= m.block_of(end - 1, m.cols - 1); ++b)
-      found |= block_suspect(m, b);
-  } else {
-    const int64_t across = m.blocks_per_row();
-    for (int64_t b = begin / m.block_rows * across; b < ((end - 1) / m.block_rows + 1) * across; ++b)
-      found |= block_suspect(m, b);
-  }
-  return found;
+  if (m.flat_block > 0) return blocks_suspect(m, m.block_of(begin, 0), m.block_of(end - 1, m.cols - 1) + 1);
+  const int64_t across = m.blocks_per_row();
+  return blocks_suspect(m, begin / m.block_rows * across, ((end - 1) / m.block_rows + 1) * across);
 }
 
 // The exact check, of rows that the quick one cannot clear.
@@ -89,7 +101,7 @@ void check_finite(const QuantizedMatrix& matrix, const std::string& tensor, cons
   pool.parallel_for(matrix.rows, kRowsAtOnce, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row += kRowsAtOnce) {
       const int64_t last = std::min(end, row + kRowsAtOnce);
-      if (codes_suspect(matrix, row, last) || blocks_suspect(matrix, row, last))
+      if (codes_suspect(matrix, row, last) || row_blocks_suspect(matrix, row, last))
         check_values(matrix, row, last, tensor, where);
     }
   });

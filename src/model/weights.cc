@@ -17,8 +17,8 @@ using tensor::QuantizedMatrix;
 
 std::string file_of(const Checkpoint& checkpoint) { return checkpoint.path().string(); }
 
-QuantizedMatrix checked_weight(const Checkpoint& checkpoint, const std::string& module, Extent rows,
-                               Extent cols, base::ThreadPool& pool) {
+QuantizedMatrix shaped_weight(const Checkpoint& checkpoint, const std::string& module, Extent rows,
+                              Extent cols) {
   if (!checkpoint.has_weight(module))
     throw BadInput(
         fmt::format("{}: tensor \"{}.weight\" is missing (the file is incomplete or its config.json is of "
@@ -29,6 +29,12 @@ QuantizedMatrix checked_weight(const Checkpoint& checkpoint, const std::string& 
     throw BadInput(
         fmt::format("{}: tensor \"{}.weight\" is [{}, {}], expected [{}, {}] = [{}, {}] of config.json",
                     file_of(checkpoint), module, m.rows, m.cols, rows.size, cols.size, rows.key, cols.key));
+  return m;
+}
+
+QuantizedMatrix checked_weight(const Checkpoint& checkpoint, const std::string& module, Extent rows,
+                               Extent cols, base::ThreadPool& pool) {
+  QuantizedMatrix m = shaped_weight(checkpoint, module, rows, cols);
   check_finite(m, module + ".weight", file_of(checkpoint), pool);
   return m;
 }
@@ -53,17 +59,24 @@ class BlockLoader {
   }
 
   void linear(Linear& out, std::initializer_list<Part> parts, Extent cols, bool has_bias) const {
-    std::vector<QuantizedMatrix> matrices;
+    std::vector<QuantizedMatrix> matrices(parts.size());
+    backend_.pool->parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        matrices[static_cast<size_t>(i)] =
+            shaped_weight(checkpoint_, module(parts.begin()[i]), parts.begin()[i].rows, cols);
+    });
+    size_t i = 0;
     for (const Part& part : parts) {
-      const std::string module = fmt::format("{}{}", prefix_, part.module);
-      matrices.push_back(checked_weight(checkpoint_, module, part.rows, cols, *backend_.pool));
+      check_finite(matrices[i++], module(part) + ".weight", file_of(checkpoint_), *backend_.pool);
       out.rows += part.rows.size;
-      append_bias(out, module + ".bias", part.rows, has_bias);
+      append_bias(out, module(part) + ".bias", part.rows, has_bias);
     }
     pack(out, matrices);
   }
 
  private:
+  std::string module(const Part& part) const { return fmt::format("{}{}", prefix_, part.module); }
+
   void append_bias(Linear& out, const std::string& name, Extent rows, bool has_bias) const {
     if (has_bias) {
       const std::vector<float> bias = checked_vector(checkpoint_, name, rows);
