@@ -65,10 +65,21 @@ int usable_cpus() {
   return std::max(1, static_cast<int>(std::min<double>(cpus, std::ceil(cgroup_cpus()))));
 }
 
+uint64_t ram_bytes() {
+  uint64_t total = 0, resident = 0;  // in pages
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 uint64_t peak_ram_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+void reset_peak_ram() {
+  // proc(5): 5 sets the peak resident set size to the current one.
+  std::ofstream("/proc/self/clear_refs") << 5;
 }
 
 uint64_t total_ram_bytes() {
