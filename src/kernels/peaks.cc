@@ -41,14 +41,6 @@ double best_rate(base::ThreadPool& pool, double seconds, const std::function<dou
   return best;
 }
 
-double read_rate(const Probe& probe, uint64_t bytes, base::ThreadPool& pool) {
-  const auto share = static_cast<int64_t>(bytes) / pool.size() / 4096 * 4096;
-  const std::shared_ptr<std::byte> buffer = arena_allocate(static_cast<size_t>(share * pool.size()));
-  pool.run([&](int worker) { std::memset(buffer.get() + worker * share, 1, static_cast<size_t>(share)); });
-  return best_rate(pool, kReadSeconds,
-                   [&](int worker) { return probe.run(buffer.get() + worker * share, share); });
-}
-
 ComputePeak compute_peak(std::string_view type, base::ThreadPool& pool) {
   ComputePeak best;
   for (const Probe& probe : compute_probes()) {
@@ -68,19 +60,31 @@ const Probe& read_probe() {
 
 }  // namespace
 
+double measure_read_gb_s(base::ThreadPool& pool, uint64_t bytes) {
+  const Probe& probe = read_probe();
+  const auto share = std::max<int64_t>(static_cast<int64_t>(bytes) / pool.size() / 4096 * 4096, 4096);
+  const std::shared_ptr<std::byte> buffer = arena_allocate(static_cast<size_t>(share * pool.size()));
+  pool.run([&](int worker) { std::memset(buffer.get() + worker * share, 1, static_cast<size_t>(share)); });
+  return 1e-9 * best_rate(pool, kReadSeconds,
+                          [&](int worker) { return probe.run(buffer.get() + worker * share, share); });
+}
+
+ComputePeaks measure_compute_peaks(base::ThreadPool& pool) {
+  ComputePeaks peaks = {compute_peak("fp32", pool), compute_peak("bf16", pool), compute_peak("int8", pool)};
+  if (peaks.bf16.flop_s < peaks.fp32.flop_s) peaks.bf16 = peaks.fp32;  // widened to FP32
+  if (peaks.int8.flop_s < peaks.fp32.flop_s) peaks.int8 = peaks.fp32;
+  return peaks;
+}
+
 Peaks measure_peaks(base::ThreadPool& pool) {
   Peaks peaks;
   const uint64_t cache = cache_size();
   peaks.memory_bytes =
       std::min(std::max<uint64_t>(uint64_t{512} << 20, 2 * cache), base::total_ram_bytes() / 8);
   peaks.cache_bytes = std::min<uint64_t>(cache / 4, uint64_t{64} << 20);
-  peaks.memory_read_gb_s = read_rate(read_probe(), peaks.memory_bytes, pool) * 1e-9;
-  peaks.cache_read_gb_s = read_rate(read_probe(), peaks.cache_bytes, pool) * 1e-9;
-  peaks.fp32 = compute_peak("fp32", pool);
-  peaks.bf16 = compute_peak("bf16", pool);
-  if (peaks.bf16.flop_s < peaks.fp32.flop_s) peaks.bf16 = peaks.fp32;  // widened to FP32
-  peaks.int8 = compute_peak("int8", pool);
-  if (peaks.int8.flop_s < peaks.fp32.flop_s) peaks.int8 = peaks.fp32;
+  peaks.memory_read_gb_s = measure_read_gb_s(pool, peaks.memory_bytes);
+  peaks.cache_read_gb_s = measure_read_gb_s(pool, peaks.cache_bytes);
+  static_cast<ComputePeaks&>(peaks) = measure_compute_peaks(pool);
   return peaks;
 }
 

@@ -12,14 +12,23 @@ struct ComputePeak {
   std::string unit;   // the instruction that reached it
 };
 
-struct Peaks {
+// Best unit for each type; operands in registers.
+struct ComputePeaks {
+  ComputePeak fp32, bf16, int8;
+};
+
+struct Peaks : ComputePeaks {
   double memory_read_gb_s = 0;                 // from a buffer far larger than the caches
   double cache_read_gb_s = 0;                  // from one that fits the last-level cache
   uint64_t memory_bytes = 0, cache_bytes = 0;  // of the two buffers
-  ComputePeak fp32, bf16, int8;                // best unit for each; operands in registers
 };
 
 // Takes about a second. Throws OutOfResource when the buffers cannot be had.
 Peaks measure_peaks(base::ThreadPool& pool);
+
+// Its parts. A read peak is in 10⁹ bytes/s, all threads together going over a buffer of `bytes` again and
+// again.
+double measure_read_gb_s(base::ThreadPool& pool, uint64_t bytes);
+ComputePeaks measure_compute_peaks(base::ThreadPool& pool);
 
 }  // namespace aquatint::kernels
