@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bench/read_bandwidth.h"
+#include "kernels/peaks.h"
 
 namespace aquatint::bench {
 namespace {
@@ -14,9 +14,16 @@ constexpr uint64_t kLargestBuffer = uint64_t{1} << 30;
 
 Peaks measure_peaks(base::ThreadPool& pool, uint64_t buffer_bytes) {
   Peaks peaks;
-  peaks.read_buffer_bytes = buffer_bytes == 0 ? kLargestBuffer : std::min(buffer_bytes, kLargestBuffer);
-  peaks.read_gb_s = measure_read_gb_s(pool, peaks.read_buffer_bytes);
+  measure_read(pool, buffer_bytes == 0 ? kLargestBuffer : buffer_bytes, peaks);
+  const kernels::ComputePeaks compute = kernels::measure_compute_peaks(pool);
+  peaks.flop_s = {
+      {"fp32", compute.fp32.flop_s}, {"bf16", compute.bf16.flop_s}, {"int8", compute.int8.flop_s}};
   return peaks;
+}
+
+void measure_read(base::ThreadPool& pool, uint64_t buffer_bytes, Peaks& peaks) {
+  peaks.read_buffer_bytes = std::min(buffer_bytes, kLargestBuffer);
+  peaks.read_gb_s = kernels::measure_read_gb_s(pool, peaks.read_buffer_bytes);
 }
 
 base::Json to_json(const Peaks& peaks) {

@@ -17,14 +17,17 @@ struct TypePeak {
 struct Peaks {
   double read_gb_s = 0;  // 10⁹ bytes/s, all threads of the pool reading
   uint64_t read_buffer_bytes =
-      0;  // what was read again and again: a buffer that fits in a cache is faster than memory
+      0;  // read again and again: what fits in a cache comes faster than memory gives it
   std::vector<TypePeak> flop_s;
 };
 
-// Takes about a second. The read bandwidth is that of a buffer of `buffer_bytes`, at most 1 GiB (a model's
-// bytes_per_decode(), so that weights which fit in the last-level cache are held against the cache; 0: 1 GiB,
-// memory). Both are the best of many passes. OutOfResource when the buffer cannot be had.
-Peaks measure_peaks(base::ThreadPool& pool, uint64_t buffer_bytes);
+// All peaks, in about a second. The read bandwidth is that of a buffer of `buffer_bytes`, 0: 1 GiB.
+// OutOfResource when the buffer cannot be had.
+Peaks measure_peaks(base::ThreadPool& pool, uint64_t buffer_bytes = 0);
+
+// The read bandwidth alone, over a buffer of the size that a model's decode step reads (at most 1 GiB):
+// weights that fit in the last-level cache are held against the cache.
+void measure_read(base::ThreadPool& pool, uint64_t buffer_bytes, Peaks& peaks);
 
 base::Json to_json(const Peaks& peaks);  // {read_gb_s, read_buffer_bytes, flop_s: {type: value}}
 

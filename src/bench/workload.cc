@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -133,28 +134,32 @@ double peak_of(const Peaks& peaks, const std::string& type) {
   return kNaN;
 }
 
-Run measure(model::Model& model, const Workload& w, int size, const Peaks& peaks) {
+Run measure(model::Model& model, const Workload& w, int size) {
   Batch batch(model, w, size);
   Run run{size, w.prompt_tokens, w.generate_tokens, {}, {}, kNaN, kNaN};
   if (w.prompt_tokens > 0) {
     for (int i = 0; i < w.warmups; ++i) batch.prefill();
     run.prefill = rates(fmt::format("prefill, batch {}", size), w.repeats, int64_t{size} * w.prompt_tokens,
                         [&] { batch.prefill(); });
-    const std::string precision = model.backend().precision == kernels::Precision::fp32 ? "fp32" : "bf16";
-    const double peak = peak_of(peaks, w.arithmetic.empty() ? precision : w.arithmetic);
-    const double flops = 2.0 * static_cast<double>(block_parameters(model.config()));
-    run.flop_utilization = flops * base::summarize(run.prefill).mean / peak;
   }
   if (w.generate_tokens > 0) {
     for (int i = 0; i < w.warmups; ++i) batch.decode(std::min(kWarmupSteps, w.generate_tokens));
     run.decode = rates(fmt::format("decode, batch {}", size), w.repeats, int64_t{size} * w.generate_tokens,
                        [&] { batch.decode(w.generate_tokens); });
-    const double steps = base::summarize(run.decode).mean / size;
-    if (peaks.read_gb_s > 0)
-      run.bandwidth_utilization =
-          static_cast<double>(model.bytes_per_decode()) * steps / (peaks.read_gb_s * 1e9);
   }
   return run;
+}
+
+// Leaves NaN where a rate or a peak is not known.
+void utilize(const model::Model& model, const Workload& w, const Peaks& peaks, Run& run) {
+  const std::string precision = model.backend().precision == kernels::Precision::fp32 ? "fp32" : "bf16";
+  const double flops = 2.0 * static_cast<double>(block_parameters(model.config()));
+  run.flop_utilization = flops * base::summarize(run.prefill).mean /
+                         peak_of(peaks, w.arithmetic.empty() ? precision : w.arithmetic);
+  const double steps = base::summarize(run.decode).mean / run.batch;
+  if (peaks.read_gb_s > 0)
+    run.bandwidth_utilization =
+        static_cast<double>(model.bytes_per_decode()) * steps / (peaks.read_gb_s * 1e9);
 }
 
 base::Json number(double value) { return std::isfinite(value) ? base::Json(value) : base::Json(); }
@@ -172,14 +177,17 @@ int64_t block_parameters(const model::Config& c) {
   return c.layers * (attention + 3 * c.hidden_size * c.intermediate_size);
 }
 
-BenchResult run_workload(model::Model& model, const Workload& workload, const Peaks& peaks) {
+BenchResult run_workload(model::Model& model, const Workload& workload, Peaks peaks) {
   check(model.config(), workload);
   BenchResult result;
-  result.peaks = peaks;
   result.weight_bytes = model.weight_bytes();
   result.kernels = model.backend().kernels->name;
-  for (const int batch : workload.batches) result.runs.push_back(measure(model, workload, batch, peaks));
+  for (const int batch : workload.batches) result.runs.push_back(measure(model, workload, batch));
   result.peak_ram_bytes = base::peak_ram_bytes();
+  if (peaks.read_gb_s == 0 && workload.generate_tokens > 0)
+    measure_read(*model.backend().pool, model.bytes_per_decode(), peaks);
+  for (Run& run : result.runs) utilize(model, workload, peaks, run);
+  result.peaks = std::move(peaks);
   return result;
 }
 

@@ -36,15 +36,17 @@ struct Run {
 
 struct BenchResult {
   Peaks peaks;
-  uint64_t peak_ram_bytes = 0;  // of the process so far
+  uint64_t peak_ram_bytes = 0;  // base::peak_ram_bytes() after the runs
   uint64_t weight_bytes = 0;    // packed, resident
   std::string kernels;
   std::vector<Run> runs;  // by batch, in the order asked for
 };
 
+// `peaks` with read_gb_s 0: the read bandwidth is measured after the runs over a buffer of the model's own
+// bytes_per_decode(), and its buffer does not count as the workload's memory.
 // Throws BadUsage for impossible numbers (nothing to measure, no repeat, longer than the model's positions),
 // OutOfResource when the caches do not fit in memory. Reports progress; stops between steps.
-BenchResult run_workload(model::Model& model, const Workload& workload, const Peaks& peaks);
+BenchResult run_workload(model::Model& model, const Workload& workload, Peaks peaks);
 
 // Multiplied once for each prompt token: the linears of all blocks, without embedding and head.
 int64_t block_parameters(const model::Config& config);
