@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/gguf_tokenizer.h"
 
 namespace {
 using namespace aquatint;
@@ -46,20 +48,30 @@ void write_side_files(const checkpoint::Checkpoint& model, const std::filesystem
   base::write_text(folder / "config.json", model.config().dump(2));
 }
 
+void write_tokenizer(const std::string& gguf, const std::string& to) {
+  const base::MappedFile mapped(gguf);
+  const auto file = checkpoint::GgufFile::parse(mapped.bytes(), gguf);
+  for (const auto& side : checkpoint::gguf_side_files(file, {{"max_position_embeddings", 1}}))
+    if (side.name == "tokenizer.json") base::write_text(to, side.bytes);
+}
+
+constexpr const char* kUsage =
+    "usage: dump_tool MODEL [MODULE OUT.f32 | --side FOLDER | --tokenizer OUT.json]";
+
+void run(int argc, char** argv) {
+  const std::string what = argc == 4 ? argv[2] : "";
+  if (argc != 2 && argc != 4) throw base::BadUsage(kUsage);
+  if (what == "--tokenizer") return write_tokenizer(argv[1], argv[3]);
+  const auto model = checkpoint::open_checkpoint(argv[1]);
+  if (argc == 2) return describe(*model);
+  what == "--side" ? write_side_files(*model, argv[3]) : dump_weight(*model, what, argv[3]);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    if (argc < 2) throw base::BadUsage("usage: dump_tool MODEL [MODULE OUT.f32 | --side FOLDER]");
-    const auto model = checkpoint::open_checkpoint(argv[1]);
-    if (argc == 2)
-      describe(*model);
-    else if (argc == 4 && std::string(argv[2]) == "--side")
-      write_side_files(*model, argv[3]);
-    else if (argc == 4)
-      dump_weight(*model, argv[2], argv[3]);
-    else
-      throw base::BadUsage("usage: dump_tool MODEL [MODULE OUT.f32 | --side FOLDER]");
+    run(argc, argv);
   } catch (const base::Error& e) {
     fmt::print(stderr, "{}\n", e.what());
     return e.exit_code();
