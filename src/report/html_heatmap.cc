@@ -85,7 +85,8 @@ struct Scale {
 
 std::string render(const StudyRow& row, const HeatMap& map, const Scale& scale) {
   std::string out = fmt::format(
-      "<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><caption><b>{}</b> {}</caption>\n",
+      "<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><caption><span><b>{}</b> "
+      "{}</span></caption>\n",
       escape_html(row_name(row)),
       escape_html(row.layers.front().basis == "identity"
                       ? "weights alone"

@@ -73,8 +73,9 @@ std::string scheme_header(const Study& study, const Verdict& verdict, int row, b
 }
 
 std::string open_table(const std::string& caption, const char* style = "") {
-  return fmt::format("<div class=\"scroll\" tabindex=\"0\"><table class=\"{}\"><caption>{}</caption>\n",
-                     style, caption);
+  return fmt::format(
+      "<div class=\"scroll\" tabindex=\"0\"><table class=\"{}\"><caption><span>{}</span></caption>\n", style,
+      caption);
 }
 
 constexpr const char* kCloseTable = "</tbody></table></div>\n";
@@ -136,11 +137,11 @@ std::string main_table(const Study& study, const Verdict& verdict) {
   const std::string load = speed ? fmt::format(" Speed: {} prompt and {} generated tokens, batch {}.",
                                                speed->prompt_tokens, speed->generate_tokens, speed->batch)
                                  : "";
-  std::string out =
-      open_table(fmt::format("All schemes. ± is one standard error for quality and one standard deviation of "
-                             "the repeats for speed. The "
-                             "increase is paired window by window.{}",
-                             load));
+  const bool paired =
+      std::any_of(verdict.losses.begin(), verdict.losses.end(), [](const Loss& l) { return l.paired; });
+  std::string out = open_table(fmt::format(
+      "± is one standard error for quality and one standard deviation of the repeats for speed.{}{}",
+      paired ? " The increase over the reference is paired window by window." : "", load));
   out +=
       "<thead><tr><td></td><th scope=\"colgroup\" colspan=\"3\">Size</th><th scope=\"colgroup\" "
       "colspan=\"5\">Quality</th>"
