@@ -20,6 +20,9 @@ constexpr int64_t kMaxExtent = int64_t{1} << 40;
 constexpr int64_t kMinBlock = 32, kMaxBlock = 4096;
 constexpr int64_t kNestedBlock = 256, kMapEntries = 256;
 constexpr uint64_t kMaxState = 1 << 16;  // bytes of the JSON text
+// What it is filled up to with spaces, so that a weight's bytes depend on its shape alone and dry runs
+// predict them.
+constexpr uint64_t kStateBytes = 256;
 
 struct QuantType {
   std::string_view name;  // in the JSON
@@ -247,7 +250,8 @@ void write(const WriteContext& context, const std::string& module, const Quantiz
              m.scales.super.bytes());
     sink.add(name + ".nested_quant_map", "F32", {kMapEntries}, as_bytes(m.scales.table));
   }
-  const std::string text = state.dump();
+  std::string text = state.dump();
+  if (text.size() < kStateBytes) text.resize(kStateBytes, ' ');
   sink.add(state_name(name, type->name), "U8", {std::ssize(text)}, std::as_bytes(std::span(text)));
 }
 
