@@ -37,6 +37,10 @@ struct Method {
                                       base::ThreadPool& pool);
 };
 
+// A matrix with room for everything the scheme stores and every code zero: what methods fill and dry runs
+// measure. BadUsage when the scheme's blocks do not fit the columns.
+tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::WeightScheme& scheme);
+
 extern const Method rtn;
 
 std::span<const Method* const> methods();

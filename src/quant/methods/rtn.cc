@@ -167,14 +167,14 @@ void asymmetric_scales(Job& job, const IntegerGrid& grid) {
 // What each value is multiplied or divided by before the nearest code is taken. bitsandbytes multiplies by
 // the reciprocal; the others divide, as compressed-tensors does.
 template <class Grid>
-void choose_codes(const Job& job, const Grid& grid, const std::vector<float>& scales, uint8_t* codes) {
+void choose_codes(const Job& job, const Grid& grid, uint8_t* codes) {
   constexpr bool multiplies = std::is_same_v<Grid, TableGrid>;
   const uint32_t mask = (1u << job.scheme.format->bits) - 1;
   job.pool.parallel_for(job.count, 16, [&](int64_t first, int64_t last) {
     BlockCopy copy(job);
     for (int64_t b = first; b < last; ++b) {
       const Block block = copy.load(b);
-      const float scale = scales[static_cast<size_t>(b)];
+      const float scale = job.scales[static_cast<size_t>(b)];
       const float zero = job.zeros.empty() ? 0.0f : job.zeros[static_cast<size_t>(b)];
       const float inverse = 1.0f / std::max(scale, 1e-38f);
       uint8_t* out = codes + job.begin(b);
@@ -190,18 +190,13 @@ void choose_codes(const Job& job, const Grid& grid, const std::vector<float>& sc
   });
 }
 
-tensor::Scales stored_scales(const Job& job) {
-  if (job.scheme.double_quantized) return double_quantize(job.scales);
-  tensor::Scales result;
-  result.format = job.scheme.scale_format;
-  const int bytes = result.format->bytes();
-  result.codes = tensor::Storage::owned(job.scales.size() * static_cast<size_t>(bytes));
+// Into the codes that the matrix has room for.
+void store_scales(const Job& job, tensor::Scales& scales) {
+  const auto bytes = static_cast<size_t>(scales.format->bytes());
   for (size_t i = 0; i < job.scales.size(); ++i) {
-    const uint32_t code = result.format->encode(job.scales[i]);
-    std::memcpy(result.codes.mutable_u8() + i * static_cast<size_t>(bytes), &code,
-                static_cast<size_t>(bytes));
+    const uint32_t code = scales.format->encode(job.scales[i]);
+    std::memcpy(scales.codes.mutable_u8() + i * bytes, &code, bytes);
   }
-  return result;
 }
 
 template <class Grid>
@@ -210,28 +205,15 @@ void quantize_on(Job& job, const Grid& grid, tensor::QuantizedMatrix& matrix) {
     if (!job.scheme.symmetric) asymmetric_scales(job, grid);
   }
   if (job.zeros.empty()) symmetric_scales(job, grid);
-  matrix.scales = stored_scales(job);
-  if (job.scheme.double_quantized && job.searched())
-    for (int64_t b = 0; b < job.count; ++b) job.scales[static_cast<size_t>(b)] = matrix.scales.at(b);
-  choose_codes(job, grid, job.scales, matrix.codes.mutable_u8());
-  for (const float zero : job.zeros) matrix.zero_points.push_back(static_cast<int16_t>(zero));
-}
-
-int64_t block_length(const numeric::WeightScheme& scheme, int64_t cols) {
-  if (scheme.granularity == Granularity::channel) return cols;
-  if (scheme.granularity == Granularity::flat && scheme.group > 0) return scheme.group;
-  if (scheme.granularity == Granularity::group && scheme.group > 0 && cols % scheme.group == 0)
-    return scheme.group;
-  throw base::BadUsage(
-      fmt::format("rtn: cannot cut rows of {} values into blocks of {}; choose a group size that divides {}",
-                  cols, scheme.group, cols));
-}
-
-uint64_t packed_bytes(const tensor::QuantizedMatrix& m) {
-  const auto bits =
-      static_cast<uint64_t>(m.rows) * static_cast<uint64_t>(m.cols) * static_cast<uint64_t>(m.format->bits);
-  const auto zero_bits = m.zero_points.size() * static_cast<uint64_t>(m.format->bits);
-  return (bits + 7) / 8 + (zero_bits + 7) / 8 + m.scales.codes.size() + m.scales.super.size();
+  if (job.scheme.double_quantized) {
+    matrix.scales = double_quantize(job.scales);
+    for (int64_t b = 0; b < job.count && job.searched(); ++b)
+      job.scales[static_cast<size_t>(b)] = matrix.scales.at(b);
+  } else {
+    store_scales(job, matrix.scales);
+  }
+  choose_codes(job, grid, matrix.codes.mutable_u8());
+  for (size_t b = 0; b < job.zeros.size(); ++b) matrix.zero_points[b] = static_cast<int16_t>(job.zeros[b]);
 }
 
 tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, int64_t cols,
@@ -245,17 +227,10 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
   if (format.bits > 8 || (!scheme.symmetric && format.kind != Kind::integer))
     throw base::BadUsage(
         fmt::format("rtn: no rule for {}{} weights", scheme.symmetric ? "" : "asymmetric ", format.name));
-  Job job{weights, cols, block_length(scheme, cols), 0, scheme, options, pool, {}, {}};
-  job.count = base::ceil_div(rows * cols, job.length);
+  tensor::QuantizedMatrix matrix = empty_matrix(rows, cols, scheme);
+  const int64_t length = matrix.flat_block > 0 ? matrix.flat_block : matrix.block_cols;
+  Job job{weights, cols, length, matrix.blocks(), scheme, options, pool, {}, {}};
   job.scales.resize(static_cast<size_t>(job.count));
-
-  tensor::QuantizedMatrix matrix;
-  matrix.format = &format;
-  matrix.rows = rows;
-  matrix.cols = cols;
-  matrix.block_cols = scheme.granularity == Granularity::flat ? cols : job.length;
-  matrix.flat_block = scheme.granularity == Granularity::flat ? job.length : 0;
-  matrix.codes = tensor::Storage::owned(weights.size());
   switch (format.kind) {
     case Kind::integer:
       quantize_on(job, IntegerGrid{-format.max - 1, format.max}, matrix);
@@ -267,7 +242,6 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
       quantize_on(job, TableGrid(format), matrix);
       break;
   }
-  matrix.stored_bytes = packed_bytes(matrix);
   return matrix;
 }
 

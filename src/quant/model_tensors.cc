@@ -1,0 +1,96 @@
+#include "quant/model_tensors.h"
+
+#include "base/error.h"
+#include "model/finite.h"
+#include "model/weights.h"
+
+namespace aquatint::quant {
+namespace {
+
+// The visitor of one block.
+struct BlockLister {
+  ModelTensors& out;
+  std::string prefix;
+
+  void norm(std::string_view name, const std::vector<float>&, model::Extent extent) {
+    out.vectors.push_back({fmt::format("{}{}.weight", prefix, name), extent.size});
+  }
+  void linear(const model::Linear&, std::initializer_list<model::Part> parts, model::Extent cols,
+              bool has_bias) {
+    for (const model::Part& part : parts) {
+      const std::string module = fmt::format("{}{}", prefix, part.module);
+      out.matrices.push_back({module, part.rows.size, cols.size, true});
+      if (has_bias) out.vectors.push_back({module + ".bias", part.rows.size});
+    }
+  }
+};
+
+}  // namespace
+
+int64_t ModelTensors::linear_parameters() const {
+  int64_t sum = 0;
+  for (const ModelMatrix& matrix : matrices) sum += matrix.linear ? matrix.rows * matrix.cols : 0;
+  return sum;
+}
+
+int64_t ModelTensors::parameters() const {
+  int64_t sum = 0;
+  for (const ModelMatrix& matrix : matrices) sum += matrix.rows * matrix.cols;
+  for (const ModelVector& vector : vectors) sum += vector.size;
+  return sum;
+}
+
+std::vector<int64_t> ModelTensors::linear_widths() const {
+  std::vector<int64_t> widths;
+  for (const ModelMatrix& matrix : matrices)
+    if (matrix.linear) widths.push_back(matrix.cols);
+  return widths;
+}
+
+ModelTensors list_tensors(const checkpoint::Checkpoint& source) {
+  ModelTensors tensors;
+  tensors.config = model::parse_config(source.config(), source.path().string() + ": config.json");
+  const model::Config& config = tensors.config;
+  tensors.matrices.push_back({"model.embed_tokens", config.vocab_size, config.hidden_size, false});
+  const model::Block block;
+  for (int64_t layer = 0; layer < config.layers; ++layer)
+    model::each_weight(block, config, BlockLister{tensors, fmt::format("model.layers.{}.", layer)});
+  tensors.vectors.push_back({"model.norm.weight", config.hidden_size});
+  if (!config.tied_embeddings)
+    tensors.matrices.push_back({"lm_head", config.vocab_size, config.hidden_size, false});
+  return tensors;
+}
+
+tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
+                                    base::ThreadPool& pool) {
+  const std::string where = source.path().string();
+  if (!source.has_weight(matrix.module))
+    throw base::BadInput(
+        fmt::format("{}: tensor \"{}.weight\" is missing; is the download complete?", where, matrix.module));
+  tensor::QuantizedMatrix found = source.weight(matrix.module);
+  if (found.rows != matrix.rows || found.cols != matrix.cols)
+    throw base::BadInput(fmt::format("{}: tensor \"{}.weight\" is [{}, {}], expected [{}, {}] by config.json",
+                                     where, matrix.module, found.rows, found.cols, matrix.rows, matrix.cols));
+  model::check_finite(found, matrix.module + ".weight", where, pool);
+  return found;
+}
+
+std::vector<float> read_vector(const checkpoint::Checkpoint& source, const ModelVector& vector) {
+  const std::string where = source.path().string();
+  if (!source.has_vector(vector.name))
+    throw base::BadInput(fmt::format("{}: tensor \"{}\" is missing, expected {} values by config.json", where,
+                                     vector.name, vector.size));
+  std::vector<float> values = source.vector(vector.name, vector.size);
+  model::check_finite(values, vector.name, where);
+  return values;
+}
+
+std::vector<float> values_of(const tensor::QuantizedMatrix& matrix, base::ThreadPool& pool) {
+  std::vector<float> values(static_cast<size_t>(matrix.rows * matrix.cols));
+  pool.parallel_for(matrix.rows, 1, [&](int64_t begin, int64_t end) {
+    tensor::dequantize(matrix, begin, end, values.data() + begin * matrix.cols);
+  });
+  return values;
+}
+
+}  // namespace aquatint::quant

@@ -1,0 +1,46 @@
+// Every tensor of a decoder by its Hugging Face name, from its config: what a pipeline walks over.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "checkpoint/checkpoint.h"
+#include "model/config.h"
+
+namespace aquatint::quant {
+
+struct ModelMatrix {
+  std::string module;
+  int64_t rows = 0, cols = 0;
+  bool linear = false;  // of a decoder block; otherwise embedding or head
+};
+
+struct ModelVector {
+  std::string name;  // in full
+  int64_t size = 0;
+};
+
+struct ModelTensors {
+  model::Config config;
+  std::vector<ModelMatrix>
+      matrices;  // embedding, then the blocks in order, then the head where it is not tied
+  std::vector<ModelVector> vectors;  // norms and biases
+
+  int64_t parameters() const;
+  int64_t linear_parameters() const;
+  std::vector<int64_t> linear_widths() const;
+};
+
+// BadInput for a config that is malformed or of an unknown architecture.
+ModelTensors list_tensors(const checkpoint::Checkpoint& source);
+
+// The matrix, checked: it exists, has the shape that the config asks for and holds only finite values.
+// BadInput otherwise.
+tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
+                                    base::ThreadPool& pool);
+std::vector<float> read_vector(const checkpoint::Checkpoint& source, const ModelVector& vector);
+
+// Exact values, row-major, computed in parallel.
+std::vector<float> values_of(const tensor::QuantizedMatrix& matrix, base::ThreadPool& pool);
+
+}  // namespace aquatint::quant

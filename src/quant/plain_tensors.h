@@ -1,0 +1,24 @@
+// What quantize() and convert() share: tensors that stay in 16 or 32 bit, errors, sizes of the result.
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "checkpoint/writer.h"
+#include "quant/model_tensors.h"
+#include "quant/pipeline.h"
+
+namespace aquatint::quant {
+
+// FP16 for a folder of FP16 weights, BF16 otherwise (also for FP32 and GGUF sources).
+const numeric::Format& source_dtype(const checkpoint::Checkpoint& source);
+
+void write_vectors(const ModelTensors& tensors, const checkpoint::Checkpoint& source,
+                   const numeric::Format& dtype, checkpoint::Writer& writer);
+
+// Σ (a − b)² / Σ a², FP64; 0 when both are zero.
+double relative_error(const std::vector<float>& a, const std::vector<float>& b);
+
+// Bytes, parameters and bit counts of a finished folder, as `inspect` gives them.
+void read_sizes(const std::filesystem::path& folder, Report& report);
+
+}  // namespace aquatint::quant
