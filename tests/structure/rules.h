@@ -23,7 +23,7 @@ Breaches foreign_libraries(
     const Source& source);                      // a third-party header outside the rooms that own the library
 Breaches long_file(const Source& source);       // 400 lines, 600 in kernels
 Breaches long_functions(const Source& source);  // 60 lines
-Breaches header_habits(const Source& source);   // #pragma once; no using namespace
+Breaches header_habits(const Source& source);   // #pragma once; no using namespace outside functions
 Breaches wrong_namespace(const Source& source);     // namespace aquatint::<room>
 Breaches unfinished_work(const Source& source);     // TODO, FIXME
 int preprocessor_conditions(const Source& source);  // #if, #ifdef, #ifndef, #elif

@@ -34,7 +34,8 @@ std::vector<Source> sources_under(const std::string& folder) {
   std::vector<Source> all;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(kRoot / folder)) {
     const std::string extension = entry.path().extension();
-    if (extension == ".cc" || extension == ".h" || extension == ".cu" || extension == ".cuh")
+    static const std::set<std::string> kCode = {".cc", ".h", ".inl", ".cu", ".cuh"};
+    if (kCode.contains(extension))
       all.push_back(source(fs::relative(entry.path(), kRoot).generic_string(), text_of(entry.path())));
   }
   return all;
