@@ -3,6 +3,7 @@
 
 make_tiny_models.py FOLDER [NAME...] writes FOLDER/NAME/{config.json,model.safetensors}. Needs torch and transformers.
 """
+import copy
 import sys
 from pathlib import Path
 
@@ -35,27 +36,28 @@ MODELS = {
                                  tie_word_embeddings=True,
                                  rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
                                                       original_max_position_embeddings=64))),
-    "qwen3": ("Qwen3", dict(hidden_size=36, intermediate_size=52, num_attention_heads=6, num_key_value_heads=3,
-                            head_dim=10, num_hidden_layers=2)),
+    "qwen3": ("Qwen3", dict(hidden_size=36, intermediate_size=50, num_attention_heads=6, num_key_value_heads=3,
+                            head_dim=8, num_hidden_layers=2)),
     "qwen3_tied": ("Qwen3", dict(hidden_size=60, intermediate_size=52, num_attention_heads=4, num_key_value_heads=2,
                                  head_dim=18, tie_word_embeddings=True, attention_bias=True)),
 }
 
 
-def randomize(model, seed):
-    """Weights that make attention look at some tokens more than at others and every bias and norm matter."""
+def randomize(model, seed, dtype):
+    """Weights, rounded to `dtype`, that make attention look at some tokens more than at others and every bias and norm matter."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             values = torch.randn(weight.shape, generator=random)
             if "norm" in name:
-                weight.copy_(1 + 0.2 * values)
+                values = 1 + 0.2 * values
             elif weight.dim() == 1:
-                weight.copy_(0.3 * values)
+                values = 0.3 * values
             elif "embed" in name:
-                weight.copy_(0.4 * values)
+                values = 0.4 * values
             else:
-                weight.copy_(values / weight.shape[1] ** 0.5)
+                values = values / weight.shape[1] ** 0.5
+            weight.copy_(values.to(dtype))
 
 
 def make(name, dtype=torch.float32):
@@ -63,13 +65,12 @@ def make(name, dtype=torch.float32):
     family, numbers = MODELS[name]
     config = getattr(transformers, family + "Config")(**{**COMMON, **numbers})
     model = getattr(transformers, family + "ForCausalLM")._from_config(config, attn_implementation="eager").float()
-    randomize(model, seed=sorted(MODELS).index(name))
-    return model.to(dtype).float().eval()
+    randomize(model, sorted(MODELS).index(name), dtype)
+    return model.eval()
 
 
 def save(model, folder, dtype=torch.float32):
-    model.to(dtype).save_pretrained(folder)
-    model.float()
+    copy.deepcopy(model).to(dtype).save_pretrained(folder)  # a copy: .to() also rounds the rope frequencies
     (Path(folder) / "generation_config.json").unlink(missing_ok=True)
 
 
