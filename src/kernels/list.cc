@@ -12,8 +12,8 @@ namespace aquatint::kernels {
 namespace {
 
 #if defined(__x86_64__) && !defined(AQUATINT_PORTABLE)
-constexpr std::array kSets = {&amx::set_of_kernels, &avx512::set_of_kernels, &avx2::set_of_kernels, &scalar::set_of_kernels,
-                              &ref::set};
+constexpr std::array kSets = {&amx::set_of_kernels, &avx512::set_of_kernels, &avx2::set_of_kernels,
+                              &scalar::set_of_kernels, &ref::set};
 #else
 constexpr std::array kSets = {&scalar::set_of_kernels, &ref::set};
 #endif

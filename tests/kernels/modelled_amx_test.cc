@@ -1,7 +1,8 @@
 // AMX kernels over a model of the tile unit: their packing, padding, edges and arithmetic, on machines
 // without AMX.
 
-// As in src/CMakeLists.txt for the kernels: g++ 12's false alarms, and vector types that cross no library's border.
+// As in src/CMakeLists.txt for the kernels: g++ 12's false alarms, and vector types that cross no library's
+// border.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"

@@ -1,4 +1,5 @@
 // The kernel set for AMX: prompt linears on tiles, everything else as AVX-512 does it.
+#if defined(__x86_64__) && !defined(AQUATINT_PORTABLE)
 #include "kernels/cpu/includes.h"
 #include "kernels/cpu/sets.h"
 #include "kernels/cpu/tile_unit.h"
@@ -40,3 +41,4 @@ KernelSet with_tiles(KernelSet set) {
 const KernelSet set_of_kernels = with_tiles(avx512::set_of_kernels);  // whose initialization is constant
 
 }  // namespace aquatint::kernels::amx
+#endif

@@ -1,4 +1,5 @@
 // The kernel set for AVX2: the generic kernels over pairs of 256-bit registers.
+#if defined(__x86_64__) && !defined(AQUATINT_PORTABLE)
 #include "kernels/cpu/includes.h"
 #include "kernels/cpu/sets.h"
 #include "kernels/cpu/vec_avx2.h"
@@ -36,3 +37,4 @@ const KernelSet set_of_kernels = {
 };
 
 }  // namespace aquatint::kernels::avx2
+#endif

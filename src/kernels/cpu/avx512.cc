@@ -1,4 +1,5 @@
 // The kernel set for AVX-512: the generic kernels over 512-bit registers.
+#if defined(__x86_64__) && !defined(AQUATINT_PORTABLE)
 #include "kernels/cpu/includes.h"
 #include "kernels/cpu/sets.h"
 #include "kernels/cpu/vec_avx512.h"
@@ -40,3 +41,4 @@ constinit const KernelSet set_of_kernels = {
 };
 
 }  // namespace aquatint::kernels::avx512
+#endif

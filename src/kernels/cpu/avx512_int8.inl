@@ -40,11 +40,16 @@ void multiply_int8(const Block& b, int64_t strip, int64_t step, const uint8_t* x
       for (int j = 0; j < strips; ++j) sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], codes, weights[j]);
     }
   }
+  alignas(64) int32_t sums[strips][rows][16];  // through memory, so that the loop above keeps its sums in registers
+#pragma GCC unroll 4
+  for (int j = 0; j < strips; ++j)
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i) _mm512_store_si512(sums[j][i], sum[i][j]);
   for (int j = 0; j < strips; ++j) {
     const V scale = load_scale(b, at[j] + b.scales_at);
     const int64_t row = (strip + j * step) * kStrip;
     for (int i = 0; i < rows; ++i)
-      finish(out, i, b.first_row + row, b.rows - row, mul(_mm512_cvtepi32_ps(sum[i][j]), scale));
+      finish(out, i, b.first_row + row, b.rows - row, mul(_mm512_cvtepi32_ps(_mm512_load_si512(sums[j][i])), scale));
   }
 }
 

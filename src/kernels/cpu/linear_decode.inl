@@ -27,14 +27,16 @@ struct Inputs {
   const float* sums;  // [rows][groups]
 };
 
-// total[s][r] = strip s · row r, scales and offsets applied.
+// out[s][r] = strip s · row r, scales and offsets applied. Results leave through memory and every loop over sums is
+// unrolled, so that the sums live in registers.
 template <Form form, int rows, int streams>
 void stream_strips(const Block& b, const std::byte* const* strips, const Inputs& x,
-                   V (&total)[streams][rows]) {
+                   float (&out)[streams][rows][16]) {
   constexpr int64_t columns = columns_per_line(form);
   constexpr bool scaled = form != Form::f32 && form != Form::bf16;
   const V table = load(b.table.data());
   const int64_t lines = b.group / columns;
+  V total[streams][rows];
 #pragma GCC unroll 4
   for (int s = 0; s < streams; ++s)
 #pragma GCC unroll 8
@@ -62,6 +64,7 @@ void stream_strips(const Block& b, const std::byte* const* strips, const Inputs&
 #pragma GCC unroll 4
     for (int s = 0; s < streams; ++s) {
       if constexpr (!scaled) {
+#pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) total[s][r] = part[s][r];
         continue;
       }
@@ -77,6 +80,10 @@ void stream_strips(const Block& b, const std::byte* const* strips, const Inputs&
       }
     }
   }
+#pragma GCC unroll 4
+  for (int s = 0; s < streams; ++s)
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) store(out[s][r], total[s][r]);
 }
 
 // Where results go: y[row][column] for the rows of one pass.
@@ -107,18 +114,19 @@ template <Form form, int rows, int streams>
 void decode_strips(const Block& b, int64_t first, int64_t step, const Inputs& x, const Outputs& out) {
   const std::byte* strips[streams];
   for (int s = 0; s < streams; ++s) strips[s] = b.strip(first + s * step);
-  V total[streams][rows];
-  stream_strips<form, rows, streams>(b, strips, x, total);
+  alignas(64) float sums[streams][rows][16];
+  stream_strips<form, rows, streams>(b, strips, x, sums);
   for (int s = 0; s < streams; ++s) {
     const int64_t row = (first + s * step) * kStrip;
-    for (int r = 0; r < rows; ++r) finish(out, r, b.first_row + row, b.rows - row, total[s][r]);
+    for (int r = 0; r < rows; ++r) finish(out, r, b.first_row + row, b.rows - row, load(sums[s][r]));
   }
 }
 
 // Strips [begin, end) of a block: several streams far apart hide the latency of memory and of the additions.
 template <Form form, int rows>
 void decode_range(const Block& b, int64_t begin, int64_t end, const Inputs& x, const Outputs& out) {
-  constexpr int kStreams = rows <= 4 ? 4 : 2;
+  constexpr bool plain = form == Form::f32 || form == Form::bf16;  // half the sums: more fit in registers
+  constexpr int kStreams = rows <= 2 ? 4 : (plain ? 16 : 8) / rows;
   const int64_t step = (end - begin) / kStreams;
   for (int64_t i = 0; i < step; ++i) decode_strips<form, rows, kStreams>(b, begin + i, step, x, out);
   for (int64_t i = begin + step * kStreams; i < end; ++i) decode_strips<form, rows, 1>(b, i, 1, x, out);
