@@ -93,8 +93,9 @@ const SideFile* Checkpoint::side_file(std::string_view name) const {
 
 std::unique_ptr<Checkpoint> open_checkpoint(const std::string& model) {
   const fs::path path = model;
-  if (fs::is_directory(path)) return open_folder(path);
-  if (fs::is_regular_file(path)) {
+  std::error_code unreachable;  // as good as absent
+  if (fs::is_directory(path, unreachable)) return open_folder(path);
+  if (fs::is_regular_file(path, unreachable)) {
     if (begins_with_gguf(path) || path.extension() == ".gguf") return open_gguf(path);
     throw BadInput(fmt::format(
         "{}: a file, but no GGUF file; for safetensors give the folder that holds it and config.json",

@@ -47,6 +47,11 @@ class GgufFile {
   const GgufTensor* tensor(std::string_view name) const;
 
   bool has(std::string_view key) const { return values_.contains(key); }
+  template <class T>
+  bool holds(std::string_view key) const {  // the key is there and of this kind
+    const auto found = values_.find(key);
+    return found != values_.end() && std::holds_alternative<T>(found->second);
+  }
   int64_t require_int(std::string_view key, int64_t min, int64_t max) const;
   std::optional<int64_t> find_int(std::string_view key, int64_t min, int64_t max) const;
   std::optional<double> find_number(std::string_view key) const;

@@ -56,16 +56,15 @@ const Architecture& architecture_of(const GgufFile& file) {
 
 // Some converters write a per-layer list; one number is what config.json can say.
 int64_t head_count(const GgufFile& file, const std::string& key, int64_t otherwise) {
-  if (!file.has(key)) return otherwise;
-  try {
-    return file.require_int(key, 1, 1 << 16);
-  } catch (const BadInput&) {
-    const GgufInts* list = file.find_list<GgufInts>(key);
-    if (!list || list->empty() || list->front() < 1 ||
-        std::count(list->begin(), list->end(), list->front()) != std::ssize(*list))
-      throw BadInput(fmt::format("{}: key \"{}\" is not one positive number", file.where(), key));
-    return list->front();
-  }
+  constexpr int64_t kMaxHeads = 1 << 16;
+  if (!file.holds<GgufInts>(key)) return file.find_int(key, 1, kMaxHeads).value_or(otherwise);
+  const GgufInts& list = *file.find_list<GgufInts>(key);
+  const bool uniform =
+      !list.empty() && std::count(list.begin(), list.end(), list.front()) == std::ssize(list);
+  if (!uniform || list.front() < 1 || list.front() > kMaxHeads)
+    throw BadInput(
+        fmt::format("{}: key \"{}\" is not one positive number for all layers", file.where(), key));
+  return list.front();
 }
 
 void refuse(const GgufFile& file, const std::string& key, bool harmless, const char* what) {

@@ -28,6 +28,14 @@ uint64_t bytes_of(std::string_view dtype, const std::vector<int64_t>& shape) {
   return bits / 8;
 }
 
+void rename_file(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error)
+    throw base::OutOfResource(
+        fmt::format("{}: cannot rename to {}: {}", from.string(), to.string(), error.message()));
+}
+
 }  // namespace
 
 struct SafetensorsWriter::Shard {
@@ -121,13 +129,13 @@ void SafetensorsWriter::finish() {
   if (!shard_ && names_.empty()) open_shard(kMetadata.size() + 1);
   if (shard_) close_shard();
   if (names_.size() == 1) {
-    fs::rename(folder_ / shard_name(0), folder_ / "model.safetensors");
+    rename_file(folder_ / shard_name(0), folder_ / "model.safetensors");
     return;
   }
   Json index = {{"metadata", {{"total_size", total_}}}, {"weight_map", Json::object()}};
   for (size_t i = 0; i < names_.size(); ++i) {
     const std::string final_name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, names_.size());
-    fs::rename(folder_ / shard_name(i), folder_ / final_name);
+    rename_file(folder_ / shard_name(i), folder_ / final_name);
     for (const std::string& name : names_[i]) index["weight_map"][name] = final_name;
   }
   base::write_text(folder_ / "model.safetensors.index.json", index.dump(2) + "\n");
