@@ -1,12 +1,12 @@
-// Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to BF16 (or
-// int8) row-major; weights are read as tiles from the packed lines when they are BF16 or meet int8 inputs, else turned
-// to BF16 panels once per pass over the rows. T is the tile unit or its model.
-// Included inside namespace avx512 after generic.inl and avx512_int8.inl.
+// Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to
+// BF16 (or int8) row-major; weights are read as tiles from the packed lines when they are BF16 or meet int8
+// inputs, else turned to BF16 panels once per pass over the rows. T is the tile unit or its model. Included
+// inside namespace avx512 after generic.inl and avx512_int8.inl.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
-constexpr int64_t kPairRows = 32;                      // of two tiles
-constexpr int64_t kAmxPanelDepth = 2048;               // BF16 panel of two strips: 128 KiB, L2
-constexpr int64_t kAmxChunkBytes = int64_t{1} << 20;   // input rows of one pass, L2
+constexpr int64_t kPairRows = 32;                     // of two tiles
+constexpr int64_t kAmxPanelDepth = 2048;              // BF16 panel of two strips: 128 KiB, L2
+constexpr int64_t kAmxChunkBytes = int64_t{1} << 20;  // input rows of one pass, L2
 
 // Rows of the input as tiles are loaded from them: [rows][stride bytes], padded to whole tiles with zeros.
 struct TileRows {
@@ -16,8 +16,8 @@ struct TileRows {
 };
 
 template <class T, bool integer, bool two>
-void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, const std::byte* b1, int64_t steps,
-                   std::byte* c, bool first) {
+void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, const std::byte* b1,
+                   int64_t steps, std::byte* c, bool first) {
   constexpr int64_t kSums = 2 * kTileRow;  // bytes of one row of sums
   constexpr int64_t kLower = 16 * kSums;
   if (first) {
@@ -25,7 +25,8 @@ void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, cons
     if constexpr (two) T::template zero<2>(), T::template zero<3>();
   } else {
     T::template load<0>(c, kSums), T::template load<1>(c + kTileRow, kSums);
-    if constexpr (two) T::template load<2>(c + kLower, kSums), T::template load<3>(c + kLower + kTileRow, kSums);
+    if constexpr (two)
+      T::template load<2>(c + kLower, kSums), T::template load<3>(c + kLower + kTileRow, kSums);
   }
   for (int64_t t = 0; t < steps; ++t) {
     T::template load<4>(b0 + t * kTileBytes, kTileRow);
@@ -41,7 +42,8 @@ void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, cons
     }
   }
   T::template store<0>(c, kSums), T::template store<1>(c + kTileRow, kSums);
-  if constexpr (two) T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
+  if constexpr (two)
+    T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
 }
 
 // Codes of a whole row under one scale go to the tiles as they are (exact in BF16), the scale to the sums.
@@ -67,8 +69,8 @@ inline void unpack_bf16_panel(const Block& block, const std::byte* strip, int64_
 
 // Two strips times all rows of one pass. sums is [pairs of row tiles][32][32].
 template <class T, bool integer>
-void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileRows& x, int64_t rows, std::byte* panel,
-                     std::byte* sums, const Outputs& out) {
+void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileRows& x, int64_t rows,
+                     std::byte* panel, std::byte* sums, const Outputs& out) {
   constexpr int64_t kTileColumns = integer ? 64 : 32, kElement = integer ? 1 : 2, kPairSums = 4 * kTileBytes;
   const int64_t strips = std::min<int64_t>(2, b.strips - strip);
   const bool direct = integer || b.form == Form::bf16;
@@ -85,7 +87,8 @@ void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileR
     for (int64_t row = 0; row < rows; row += kPairRows) {
       const std::byte* a = x.data + row * x.stride + k * kElement;
       std::byte* c = sums + row / kPairRows * kPairSums;
-      const auto multiply = rows - row > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
+      const auto multiply =
+          rows - row > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
       multiply(a, x.stride, tiles[0], tiles[1], steps, c, k == 0);
     }
   }
@@ -119,7 +122,8 @@ template <class T, bool integer>
 void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
                   base::ThreadPool& pool) {
   static thread_local Scratch row_scratch, scale_scratch;
-  // A stride that is no multiple of 4 KiB: 16 rows of a tile must not fall into the same sets of the L1 cache.
+  // A stride that is no multiple of 4 KiB: 16 rows of a tile must not fall into the same sets of the L1
+  // cache.
   const int64_t stride = w.depth * (integer ? 1 : 2) + kTileRow;
   const int64_t padded = base::round_up(rows, kPairRows);
   std::byte* data = row_scratch.get<std::byte>(padded * stride);

@@ -27,8 +27,8 @@ struct Inputs {
   const float* sums;  // [rows][groups]
 };
 
-// out[s][r] = strip s · row r, scales and offsets applied. Results leave through memory and every loop over sums is
-// unrolled, so that the sums live in registers.
+// out[s][r] = strip s · row r, scales and offsets applied. Results leave through memory and every loop over
+// sums is unrolled, so that the sums live in registers.
 template <Form form, int rows, int streams>
 void stream_strips(const Block& b, const std::byte* const* strips, const Inputs& x,
                    float (&out)[streams][rows][16]) {
