@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include "base/machine.h"
 #include "base/statistics.h"
 #include "bench/workload.h"
 #include "cli/command.h"
 #include "cli/precision.h"
+#include "numeric/scheme.h"
 #include "report/table.h"
 
 namespace aquatint::cli {
@@ -46,15 +48,21 @@ void run(const Options& o, const Common& common) {
   const api::Backend backend(common.backend);
   const kernels::Precision precision = parse_precision(o.precision);
   if (o.peaks_only) {
-    const bench::Peaks peaks = bench::measure_peaks(backend.pool(), 0);
+    const bench::Peaks peaks = bench::measure_peaks(backend.pool());
     return common.json ? print_json({{"peaks", bench::to_json(peaks)}}) : print_result(peaks_text(peaks));
   }
   if (o.model.empty()) throw base::BadUsage("bench needs a MODEL, or --peaks");
-  const auto model = model::Model::load(checkpoint::open_checkpoint(o.model), backend.at(precision));
-  const bench::Peaks peaks = bench::measure_peaks(backend.pool(), model->bytes_per_decode());
-  const bench::BenchResult result = bench::run_workload(*model, o.workload, peaks);
+  bench::Peaks peaks = bench::measure_peaks(backend.pool());
+  peaks.read_gb_s = 0;  // the workload measures it over the model's own weights
+  base::reset_peak_ram();
+  const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
+  const auto model = model::Model::load(checkpoint, backend.at(precision));
+  bench::Workload workload = o.workload;
+  const numeric::Scheme* scheme = numeric::find_scheme(checkpoint->scheme());
+  if (scheme && scheme->input.format == &numeric::int8) workload.arithmetic = "int8";
+  const bench::BenchResult result = bench::run_workload(*model, workload, peaks);
   common.json ? print_json(bench::to_json(result))
-              : print_result(peaks_text(peaks) + "\n" + result_text(result));
+              : print_result(peaks_text(result.peaks) + "\n" + result_text(result));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <mutex>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -28,6 +29,7 @@ struct Progress {
 ConsoleOptions settings;
 bool on_terminal = false;
 Progress current;
+std::set<std::string, std::less<>> warned;
 std::mutex mutex;
 
 void write_line(std::string_view line) {
@@ -44,6 +46,7 @@ void write_log_json(std::string_view level, std::string_view message) {
 void on_log(base::Level level, std::string_view message) {
   std::lock_guard lock(mutex);
   if (level == base::Level::info && settings.quiet) return;
+  if (level == base::Level::warning && !warned.emplace(message).second) return;  // said once is enough
   if (settings.log_json) return write_log_json(level == base::Level::warning ? "warning" : "info", message);
   write_line(level == base::Level::warning ? fmt::format("warning: {}", message) : std::string(message));
 }

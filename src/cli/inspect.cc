@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
 #include "model/config.h"
@@ -43,11 +42,8 @@ void look_for_trouble(Findings& f) {
 
 Findings inspect(const std::string& model) {
   Findings f;
-  // What the reader warns of while it opens the files belongs to the result.
-  base::set_log_sink([&f](base::Level level, std::string_view message) {
-    if (level == base::Level::warning) f.warnings.emplace_back(message);
-  });
   f.checkpoint = checkpoint::open_checkpoint(model);
+  f.warnings.assign(f.checkpoint->warnings().begin(), f.checkpoint->warnings().end());
   f.inventory = checkpoint::inventory(*f.checkpoint);
   const base::Json& config = f.checkpoint->config();
   const auto names = config.find("architectures");
@@ -100,7 +96,6 @@ std::function<void()> add_inspect(CLI::App& app, Common& common) {
   add_model(app, *model);
   return [&common, model] {
     const Findings findings = inspect(*model);
-    install_console(common.console);
     common.json ? print_json(as_json(findings)) : print_result(as_text(findings));
   };
 }

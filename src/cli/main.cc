@@ -9,7 +9,20 @@
 namespace aquatint::cli {
 namespace {
 
+// CLI11 would only say that a subcommand is required.
+void check_command(int argc, char** argv) {
+  const std::string_view word = argc > 1 ? argv[1] : "";
+  if (word.empty() || word.starts_with('-')) return;
+  std::string known;
+  for (const Command& command : commands()) {
+    if (command.name == word) return;
+    known += (known.empty() ? "" : ", ") + std::string(command.name);
+  }
+  throw base::BadUsage(fmt::format("unknown command \"{}\"; the commands are {}", word, known));
+}
+
 int run(int argc, char** argv) {
+  check_command(argc, argv);
   CLI::App app{
       "Aquatint takes an open language model to fewer bits, tells what that costs and what it gains."};
   app.set_version_flag("--version", "aquatint " + base::version());

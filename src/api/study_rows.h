@@ -1,0 +1,58 @@
+// The rows of a study: one scheme at a time through quantize → evaluate → bench, each saved when it is
+// finished.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/study.h"
+#include "bench/peaks.h"
+#include "eval/tasks.h"
+#include "eval/text_quality.h"
+#include "report/store.h"
+
+namespace aquatint::api {
+
+// What all rows share.
+struct StudyInputs {
+  std::shared_ptr<const checkpoint::Checkpoint> source;
+  model::Config config;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  eval::Windows windows;
+  std::string text_sha256;
+  std::vector<eval::Task> tasks;
+  bench::Peaks peaks;
+};
+
+class StudyRows {
+ public:
+  StudyRows(const StudyOptions& options, const StudyInputs& inputs, const Backend& backend,
+            report::Store& store);
+  ~StudyRows();
+  void run_all();
+
+ private:
+  report::StudyRow new_row(const std::string& scheme, report::RowKind kind) const;
+  bool finished(const report::StudyRow& row) const;
+  void run_reference();
+  void run_baseline();
+  void run_scheme(const numeric::Scheme& scheme);
+
+  // The FP32 model and its hidden states, made when the first unfinished row needs them.
+  const eval::ReferenceStates& reference();
+  void measure_candidate(const std::filesystem::path& checkpoint, report::StudyRow row);
+  void measure_tasks_and_speed(model::Model& model, report::StudyRow& row);
+  void save(report::StudyRow row);
+
+  const StudyOptions& options_;
+  const StudyInputs& inputs_;
+  const Backend& backend_;
+  report::Store& store_;
+  std::string model_sha256_;
+  int position_ = 0;
+  std::unique_ptr<model::Model> reference_model_;
+  std::unique_ptr<eval::ReferenceStates> reference_;
+};
+
+}  // namespace aquatint::api

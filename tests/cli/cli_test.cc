@@ -1,0 +1,229 @@
+// Whole commands, as a user types them: exit codes, the one error line, keys of --json, nothing half-written.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/json.h"
+#include "cli/process.h"
+#include "cli/tiny_model.h"
+
+namespace aquatint::test {
+namespace {
+namespace fs = std::filesystem;
+using base::Json;
+using testing::HasSubstr;
+
+class Cli : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    root() = fs::path(testing::TempDir()) / fmt::format("aquatint-cli-{}", getpid());
+    fs::remove_all(root());
+    fs::create_directories(root());
+    write_tiny_model(root() / "model");
+    base::write_text(root() / "text.txt", random_text(400));
+  }
+  static void TearDownTestSuite() { fs::remove_all(root()); }
+  static fs::path& root() {
+    static fs::path path;
+    return path;
+  }
+
+  void SetUp() override {
+    scratch_ = root() / testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::create_directories(scratch_);
+  }
+
+  Outcome run(std::vector<std::string> arguments) const {
+    return Process(scratch_, std::move(arguments)).wait();
+  }
+  Json run_json(std::vector<std::string> arguments) const {
+    arguments.push_back("--json");
+    const Outcome outcome = run(std::move(arguments));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return Json::parse(outcome.out, nullptr, false);
+  }
+  // One line on standard error, nothing on standard output.
+  static void expect_error(const Outcome& outcome, int code, const std::string& part) {
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(part));
+    EXPECT_EQ(outcome.out, "");
+  }
+  std::vector<std::string> study(const std::string& schemes, bool resume) const {
+    std::vector<std::string> arguments = {"study",
+                                          model_,
+                                          "--to",
+                                          (scratch_ / "study").string(),
+                                          "--text",
+                                          text_,
+                                          "--schemes",
+                                          schemes,
+                                          "--context",
+                                          "64",
+                                          "--windows",
+                                          "2",
+                                          "--prompt-tokens",
+                                          "32",
+                                          "--generate-tokens",
+                                          "4",
+                                          "--repeat",
+                                          "2"};
+    if (resume) arguments.push_back("--resume");
+    return arguments;
+  }
+
+  fs::path scratch_;
+  const std::string model_ = (root() / "model").string(), text_ = (root() / "text.txt").string();
+};
+
+TEST_F(Cli, WrongUsageIsTwo) {
+  expect_error(run({}), 2, "--help");
+  expect_error(run({"inspekt"}), 2, "inspekt");
+  expect_error(run({"inspect"}), 2, "MODEL");
+  expect_error(run({"generate", model_, "--prompt", "x", "--kernels", "sse9"}), 2, "sse9");
+  expect_error(run({"generate", model_, "--prompt", "x", "--top-p", "0"}), 2, "top");
+  expect_error(run({"generate", model_}), 2, "--prompt");
+  expect_error(run({"quantize", model_, "--to", (scratch_ / "q").string(), "--scheme", "W9A9"}), 2, "W9A9");
+  expect_error(run({"eval", model_}), 2, "--text");
+  expect_error(run({"study", model_, "--to", (scratch_ / "s").string()}), 2, "--text");
+  expect_error(run({"bench", model_, "--device", "cuda"}), 2, "cuda");
+}
+
+TEST_F(Cli, HelpAndVersionAreZero) {
+  EXPECT_EQ(run({"--help"}).code, 0);
+  EXPECT_EQ(run({"study", "--help"}).code, 0);
+  EXPECT_THAT(run({"--version"}).out, HasSubstr("aquatint "));
+}
+
+TEST_F(Cli, BadInputIsThree) {
+  expect_error(run({"inspect", "/nowhere"}), 3, "/nowhere");
+  const fs::path broken = scratch_ / "broken";
+  fs::copy(model_, broken, fs::copy_options::recursive);
+  fs::path weights;
+  for (const auto& entry : fs::directory_iterator(broken))
+    if (entry.path().extension() == ".safetensors") weights = entry.path();
+  fs::resize_file(weights, fs::file_size(weights) - 2);
+  expect_error(run({"inspect", broken.string()}), 3, weights.filename().string());
+  base::write_text(broken / "config.json", "{");
+  expect_error(run({"inspect", broken.string()}), 3, "config.json");
+  base::write_text(scratch_ / "short.txt", "too short");
+  expect_error(
+      run({"eval", model_, "--text", (scratch_ / "short.txt").string(), "--context", "64", "--quiet"}), 3,
+      "short.txt");
+}
+
+TEST_F(Cli, InspectCountsParametersAndBytes) {
+  const Json j = run_json({"inspect", model_});
+  EXPECT_EQ(j["architecture"], "LlamaForCausalLM");
+  EXPECT_EQ(j["layout"], "safetensors");
+  EXPECT_EQ(j["bytes"].get<int64_t>(), 2 * j["parameters"].get<int64_t>());
+  EXPECT_EQ(j["bits_per_weight"], 16.0);
+  EXPECT_EQ(j["dtypes"]["BF16"]["parameters"], j["parameters"]);
+  for (const char* key : {"bits_per_parameter", "scheme", "warnings"}) EXPECT_TRUE(j.contains(key)) << key;
+}
+
+TEST_F(Cli, QuantizesEvaluatesAndGates) {
+  const fs::path to = scratch_ / "w8";
+  const Json q = run_json({"quantize", model_, "--to", to.string(), "--scheme", "W8A16"});
+  for (const char* key :
+       {"bytes", "bits_per_weight", "bits_per_parameter", "seconds", "peak_ram_bytes", "layers"})
+    EXPECT_TRUE(q.contains(key)) << key;
+  EXPECT_EQ(q["layers"].size(), 14u);  // seven linears in each of two blocks
+  EXPECT_GT(q["layers"][0]["relative_error"].get<double>(), 0);
+  EXPECT_EQ(run_json({"inspect", to.string()})["scheme"], "W8A16");
+  EXPECT_EQ(run_json({"inspect", to.string()})["bytes"], q["bytes"]);
+  expect_error(run({"quantize", model_, "--to", to.string(), "--scheme", "W8A16", "--quiet"}), 2,
+               "already exists");
+
+  const std::vector<std::string> eval = {"eval", to.string(), "--reference", model_,      "--text",
+                                         text_,  "--context", "64",          "--windows", "2"};
+  const Json e = run_json(eval);
+  EXPECT_EQ(e["perplexity"]["tokens"], 2 * 63);
+  EXPECT_GT(e["divergence"]["mean_kld"].get<double>(), 0);
+  EXPECT_LT(e["divergence"]["mean_kld"].get<double>(), 0.01);
+  auto gated = eval;
+  gated.insert(gated.end(), {"--gate", "99", "--quiet"});
+  EXPECT_EQ(run(gated).code, 0);
+  gated[gated.size() - 2] = "200";  // twice as good as the reference: out of reach
+  EXPECT_EQ(run(gated).code, 5);
+}
+
+TEST_F(Cli, DryRunWritesNothingAndPredictsBytes) {
+  const fs::path to = scratch_ / "w4";
+  const std::vector<std::string> base = {"quantize", model_, "--to", to.string(), "--scheme", "W4A16"};
+  auto dry = base;
+  dry.push_back("--dry-run");
+  const Json predicted = run_json(dry);
+  EXPECT_FALSE(fs::exists(to));
+  EXPECT_EQ(run_json(base)["bytes"], predicted["bytes"]);
+}
+
+TEST_F(Cli, GeneratesTheSameForTheSameSeed) {
+  const std::vector<std::string> sample = {"generate", model_,          "--prompt", "the",    "--max-tokens",
+                                           "12",       "--temperature", "1",        "--seed", "5"};
+  const Json first = run_json(sample)["generations"][0];
+  EXPECT_EQ(first["tokens"], run_json(sample)["generations"][0]["tokens"]);
+  auto threads = sample;
+  threads.insert(threads.end(), {"--threads", "3"});
+  EXPECT_EQ(first["tokens"], run_json(threads)["generations"][0]["tokens"]);
+  auto other = sample;
+  other[9] = "6";
+  EXPECT_NE(first["tokens"], run_json(other)["generations"][0]["tokens"]);
+}
+
+TEST_F(Cli, BenchReportsTheContractsKeys) {
+  const Json j = run_json({"bench", model_, "--prompt-tokens", "16", "--generate-tokens", "4", "--repeat",
+                           "2", "--batch", "1,2"});
+  for (const char* key : {"peaks", "peak_ram_bytes", "weight_bytes", "kernels"})
+    EXPECT_TRUE(j.contains(key)) << key;
+  ASSERT_EQ(j["runs"].size(), 2u);
+  EXPECT_EQ(j["runs"][1]["batch"], 2);
+  EXPECT_EQ(j["runs"][0]["decode_tokens_per_second"]["samples"].size(), 2u);
+}
+
+TEST_F(Cli, StudyComparesAndResumes) {
+  const Outcome first = run(study("W8A16", false));
+  ASSERT_EQ(first.code, 0) << first.err;
+  for (const char* word : {"FP32", "BF16", "W8A16", "report.html"}) EXPECT_THAT(first.out, HasSubstr(word));
+  EXPECT_TRUE(fs::exists(scratch_ / "study" / "report.html"));
+  expect_error(run(study("W8A16", false)), 2, "--resume");
+
+  const fs::path written = scratch_ / "study" / "checkpoints" / "W8A16" / "model.safetensors";
+  const auto before = fs::last_write_time(written);
+  const Outcome second = run(study("W8A16,W4A16", true));
+  ASSERT_EQ(second.code, 0) << second.err;
+  EXPECT_THAT(second.out, HasSubstr("W4A16"));
+  EXPECT_EQ(fs::last_write_time(written), before);
+  EXPECT_THAT(second.err, HasSubstr("W8A16: finished earlier"));
+
+  const Outcome again =
+      run({"report", (scratch_ / "study").string(), "--to", (scratch_ / "again.html").string()});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(base::read_text(scratch_ / "again.html"), base::read_text(scratch_ / "study" / "report.html"));
+}
+
+TEST_F(Cli, StudyKilledInTheMiddleGoesOn) {
+  Process killed(scratch_, study("W8A16,W8A8,W4A16", false));
+  while (!fs::exists(scratch_ / "study" / "checkpoints" / "W8A8") && killed.running())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  killed.send(SIGKILL);
+  killed.wait();
+  const Outcome resumed = run(study("W8A16,W8A8,W4A16", true));
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  for (const char* row : {"FP32: finished", "BF16: finished", "W8A16: finished"})
+    EXPECT_THAT(resumed.err, HasSubstr(row));
+  for (const char* word : {"W8A8", "W4A16"}) EXPECT_THAT(resumed.out, HasSubstr(word));
+}
+
+TEST_F(Cli, InterruptIsOneHundredThirty) {
+  Process stopped(scratch_, study("W8A16,W8A8,W4A16,FP8_DYNAMIC,NF4", false));
+  while (!fs::exists(scratch_ / "study" / "study.sqlite") && stopped.running())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  stopped.send(SIGINT);
+  EXPECT_EQ(stopped.wait().code, 130);
+}
+
+}  // namespace
+}  // namespace aquatint::test
