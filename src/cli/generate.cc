@@ -7,6 +7,7 @@
 #include "base/machine.h"
 #include "cli/command.h"
 #include "cli/precision.h"
+#include "runtime/chat.h"
 #include "runtime/generator.h"
 #include "runtime/text_io.h"
 
@@ -14,8 +15,9 @@ namespace aquatint::cli {
 namespace {
 
 struct Options {
-  std::string model, prompt, prompts_file, precision = "bf16";
+  std::string model, prompt, prompts_file, system, precision = "bf16";
   runtime::GenerateOptions generate;
+  bool chat = false;
 };
 
 std::vector<std::string> read_prompts(const Options& o) {
@@ -31,10 +33,24 @@ std::vector<std::string> read_prompts(const Options& o) {
   return prompts;
 }
 
-std::vector<std::vector<int32_t>> tokenize(const std::vector<std::string>& prompts,
+nlohmann::ordered_json messages(const Options& o, const std::string& prompt) {
+  auto list = nlohmann::ordered_json::array();
+  if (!o.system.empty()) list.push_back({{"role", "system"}, {"content", o.system}});
+  list.push_back({{"role", "user"}, {"content", prompt}});
+  return list;
+}
+
+std::vector<std::vector<int32_t>> tokenize(const Options& o, const std::vector<std::string>& prompts,
+                                           const checkpoint::Checkpoint& checkpoint,
                                            const text::Tokenizer& tokenizer) {
+  const std::unique_ptr<runtime::Chat> chat = o.chat ? runtime::Chat::load(checkpoint) : nullptr;
+  if (o.chat && !chat)
+    throw base::BadInput(
+        fmt::format("{}: has no chat template; run without --chat", checkpoint.path().string()));
   std::vector<std::vector<int32_t>> ids;
-  for (const std::string& prompt : prompts) ids.push_back(tokenizer.encode(prompt, true));
+  for (const std::string& prompt : prompts)
+    ids.push_back(chat ? tokenizer.encode(chat->render(messages(o, prompt), true), false)
+                       : tokenizer.encode(prompt, true));
   return ids;
 }
 
@@ -69,7 +85,7 @@ void run(const Options& o, const Common& common) {
   const api::Backend backend(common.backend);
   const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   const auto tokenizer = runtime::load_tokenizer(*checkpoint);
-  const auto ids = tokenize(prompts, *tokenizer);
+  const auto ids = tokenize(o, prompts, *checkpoint, *tokenizer);
   const auto model = model::Model::load(checkpoint, backend.at(parse_precision(o.precision)));
   runtime::GenerateOptions options = o.generate;
   options.stop_ids = runtime::stop_ids(*checkpoint, model->config());
@@ -103,12 +119,15 @@ std::function<void()> add_generate(CLI::App& app, Common& common) {
   add_precision(app, o->precision);
   option(app, "--prompt", o->prompt, "text to continue");
   option(app, "--prompts", o->prompts_file, "file with one prompt a line");
+  option(app, "--system", o->system, "system message, with --chat");
   option(app, "--max-tokens", o->generate.max_tokens, "tokens to generate at most")
       ->check(CLI::PositiveNumber);
   option(app, "--temperature", o->generate.sampling.temperature, "0: always the likeliest token");
   option(app, "--top-k", o->generate.sampling.top_k, "only the k likeliest tokens; 0: all");
   option(app, "--top-p", o->generate.sampling.top_p,
          "only the likeliest tokens that together reach this probability");
+  app.add_flag("--chat", o->chat, "the prompt is a user's message: apply the model's chat template")
+      ->envname("AQUATINT_CHAT");
   return [o, &common] {
     o->generate.sampling.seed = common.seed;
     run(*o, common);
