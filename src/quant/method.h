@@ -11,12 +11,15 @@
 
 namespace aquatint::quant {
 
-// Whether scales may be smaller than the largest value asks for. `mse` takes the scale of least squared
-// error.
+// Whether scales may be smaller than the largest value asks for. `mse` searches the scale that fits each
+// block best.
 enum class Clip { none, mse };
 
-Clip default_clip(const numeric::WeightScheme& scheme);  // mse below 8 bits
-Clip parse_clip(std::string_view name);                  // "none", "mse"; BadUsage otherwise
+// mse for integers and floats below 8 bits. none for 8 bits, and for code books (NF4, FP4), whose absmax is
+// their definition and where the search gains nothing (NF4 on SmolLM2-135M: mean KLD 0.22 either way,
+// perplexity 24.6 without).
+Clip default_clip(const numeric::WeightScheme& scheme);
+Clip parse_clip(std::string_view name);  // "none", "mse"; BadUsage otherwise
 std::string_view clip_name(Clip clip);
 
 struct MethodOptions {

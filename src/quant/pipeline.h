@@ -19,7 +19,7 @@ struct QuantizeOptions {
   std::string method = "rtn";
   std::string layout = "";        // "": the first that says the scheme exactly
   int group = 0;                  // 0: the preset's; see choose_group
-  std::optional<Clip> clip = {};  // unset: mse below 8 bits
+  std::optional<Clip> clip = {};  // unset: default_clip()
   const numeric::Format* dtype =
       nullptr;           // of what stays unquantized; null: the source's 16-bit type, else BF16
   bool dry_run = false;  // sizes only: nothing is quantized, nothing written

@@ -35,10 +35,11 @@ std::vector<float> values_of(const QuantizedMatrix& m) {
   return values;
 }
 
-double squared_error(const QuantizedMatrix& m, const std::vector<float>& w) {
+// What the search minimises when the importance of the columns is unknown.
+double fourth_powers(const QuantizedMatrix& m, const std::vector<float>& w) {
   const std::vector<float> values = values_of(m);
   double sum = 0;
-  for (size_t i = 0; i < w.size(); ++i) sum += std::pow(double{w[i]} - double{values[i]}, 2);
+  for (size_t i = 0; i < w.size(); ++i) sum += std::pow(double{w[i]} - double{values[i]}, 4);
   return sum;
 }
 
@@ -115,11 +116,11 @@ TEST(Rtn, SearchedScalesAreNeverWorse) {
   const int64_t rows = 9, cols = 192;
   const std::vector<float> w = random_weights(rows * cols, 2);
   for (const WeightScheme& scheme : weight_schemes()) {
-    const double none = squared_error(quantize(w, rows, scheme, Clip::none), w);
-    const double mse = squared_error(quantize(w, rows, scheme, Clip::mse), w);
-    EXPECT_LT(mse, none) << scheme.format->name;
+    const double none = fourth_powers(quantize(w, rows, scheme, Clip::none), w);
+    const double mse = fourth_powers(quantize(w, rows, scheme, Clip::mse), w);
+    EXPECT_LE(mse, none * 1.000001) << scheme.format->name;  // the same scale may be the best
     if (scheme.format == &numeric::int4 && scheme.symmetric) {
-      EXPECT_LT(mse, 0.8 * none);
+      EXPECT_LT(mse, 0.6 * none);
     }
   }
 }

@@ -21,7 +21,7 @@ const Method& find_method(std::string_view name) {
 }
 
 Clip default_clip(const numeric::WeightScheme& scheme) {
-  return scheme.format->bits < 8 ? Clip::mse : Clip::none;
+  return scheme.format->bits < 8 && scheme.format->kind != numeric::Kind::codebook ? Clip::mse : Clip::none;
 }
 
 Clip parse_clip(std::string_view name) {

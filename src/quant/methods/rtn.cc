@@ -1,13 +1,14 @@
 // Round to nearest: each block's scale from its own values, then the nearest code. With `mse` the scale is
-// the one of least squared error, weighted by the importance of the input columns where it is known.
+// the one that fits the block best (scale_search.h), weighted by the importance of the input columns where it
+// is known.
 //
 // Scales are rounded to their stored format before codes are chosen, so codes are nearest for what readers
 // will see.
 //   symmetric, none:  max|w| / largest code
 //   symmetric, mse:   shrink factors 1 … 0.5 of that, for integers with either sign (a negative scale gives
-//   the one code
-//                     more of the negative side to the positive values) and with the extreme value on that
-//                     code; then alternating least squares. Readers multiply by the scale, whatever its sign
+//   the one
+//                     code more of the negative side to the positive values) and with the extreme value on
+//                     that code. Readers multiply by the scale, whatever its sign
 //   asymmetric:       (max − min) / codes with 0 inside the range and an integer zero-point, so 0 stays exact
 //   flat + double quantization: bitsandbytes' NF4 and FP4. `none` chooses codes from the unrounded absmax as
 //                     bitsandbytes does; `mse` searches the absmax and uses the one that readers will see
@@ -92,16 +93,15 @@ Range range_of(const Block& block) {
 template <class Grid>
 Chosen search_symmetric(const Job& job, const Block& block, const Grid& grid, float largest_code,
                         float extreme) {
-  const auto round = [&](float scale) { return job.round_scale(scale); };
   const float full = std::fabs(extreme) / largest_code;
   Chosen best;
   for (int step = 0; step <= kShrinkSteps; ++step) {
-    const float scale = round(full * (1.0f - 0.5f * static_cast<float>(step) / kShrinkSteps));
+    const float scale = job.round_scale(full * (1.0f - 0.5f * static_cast<float>(step) / kShrinkSteps));
     consider(block, grid, scale, 0, best);
     if constexpr (std::is_same_v<Grid, IntegerGrid>) consider(block, grid, -scale, 0, best);
   }
-  if constexpr (std::is_same_v<Grid, IntegerGrid>) consider(block, grid, round(extreme / grid.low), 0, best);
-  refine(block, grid, round, best);
+  if constexpr (std::is_same_v<Grid, IntegerGrid>)
+    consider(block, grid, job.round_scale(extreme / grid.low), 0, best);
   return best;
 }
 
@@ -131,17 +131,15 @@ float zero_for(const IntegerGrid& grid, float min, float scale) {
 }
 
 Chosen search_asymmetric(const Job& job, const Block& block, const IntegerGrid& grid, const Range& range) {
-  const auto round = [&](float scale) { return job.round_scale(scale); };
   const float codes = grid.high - grid.low;
   Chosen best;
   for (int step = 0; step <= kShrinkSteps; ++step) {
     const float factor = 1.0f - 0.5f * static_cast<float>(step) / kShrinkSteps;
-    const float scale = round((range.max - range.min) * factor / codes);
+    const float scale = job.round_scale((range.max - range.min) * factor / codes);
     const float zero = zero_for(grid, range.min * factor, scale);
     for (const float z : {zero, zero - 1, zero + 1})
       if (grid.low <= z && z <= grid.high) consider(block, grid, scale, z, best);
   }
-  refine(block, grid, round, best);
   return best;
 }
 

@@ -1,4 +1,4 @@
-// The scale of one block: the one its largest value asks for, or the one of least squared error.
+// The search for the scale of one block among candidates.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -17,73 +17,46 @@ struct Block {
   int64_t padded;
 };
 
-// Sums over a block for one candidate: the weighted squared error, and what the least-squares scale is made
-// of.
-struct Fit {
-  double error = std::numeric_limits<double>::infinity();
-  double value_grid = 0, grid_grid = 0;  // Σ h·w·g, Σ h·g², g being the nearest grid values
-
-  double best_scale() const { return grid_grid > 0 ? value_grid / grid_grid : 0; }
-};
-
-// `zero`: the grid is that of code − zero (0 for symmetric schemes).
+// How well a candidate scale fits: Σ h · d² where the importance h is known, Σ d⁴ where it is not. Large
+// weights tend to meet large inputs, so clipping them costs more than its square says. Measured on
+// SmolLM2-135M (W4A16, groups of 64, mean KLD over 1530 tokens of WikiText-2, nats): 2nd power 0.41, 3rd
+// 0.35, 4th 0.34, 6th 0.33, absmax unsearched 0.42. `zero`: the grid is that of code − zero (0 for symmetric
+// schemes).
 template <class Grid>
-Fit fit(const Block& block, const Grid& grid, float scale, float zero) {
-  Fit total{0, 0, 0};
+double misfit(const Block& block, const Grid& grid, float scale, float zero) {
+  double total = 0;
   const float inverse = 1.0f / scale;
-  // FP32 lanes over at most 32 vectors, then FP64: short sums stay exact enough to rank neighbouring
-  // candidates.
+  // In units of the scale, so that fourth powers of small weights do not vanish. FP32 lanes over at most 32
+  // vectors, then FP64: short sums stay exact enough to rank neighbouring candidates.
   for (int64_t begin = 0; begin < block.padded; begin += 32 * kLanes) {
     const int64_t end = std::min(block.padded, begin + 32 * kLanes);
-    Lanes error{}, value_grid{}, grid_grid{};
+    Lanes sum{};
     for (int64_t i = begin; i < end; i += kLanes) {
-      Lanes value, nearest;
+      Lanes value, nearest, weight;
       std::memcpy(&value, block.values + i, sizeof value);
-      grid.nearest(value * inverse + zero, nearest);
-      nearest -= zero;
-      const Lanes difference = value - nearest * scale;
-      Lanes weighted_difference = difference, weighted_nearest = nearest;
-      if (block.importance) {
-        Lanes importance;
-        std::memcpy(&importance, block.importance + i, sizeof importance);
-        weighted_difference *= importance;
-        weighted_nearest *= importance;
-      }
-      error += difference * weighted_difference;
-      value_grid += value * weighted_nearest;
-      grid_grid += nearest * weighted_nearest;
+      const Lanes target = value * inverse + zero;
+      grid.nearest(target, nearest);
+      const Lanes square = (target - nearest) * (target - nearest);
+      weight = square;
+      if (block.importance) std::memcpy(&weight, block.importance + i, sizeof weight);
+      sum += square * weight;
     }
-    for (int lane = 0; lane < kLanes; ++lane) {
-      total.error += error[lane];
-      total.value_grid += value_grid[lane];
-      total.grid_grid += grid_grid[lane];
-    }
+    for (int lane = 0; lane < kLanes; ++lane) total += sum[lane];
   }
-  return total;
+  const double s2 = double{scale} * scale;
+  return block.importance ? total * s2 : total * s2 * s2;
 }
 
 struct Chosen {
   float scale = 1, zero = 0;
-  Fit fit;
+  double misfit = std::numeric_limits<double>::infinity();
 };
 
-// Tries `scale` (already in its stored format); keeps it when its error is smaller.
+// Tries `scale` (already in its stored format); keeps it when it fits better.
 template <class Grid>
 void consider(const Block& block, const Grid& grid, float scale, float zero, Chosen& best) {
-  const Fit candidate = fit(block, grid, scale, zero);
-  if (candidate.error < best.fit.error) best = {scale, zero, candidate};
-}
-
-// Alternates between codes for a scale and the least-squares scale for those codes, while it helps.
-template <class Grid, class Round>
-void refine(const Block& block, const Grid& grid, const Round& round, Chosen& best) {
-  for (int step = 0; step < 3; ++step) {
-    const float scale = round(static_cast<float>(best.fit.best_scale()));
-    if (scale == best.scale) return;
-    const double before = best.fit.error;
-    consider(block, grid, scale, best.zero, best);
-    if (!(best.fit.error < before)) return;
-  }
+  const double found = misfit(block, grid, scale, zero);
+  if (found < best.misfit) best = {scale, zero, found};
 }
 
 }  // namespace aquatint::quant
