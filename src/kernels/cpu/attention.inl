@@ -295,7 +295,7 @@ inline void attention_prefill(std::span<const AttentionSpan> spans, const Attent
     for (int64_t first = 0; first < span.rows; first += kBlockTokens)
       for (int64_t head = 0; head < shape.kv_heads; ++head) tasks.push_back({&span, first, head});
   const auto cost = [](const Task& t) { return t.span->position + t.first; };  // later tokens see more
-  std::stable_sort(tasks.begin(), tasks.end(),
+  std::sort(tasks.begin(), tasks.end(),
                    [&](const Task& a, const Task& b) { return cost(a) > cost(b); });
   std::atomic<size_t> next{0};
   const int64_t dim = shape.head_dim, group = shape.heads / shape.kv_heads;
