@@ -14,6 +14,7 @@ using base::Json;
 
 // Far above any model, low enough that products of two of them cannot overflow.
 constexpr int64_t kMaxWidth = int64_t{1} << 24;
+constexpr int64_t kMaxHeadDim = int64_t{1} << 16;
 constexpr int64_t kMaxVocabulary = int64_t{1} << 30;
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxPositions = int64_t{1} << 30;
@@ -59,16 +60,17 @@ void read_attention_shape(const Json& config, const Architecture& arch, const st
                                where, out.heads, out.kv_heads));
   constexpr int64_t kFromHiddenSize = -1;
   const int64_t given =
-      int_or_defaults(config, "head_dim", arch.default_head_dim, kFromHiddenSize, where, kMaxWidth);
+      int_or_defaults(config, "head_dim", arch.default_head_dim, kFromHiddenSize, where, kMaxHeadDim);
   if (given == kFromHiddenSize && out.hidden_size % out.heads != 0)
     throw BadInput(
         fmt::format("{}: hidden_size = {} is not a multiple of num_attention_heads = {} and head_dim is "
                     "not given",
                     where, out.hidden_size, out.heads));
   out.head_dim = given == kFromHiddenSize ? out.hidden_size / out.heads : given;
-  if (out.head_dim % 2 != 0)
-    throw BadInput(fmt::format("{}: head_dim is {}, expected an even number (rotary embedding turns pairs)",
-                               where, out.head_dim));
+  if (out.head_dim % 2 != 0 || out.head_dim > kMaxHeadDim)
+    throw BadInput(
+        fmt::format("{}: head_dim is {}, expected an even number (rotary embedding turns pairs) up to {}",
+                    where, out.head_dim, kMaxHeadDim));
   if (out.heads > kMaxWidth / out.head_dim)
     throw BadInput(fmt::format("{}: num_attention_heads = {} times head_dim = {} is more than {}", where,
                                out.heads, out.head_dim, kMaxWidth));

@@ -134,6 +134,16 @@ void scale_yarn(const Parameters& p, int64_t max_positions, Rope& rope) {
   rope.attention_factor = static_cast<float>(yarn_attention_factor(p, factor));
 }
 
+// Factors that are numbers in FP64 can still leave FP32.
+void check_finite(const Parameters& p, const Rope& rope) {
+  for (float f : rope.inv_freq)
+    if (!std::isfinite(f))
+      throw base::BadInput(
+          fmt::format("{}: the numbers of rope type \"{}\" give a frequency of {}", p.where, p.type, f));
+  if (!std::isfinite(rope.attention_factor))
+    throw base::BadInput(fmt::format("{}: key \"attention_factor\" is out of range", p.where));
+}
+
 }  // namespace
 
 Rope read_rope(const Json& config, const std::string& where, int64_t head_dim, int64_t max_positions) {
@@ -151,6 +161,7 @@ Rope read_rope(const Json& config, const std::string& where, int64_t head_dim, i
     throw base::BadInput(fmt::format(
         "{}: rope type \"{}\" is not supported, expected default, linear, llama3 or yarn", p.where, p.type));
   }
+  check_finite(p, rope);
   return rope;
 }
 

@@ -201,6 +201,7 @@ TEST(Rope, RejectsUnknownTypesAndBadNumbers) {
   EXPECT_THAT(error_of(scaling({{"rope_type", "longrope"}})), HasSubstr("\"longrope\" is not supported"));
   EXPECT_THAT(error_of(scaling({{"type", "linear"}})), HasSubstr("factor"));
   EXPECT_THAT(error_of(scaling({{"type", "linear"}, {"factor", 0}})), HasSubstr("positive"));
+  EXPECT_THAT(error_of(scaling({{"type", "linear"}, {"factor", 1e-300}})), HasSubstr("frequency of inf"));
   EXPECT_THAT(error_of(scaling("linear")), HasSubstr("object"));
   EXPECT_THAT(error_of(with(tiny_config("llama"), "rope_theta", 0)), HasSubstr("rope_theta"));
   EXPECT_THAT(error_of(with(tiny_config("llama"), "partial_rotary_factor", 0.5)),
