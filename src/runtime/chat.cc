@@ -48,6 +48,7 @@ std::unique_ptr<Chat> Chat::load(const checkpoint::Checkpoint& checkpoint) {
 std::string Chat::render(const nlohmann::ordered_json& messages, bool add_generation_prompt) const {
   nlohmann::ordered_json variables = variables_;
   variables["messages"] = messages;
+  variables["tools"] = variables["documents"] = nullptr;  // as transformers passes them when there are none
   variables["add_generation_prompt"] = add_generation_prompt;
   return template_.render(variables);
 }

@@ -35,6 +35,13 @@ TEST(Chat, FindsTheTemplateWhereverItLies) {
             expected);
 }
 
+TEST(Chat, PassesNoTools) {
+  const auto checkpoint =
+      with({{"chat_template.jinja",
+             "{{ 'some' if tools is not none or documents is not none else 'no' }} tools"}});
+  EXPECT_EQ(Chat::load(checkpoint)->render(nlohmann::ordered_json::array(), true), "no tools");
+}
+
 TEST(Chat, IsAbsentOrRefused) {
   EXPECT_EQ(Chat::load(with({})), nullptr);
   EXPECT_EQ(Chat::load(with({{"tokenizer_config.json", "{}"}})), nullptr);
