@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kMaxExtent = int64_t{1} << 40;
 constexpr int64_t kMinBlock = 32, kMaxBlock = 4096;
-constexpr int64_t kNestedBlock = 256, kMapEntries = 256;
+constexpr int64_t kMapEntries = 256;
 constexpr uint64_t kMaxState = 1 << 16;  // bytes of the JSON text
 // What it is filled up to with spaces, so that a weight's bytes depend on its shape alone and dry runs
 // predict them.
