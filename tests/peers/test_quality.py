@@ -88,10 +88,12 @@ def log_likelihoods(model, tokenizer, requests):
         # Padding on the right is invisible to a causal model's earlier positions.
         ids = torch.tensor([encoded[i][1] + [0] * (longest - len(encoded[i][1])) for i in members])
         with torch.inference_mode():
-            logits = model(ids).logits
+            hidden = model.model(ids).last_hidden_state
         for row, i in enumerate(members):
             first, tokens = encoded[i]
-            scores = torch.log_softmax(logits[row, first - 1:len(tokens) - 1].double(), -1)
+            with torch.inference_mode():
+                logits = model.lm_head(hidden[row, first - 1:len(tokens) - 1])
+            scores = torch.log_softmax(logits.double(), -1)
             sums[i] = scores.gather(1, torch.tensor(tokens[first:])[:, None]).sum().item()
     return sums
 
