@@ -299,6 +299,9 @@ std::string no_choice(const Case& c) {
   return keep_baseline(c);
 }
 
+// Each part brings the space before it.
+std::string joined(std::string parts) { return parts.starts_with(' ') ? parts.substr(1) : parts; }
+
 }  // namespace
 
 std::string Verdict::paragraph() const {
@@ -315,8 +318,8 @@ void put_into_words(const Case& c, Verdict& verdict) {
     return;
   }
   verdict.why = why(c);
-  verdict.sure = quality_confidence(c) + task_confidence(c) + rival_confidence(c) + unmeasured(c);
-  verdict.change = wishes(c) + limit_moves(c) + scope(c);
+  verdict.sure = joined(quality_confidence(c) + task_confidence(c) + rival_confidence(c) + unmeasured(c));
+  verdict.change = joined(wishes(c) + limit_moves(c) + scope(c));
 }
 
 }  // namespace aquatint::report
