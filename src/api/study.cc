@@ -52,7 +52,6 @@ void describe_model(report::StudyFacts& f, const checkpoint::Checkpoint& source,
                     const std::string& architecture) {
   const checkpoint::Inventory inventory = checkpoint::inventory(source);
   f.model = source.path().filename().string();
-  f.model_sha256 = source.sha256();
   f.architecture = architecture;
   f.parameters = inventory.parameters;
   f.source_layout = source.layout();
@@ -75,6 +74,7 @@ void describe_machine(report::StudyFacts& f, const Backend& backend, const bench
 report::StudyFacts make_facts(const StudyOptions& o, const StudyInputs& in, const Backend& backend) {
   report::StudyFacts f;
   describe_model(f, *in.source, in.config.architecture);
+  f.model_sha256 = in.model_sha256;
   describe_machine(f, backend, in.peaks);
   f.hidden_size = in.config.hidden_size;
   f.tied_embeddings = in.config.tied_embeddings;
@@ -105,14 +105,11 @@ StudyInputs read_inputs(const StudyOptions& o, const Backend& backend) {
   std::vector<eval::Task> tasks;
   if (!o.tasks.empty()) tasks = eval::load_tasks(o.tasks, o.shots);
   base::info("measuring the peaks of this machine");
+  std::string model_sha256 = source->sha256();
   bench::Peaks peaks = bench::measure_peaks(backend.pool());
-  return {std::move(source),
-          std::move(config),
-          std::move(tokenizer),
-          std::move(windows),
-          base::sha256_hex(std::as_bytes(std::span(text))),
-          std::move(tasks),
-          std::move(peaks)};
+  return {std::move(source),  std::move(config), std::move(tokenizer),
+          std::move(windows), model_sha256,      base::sha256_hex(std::as_bytes(std::span(text))),
+          std::move(tasks),   std::move(peaks)};
 }
 
 }  // namespace

@@ -58,11 +58,7 @@ void take_quantization(report::StudyRow& row, const quant::Report& report) {
 
 StudyRows::StudyRows(const StudyOptions& options, const StudyInputs& inputs, const Backend& backend,
                      report::Store& store)
-    : options_(options),
-      inputs_(inputs),
-      backend_(backend),
-      store_(store),
-      model_sha256_(inputs.source->sha256()) {}
+    : options_(options), inputs_(inputs), backend_(backend), store_(store) {}
 
 StudyRows::~StudyRows() = default;
 
@@ -76,7 +72,7 @@ void StudyRows::run_all() {
 report::StudyRow StudyRows::new_row(const std::string& scheme, report::RowKind kind) const {
   const eval::WindowOptions& w = inputs_.windows.options();
   const bench::Workload& load = options_.workload;
-  base::Json identity = {{"model", model_sha256_},
+  base::Json identity = {{"model", inputs_.model_sha256},
                          {"scheme", scheme},
                          {"method", kind == report::RowKind::candidate ? options_.method : ""},
                          {"text", inputs_.text_sha256},
@@ -92,7 +88,7 @@ report::StudyRow StudyRows::new_row(const std::string& scheme, report::RowKind k
   row.scheme = scheme;
   row.kind = kind;
   row.fingerprint = base::sha256_hex(std::as_bytes(std::span(text)));
-  row.provenance = {model_sha256_,
+  row.provenance = {inputs_.model_sha256,
                     "",
                     base::version(),
                     base::cpu_name(),
@@ -181,8 +177,7 @@ void StudyRows::measure_tasks_and_speed(model::Model& model, report::StudyRow& r
     row.tasks.push_back(task_row(
         eval::run_task(model, *inputs_.tokenizer, task, {.limit = options_.limit, .seed = options_.seed})));
   bench::Workload workload = options_.workload;
-  const numeric::Scheme* scheme = numeric::find_scheme(row.scheme);
-  if (scheme && scheme->input.format == &numeric::int8) workload.arithmetic = "int8";
+  workload.arithmetic = bench::arithmetic_of(row.scheme);
   bench::Peaks peaks = inputs_.peaks;
   peaks.read_gb_s = 0;  // measured over the model's own weights
   take_speed(row, bench::run_workload(model, workload, peaks));

@@ -20,7 +20,7 @@ struct StudyInputs {
   model::Config config;
   std::unique_ptr<text::Tokenizer> tokenizer;
   eval::Windows windows;
-  std::string text_sha256;
+  std::string model_sha256, text_sha256;
   std::vector<eval::Task> tasks;
   bench::Peaks peaks;
 };
@@ -49,7 +49,6 @@ class StudyRows {
   const StudyInputs& inputs_;
   const Backend& backend_;
   report::Store& store_;
-  std::string model_sha256_;
   int position_ = 0;
   std::unique_ptr<model::Model> reference_model_;
   std::unique_ptr<eval::ReferenceStates> reference_;

@@ -1,4 +1,5 @@
 #include "bench/workload.h"
+#include "numeric/scheme.h"
 
 #include <algorithm>
 #include <cmath>
@@ -171,6 +172,11 @@ base::Json rate_json(const std::vector<double>& samples) {
 }
 
 }  // namespace
+
+std::string arithmetic_of(std::string_view scheme) {
+  const numeric::Scheme* known = numeric::find_scheme(scheme);
+  return known && known->input.format == &numeric::int8 ? "int8" : "";
+}
 
 int64_t block_parameters(const model::Config& c) {
   const int64_t attention = c.hidden_size * c.head_dim * (2 * c.heads + 2 * c.kv_heads);

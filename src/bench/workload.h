@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -23,6 +24,9 @@ struct Workload {
   // empty: the precision the model was loaded for.
   std::string arithmetic;
 };
+
+// Workload::arithmetic for a checkpoint of this scheme; "" for a name that is no preset.
+std::string arithmetic_of(std::string_view scheme);
 
 struct Run {
   int batch = 1, prompt_tokens = 0, generate_tokens = 0;

@@ -5,7 +5,6 @@
 #include "bench/workload.h"
 #include "cli/command.h"
 #include "cli/precision.h"
-#include "numeric/scheme.h"
 #include "report/table.h"
 
 namespace aquatint::cli {
@@ -58,8 +57,7 @@ void run(const Options& o, const Common& common) {
   const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   const auto model = model::Model::load(checkpoint, backend.at(precision));
   bench::Workload workload = o.workload;
-  const numeric::Scheme* scheme = numeric::find_scheme(checkpoint->scheme());
-  if (scheme && scheme->input.format == &numeric::int8) workload.arithmetic = "int8";
+  workload.arithmetic = bench::arithmetic_of(checkpoint->scheme());
   const bench::BenchResult result = bench::run_workload(*model, workload, peaks);
   common.json ? print_json(bench::to_json(result))
               : print_result(peaks_text(result.peaks) + "\n" + result_text(result));
