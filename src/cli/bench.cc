@@ -2,6 +2,7 @@
 
 #include "base/machine.h"
 #include "base/statistics.h"
+#include "bench/int8_head.h"
 #include "bench/workload.h"
 #include "cli/command.h"
 #include "cli/precision.h"
@@ -11,7 +12,7 @@ namespace aquatint::cli {
 namespace {
 
 struct Options {
-  std::string model, precision = "bf16";
+  std::string model, precision = "bf16", head = "as-is";
   bench::Workload workload;
   bool peaks_only = false;
 };
@@ -32,13 +33,13 @@ std::string rate(const std::vector<double>& samples) {
 
 std::string percent(double share) { return share == share ? fmt::format("{:.0f} %", share * 100) : ""; }
 
-std::string result_text(const bench::BenchResult& r) {
+std::string result_text(const bench::BenchResult& r, const std::string& head) {
   report::Table table(
       {{"batch"}, {"prefill tok/s"}, {"of peak FLOP/s"}, {"decode tok/s"}, {"of read bandwidth"}});
   for (const bench::Run& run : r.runs)
     table.add({fmt::format("{}", run.batch), rate(run.prefill), percent(run.flop_utilization),
                rate(run.decode), percent(run.bandwidth_utilization)});
-  return table.text() + fmt::format("\nkernels {}, weights {}, peak memory {}\n", r.kernels,
+  return table.text() + fmt::format("\nkernels {}, head {}, weights {}, peak memory {}\n", r.kernels, head,
                                     report::format_bytes(static_cast<double>(r.weight_bytes)),
                                     report::format_bytes(static_cast<double>(r.peak_ram_bytes)));
 }
@@ -54,13 +55,16 @@ void run(const Options& o, const Common& common) {
   bench::Peaks peaks = bench::measure_peaks(backend.pool());
   peaks.read_gb_s = 0;  // the workload measures it over the model's own weights
   base::reset_peak_ram();
-  const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
+  std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
+  if (o.head == "int8") checkpoint = bench::with_int8_head(checkpoint, backend.pool());
   const auto model = model::Model::load(checkpoint, backend.at(precision));
   bench::Workload workload = o.workload;
   workload.arithmetic = bench::arithmetic_of(checkpoint->scheme());
   const bench::BenchResult result = bench::run_workload(*model, workload, peaks);
-  common.json ? print_json(bench::to_json(result))
-              : print_result(peaks_text(result.peaks) + "\n" + result_text(result));
+  if (!common.json) return print_result(peaks_text(result.peaks) + "\n" + result_text(result, o.head));
+  base::Json json = bench::to_json(result);
+  json["head"] = o.head;
+  print_json(json);
 }
 
 }  // namespace
@@ -78,6 +82,8 @@ std::function<void()> add_bench(CLI::App& app, Common& common) {
   option(app, "--batch", o->workload.batches, "sequences together, separated by commas")->delimiter(',');
   option(app, "--repeat", o->workload.repeats, "counted repeats after one warm-up")
       ->check(CLI::PositiveNumber);
+  option(app, "--head", o->head, "output head: as-is, or int8 as GGUF files hold it")
+      ->check(CLI::IsMember({"as-is", "int8"}));
   app.add_flag("--peaks", o->peaks_only, "measure the machine's peaks only");
   return [o, &common] {
     o->workload.seed = common.seed;

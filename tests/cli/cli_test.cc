@@ -175,7 +175,8 @@ TEST_F(Cli, GeneratesTheSameForTheSameSeed) {
 
 TEST_F(Cli, BenchReportsTheContractsKeys) {
   const Json j = run_json({"bench", model_, "--prompt-tokens", "16", "--generate-tokens", "4", "--repeat",
-                           "2", "--batch", "1,2"});
+                           "2", "--batch", "1,2", "--head", "int8"});
+  EXPECT_EQ(j["head"], "int8");
   for (const char* key : {"peaks", "peak_ram_bytes", "weight_bytes", "kernels"})
     EXPECT_TRUE(j.contains(key)) << key;
   ASSERT_EQ(j["runs"].size(), 2u);
