@@ -7,6 +7,37 @@
 namespace aquatint::kernels {
 namespace {
 
+#if defined(__x86_64__)
+// Additions that wait for each other: one a cycle.
+double clock_hz() {
+  constexpr int64_t kSteps = 1 << 20;
+  double best = 0;
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    const auto start = base::Clock::now();
+    int64_t sum = 0;
+    for (int64_t i = 0; i < kSteps; ++i) __asm__ volatile("add $1, %0" : "+r"(sum));
+    best = std::max(best, static_cast<double>(kSteps) / base::seconds_since(start));
+  }
+  return best;
+}
+
+// What a core with two multiply-add units can do at most in a cycle.
+double flops_per_cycle(std::string_view unit) {
+  const bool wide = unit.ends_with("zmm");
+  if (unit.starts_with("vfmadd")) return wide ? 64 : 32;
+  return unit.starts_with("vpdp") ? 256 : 128;
+}
+
+TEST(Peaks, NoUnitIsFasterThanItsPorts) {
+  base::ThreadPool alone(1);
+  const ComputePeaks peaks = measure_compute_peaks(alone);
+  for (const ComputePeak& peak : {peaks.fp32, peaks.bf16, peaks.int8}) {
+    if (!peak.unit.ends_with("mm")) continue;  // the portable loop, AMX
+    EXPECT_LT(peak.flop_s, 1.15 * flops_per_cycle(peak.unit) * clock_hz()) << peak.unit;
+  }
+}
+#endif
+
 TEST(Peaks, AreMeasuredQuicklyAndInOrder) {
   base::ThreadPool pool(2);
   const auto start = base::Clock::now();
