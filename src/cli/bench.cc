@@ -3,6 +3,7 @@
 #include "base/machine.h"
 #include "base/statistics.h"
 #include "bench/int8_head.h"
+#include "bench/kernel_rates.h"
 #include "bench/workload.h"
 #include "cli/command.h"
 #include "cli/precision.h"
@@ -44,13 +45,40 @@ std::string result_text(const bench::BenchResult& r, const std::string& head) {
                                     report::format_bytes(static_cast<double>(r.peak_ram_bytes)));
 }
 
+std::string rates_text(const std::vector<bench::KernelRate>& rates) {
+  std::vector<report::Column> columns = {{"kernel", report::Align::left}, {"bits"}};
+  for (const bench::RateColumn& column : bench::kRateColumns) {
+    columns.push_back({column.title});
+    columns.push_back({"of peak"});
+  }
+  report::Table table(std::move(columns));
+  for (const bench::KernelRate& rate : rates) {
+    std::vector<std::string> cells = {rate.kernel, fmt::format("{:.2f}", rate.bits)};
+    for (const bench::RateColumn& column : bench::kRateColumns) {
+      const auto& [per_second, share] = rate.*column.rate;
+      cells.push_back(per_second == per_second ? fmt::format("{:.1f}", per_second * 1e-9) : "");
+      cells.push_back(percent(share));
+    }
+    table.add(std::move(cells));
+  }
+  return table.text();
+}
+
+void run_peaks(const api::Backend& backend, bool json) {
+  const bench::Peaks peaks = bench::measure_peaks(backend.pool());
+  const auto rates = bench::measure_kernels(backend.kernels(), backend.pool(), peaks);
+  if (json)
+    return print_json({{"peaks", bench::to_json(peaks)},
+                       {"kernels", backend.kernels().name},
+                       {"kernel_rates", bench::to_json(rates)}});
+  print_result(
+      fmt::format("{}\nkernels {}\n{}", peaks_text(peaks), backend.kernels().name, rates_text(rates)));
+}
+
 void run(const Options& o, const Common& common) {
   const api::Backend backend(common.backend);
   const kernels::Precision precision = parse_precision(o.precision);
-  if (o.peaks_only) {
-    const bench::Peaks peaks = bench::measure_peaks(backend.pool());
-    return common.json ? print_json({{"peaks", bench::to_json(peaks)}}) : print_result(peaks_text(peaks));
-  }
+  if (o.peaks_only) return run_peaks(backend, common.json);
   if (o.model.empty()) throw base::BadUsage("bench needs a MODEL, or --peaks");
   bench::Peaks peaks = bench::measure_peaks(backend.pool());
   peaks.read_gb_s = 0;  // the workload measures it over the model's own weights
@@ -84,7 +112,7 @@ std::function<void()> add_bench(CLI::App& app, Common& common) {
       ->check(CLI::PositiveNumber);
   option(app, "--head", o->head, "output head: as-is, or int8 as GGUF files hold it")
       ->check(CLI::IsMember({"as-is", "int8"}));
-  app.add_flag("--peaks", o->peaks_only, "measure the machine's peaks only");
+  app.add_flag("--peaks", o->peaks_only, "the machine's peaks and each kernel's share of them");
   return [o, &common] {
     o->workload.seed = common.seed;
     run(*o, common);

@@ -19,11 +19,6 @@ namespace {
 constexpr double kReadSeconds = 0.25, kComputeSeconds = 0.06;
 constexpr int kAttempts = 3;
 
-uint64_t cache_size() {
-  const long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE), l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return l3 > 0 ? static_cast<uint64_t>(l3) : l2 > 0 ? static_cast<uint64_t>(l2) : uint64_t{1} << 20;
-}
-
 // Operations per second of `work(worker)`, which returns how many it did: the best of a few attempts.
 double best_rate(base::ThreadPool& pool, double seconds, const std::function<double(int)>& work) {
   double best = 0;
@@ -72,6 +67,11 @@ const Probe& read_probe() {
 
 }  // namespace
 
+uint64_t last_level_cache_bytes() {
+  const long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE), l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return l3 > 0 ? static_cast<uint64_t>(l3) : l2 > 0 ? static_cast<uint64_t>(l2) : uint64_t{1} << 20;
+}
+
 double measure_read_gb_s(base::ThreadPool& pool, uint64_t bytes) {
   const Probe& probe = read_probe();
   const auto share = std::max<int64_t>(static_cast<int64_t>(bytes) / pool.size() / 4096 * 4096, 4096);
@@ -90,7 +90,7 @@ ComputePeaks measure_compute_peaks(base::ThreadPool& pool) {
 
 Peaks measure_peaks(base::ThreadPool& pool) {
   Peaks peaks;
-  const uint64_t cache = cache_size();
+  const uint64_t cache = last_level_cache_bytes();
   peaks.memory_bytes =
       std::min(std::max<uint64_t>(uint64_t{512} << 20, 2 * cache), base::total_ram_bytes() / 8);
   peaks.cache_bytes = std::min<uint64_t>(cache / 4, uint64_t{64} << 20);

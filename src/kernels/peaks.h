@@ -23,6 +23,8 @@ struct Peaks : ComputePeaks {
   uint64_t memory_bytes = 0, cache_bytes = 0;  // of the two buffers
 };
 
+uint64_t last_level_cache_bytes();
+
 // Takes about a second. Throws OutOfResource when the buffers cannot be had.
 Peaks measure_peaks(base::ThreadPool& pool);
 

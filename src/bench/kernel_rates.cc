@@ -1,0 +1,186 @@
+#include "bench/kernel_rates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+
+#include "base/machine.h"
+#include "base/rng.h"
+#include "kernels/peaks.h"
+#include "quant/method.h"
+
+namespace aquatint::bench {
+namespace {
+
+using kernels::Phase;
+
+constexpr int64_t kPrompt = 512, kContext = 4096;
+constexpr int64_t kHeads = 32, kKvHeads = 8, kHeadDim = 64;
+constexpr int kRepeats = 5;
+constexpr double kPatience = 0.5;  // seconds: what takes longer is run once
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// Reads more than the last-level cache holds, so that what was in it is gone.
+class Evictor {
+ public:
+  Evictor(base::ThreadPool& pool, uint64_t bytes)
+      : pool_(pool),
+        words_((bytes > 0 ? bytes
+                          : std::min(2 * kernels::last_level_cache_bytes(), base::total_ram_bytes() / 8)) /
+                   8,
+               1) {}
+  void operator()() {
+    pool_.parallel_for(static_cast<int64_t>(words_.size()), 512, [&](int64_t begin, int64_t end) {
+      uint64_t sum = 0;
+      for (int64_t i = begin; i < end; ++i) sum += words_[static_cast<size_t>(i)];
+      words_[static_cast<size_t>(begin)] = sum;
+    });
+  }
+
+ private:
+  base::ThreadPool& pool_;
+  std::vector<uint64_t> words_;
+};
+
+double median_seconds(const std::function<void()>& before, const std::function<void()>& body) {
+  std::vector<double> seconds;
+  for (int i = 0; i <= kRepeats; ++i) {
+    before();
+    const auto start = base::Clock::now();
+    body();
+    const double taken = base::seconds_since(start);
+    if (taken > kPatience) return taken;
+    if (i > 0) seconds.push_back(taken);  // the first one settles threads and clock
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + kRepeats / 2, seconds.end());
+  return seconds[kRepeats / 2];
+}
+
+std::vector<float> normal_values(int64_t count, double deviation) {
+  constexpr size_t kDraws = 1 << 12;
+  base::Rng rng(1);
+  std::vector<float> draws(kDraws), values(static_cast<size_t>(count));
+  for (float& draw : draws) draw = static_cast<float>(deviation * rng.normal());
+  for (float& value : values) value = draws[rng.next() % kDraws];
+  return values;
+}
+
+double peak_of(const Peaks& peaks, const std::string& type) {
+  for (const TypePeak& peak : peaks.flop_s)
+    if (peak.type == type) return peak.flop_s;
+  return kNaN;
+}
+
+class Bench {
+ public:
+  Bench(const kernels::KernelSet& set, base::ThreadPool& pool, const Peaks& peaks, const RateWork& work)
+      : set_(set),
+        pool_(pool),
+        peaks_(peaks),
+        evict_(pool, work.evict_bytes),
+        x_(normal_values(kPrompt * std::max(work.cols, kHeads * kHeadDim), 1)),
+        y_(static_cast<size_t>(kPrompt * std::max(work.rows, kHeads * kHeadDim))) {}
+
+  KernelRate linear(const std::string& name, const tensor::QuantizedMatrix& m) {
+    const tensor::QuantizedMatrix* part = &m;
+    const auto w = set_.pack({&part, 1}, kernels::Precision::bf16, pool_);
+    const auto bytes = static_cast<double>(w->bytes());
+    const auto seconds = [&](int64_t rows, Phase phase, const std::function<void()>& before) {
+      return median_seconds(
+          before, [&] { set_.linear(*w, x_.data(), rows, phase, nullptr, false, y_.data(), pool_); });
+    };
+    const auto evict = [this] { evict_(); };
+    const auto keep = [] {};
+    KernelRate rate{name, 8 * bytes / static_cast<double>(m.rows * m.cols), {}, {}, {}, {}};
+    const double memory = peaks_.read_gb_s * 1e9;
+    rate.decode_1 = of(bytes / seconds(1, Phase::decode, evict), memory);
+    rate.decode_8 = of(bytes / seconds(8, Phase::decode, evict), memory);
+    rate.decode_1_cache = of(bytes / seconds(1, Phase::decode, keep), read_peak(w->bytes()));
+    const double flop = 2.0 * static_cast<double>(m.rows * m.cols * kPrompt);
+    rate.prefill_512 = of(flop / seconds(kPrompt, Phase::prefill, keep),
+                          peak_of(peaks_, m.input.format == &numeric::int8 ? "int8" : "bf16"));
+    return rate;
+  }
+
+  // 32 heads of 64 over 8 of keys and values: a prompt of 512 tokens, one token after 4096.
+  KernelRate attention() {
+    const kernels::AttentionShape shape{kHeads, kKvHeads, kHeadDim, 0, 0.125f};
+    const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
+    const auto one = static_cast<size_t>(kContext * kv_width * 2);
+    std::vector<std::byte> cache(2 * one);
+    const kernels::KvLayer layer{cache.data(), cache.data() + one, kContext};
+    const kernels::AttentionSpan all{layer, 0, kContext, 0}, prompt{layer, 0, kPrompt, 0},
+        last{layer, 0, 1, kContext - 1};
+    const std::vector<float> kv = normal_values(kContext * kv_width, 1);
+    set_.store_kv(all, shape, kernels::Precision::bf16, kv.data(), kv.data(), kv_width, pool_);
+    const auto seconds = [&](const kernels::AttentionSpan& span, Phase phase) {
+      return median_seconds([] {},
+                            [&] {
+                              set_.attention({&span, 1}, shape, kernels::Precision::bf16, phase, x_.data(),
+                                             width, y_.data(), pool_);
+                            });
+    };
+    KernelRate rate{"attention", 16, {kNaN, kNaN}, {}, {kNaN, kNaN}, {}};
+    rate.decode_1_cache =
+        of(2.0 * static_cast<double>(one) / seconds(last, Phase::decode), read_peak(2 * one));
+    const double flop = 4.0 * static_cast<double>(width) * 0.5 * static_cast<double>(kPrompt * (kPrompt + 1));
+    rate.prefill_512 = of(flop / seconds(prompt, Phase::prefill), peak_of(peaks_, "bf16"));
+    return rate;
+  }
+
+ private:
+  static Rate of(double value, double peak) { return {value, value / peak}; }
+
+  // Bytes/s of plain reads over about as many bytes, again and again.
+  double read_peak(uint64_t bytes) {
+    const uint64_t size = uint64_t{1} << std::lround(std::log2(static_cast<double>(bytes)));
+    double& peak = read_peaks_[size];
+    if (peak == 0) peak = 1e9 * kernels::measure_read_gb_s(pool_, size);
+    return peak;
+  }
+
+  const kernels::KernelSet& set_;
+  base::ThreadPool& pool_;
+  const Peaks& peaks_;
+  Evictor evict_;
+  std::map<uint64_t, double> read_peaks_;
+  std::vector<float> x_, y_;
+};
+
+}  // namespace
+
+std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::ThreadPool& pool,
+                                        const Peaks& peaks, const RateWork& work) {
+  Bench bench(set, pool, peaks, work);
+  const std::vector<float> values =
+      normal_values(work.rows * work.cols, 1 / std::sqrt(static_cast<double>(work.cols)));
+  std::vector<KernelRate> rates = {bench.linear("BF16", tensor::plain_matrix(values, work.rows, work.cols))};
+  const auto add = [&](const std::string& name, const numeric::Scheme& scheme) {
+    tensor::QuantizedMatrix m = quant::rtn.quantize(values, work.rows, work.cols, scheme.weights, {}, pool);
+    m.input = scheme.input;
+    rates.push_back(bench.linear(name, m));
+  };
+  for (const numeric::Scheme& scheme : numeric::schemes()) add(std::string(scheme.name), scheme);
+  numeric::Scheme fine = *numeric::find_scheme("W4A16");
+  fine.weights.group = 32;
+  add("W4A16 g32", fine);
+  rates.push_back(bench.attention());
+  return rates;
+}
+
+base::Json to_json(const std::vector<KernelRate>& rates) {
+  base::Json list = base::Json::array();
+  for (const KernelRate& rate : rates) {
+    base::Json row = {{"kernel", rate.kernel}, {"bits", rate.bits}};
+    for (const RateColumn& column : kRateColumns) {
+      const Rate& r = rate.*column.rate;
+      if (std::isfinite(r.value)) row[column.key] = {{"per_second", r.value}, {"share", r.share}};
+    }
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+}  // namespace aquatint::bench
