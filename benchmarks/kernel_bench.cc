@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "base/machine.h"
+#include "base/processors.h"
 #include "cases/linear_cases.h"
 #include "kernels/ops.h"
 
@@ -18,7 +18,7 @@ using benchmark::Counter;
 using benchmark::State;
 using tensor::QuantizedMatrix;
 
-int g_threads = base::usable_cpus();
+int g_threads = base::default_threads();
 
 cases::WeightKind kind_named(std::string_view name) {
   for (const cases::WeightKind& kind : cases::weight_kinds())

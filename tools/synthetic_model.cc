@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/machine.h"
+#include "base/processors.h"
 #include "base/rng.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors_writer.h"
@@ -154,7 +154,7 @@ void write_plain(const SyntheticCheckpoint& model, const fs::path& to) {
 struct Options {
   std::string preset = "1b", to, scheme;
   uint64_t seed = 1;
-  int threads = base::usable_cpus(), group = 0;
+  int threads = base::default_threads(), group = 0;
 };
 
 void write(const Options& o, const Shape& shape) {

@@ -1,7 +1,7 @@
 #include "api/backend.h"
 
 #include "base/error.h"
-#include "base/machine.h"
+#include "base/processors.h"
 
 namespace aquatint::api {
 
@@ -10,7 +10,7 @@ Backend::Backend(const BackendOptions& options) {
     throw base::BadUsage(
         fmt::format("--device {}: this build runs on the CPU only; use --device cpu", options.device));
   kernels_ = &kernels::kernel_set(options.kernels);
-  pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads : base::usable_cpus());
+  pool_ = std::make_unique<base::ThreadPool>(options.threads > 0 ? options.threads : base::default_threads());
 }
 
 }  // namespace aquatint::api

@@ -1,6 +1,5 @@
 #include "base/machine.h"
 
-#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -23,20 +22,6 @@ std::string cpuinfo_line(const std::string& key) {
   return "";
 }
 
-// cgroup v2 "max 100000" or "200000 100000"; v1 has the two numbers in two files.
-double cgroup_cpus() {
-  double quota = -1, period = -1;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
-    std::string first;
-    v2 >> first >> period;
-    if (first != "max") quota = std::atof(first.c_str());
-  } else {
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
-  }
-  return quota > 0 && period > 0 ? quota / period : HUGE_VAL;
-}
-
 uint64_t cgroup_memory() {
   for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     uint64_t bytes = 0;
@@ -56,13 +41,6 @@ std::string cpu_name() {
     for (const char* telling : {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"})
       if (flag == telling) name += " " + flag;
   return name.empty() ? "unknown CPU" : name;
-}
-
-int usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return std::max(1, static_cast<int>(std::min<double>(cpus, std::ceil(cgroup_cpus()))));
 }
 
 uint64_t ram_bytes() {

@@ -8,7 +8,6 @@ namespace aquatint::base {
 
 std::string version();       // "0.1.0"
 std::string cpu_name();      // /proc/cpuinfo's model name plus the feature bits that choose kernels
-int usable_cpus();           // affinity mask and cgroup quota, at least 1
 uint64_t ram_bytes();        // resident set size of this process now
 uint64_t peak_ram_bytes();   // highest so far, or since reset_peak_ram()
 void reset_peak_ram();       // where the kernel forbids it, the peak stays that of the whole process

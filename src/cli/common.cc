@@ -12,7 +12,7 @@ void add_output_options(CLI::App& app, Common& common) {
 }
 
 void add_backend_options(CLI::App& app, Common& common) {
-  option(app, "--threads", common.backend.threads, "threads; 0 = as many as this process may use")
+  option(app, "--threads", common.backend.threads, "threads; 0: one for each core this process may use")
       ->check(CLI::Range(0, 1024));
   option(app, "--device", common.backend.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   option(app, "--kernels", common.backend.kernels,

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/machine.h"
+#include "base/processors.h"
 #include "cli/command.h"
 #include "report/table.h"
 
@@ -12,7 +13,7 @@ base::Json describe() {
   for (const kernels::KernelSet* set : kernels::kernel_sets())
     sets.push_back({{"name", set->name}, {"usable", set->usable()}, {"description", set->description}});
   return {{"cpu", base::cpu_name()},
-          {"threads", base::usable_cpus()},
+          {"threads", base::default_threads()},
           {"ram_bytes", base::total_ram_bytes()},
           {"default_kernels", kernels::kernel_set("auto").name},
           {"kernel_sets", sets}};

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/hash.h"
+#include "base/processors.h"
 #include "base/rng.h"
 
 namespace aquatint::base {
@@ -43,6 +44,28 @@ TEST(ThreadPool, RethrowsFromAnyWorkerAndGoesOn) {
   std::atomic<int> ran = 0;
   pool.run([&](int) { ++ran; });
   EXPECT_EQ(ran, 3);
+}
+
+TEST(ThreadPool, EveryPartRunsOnceBesideASleeper) {
+  ThreadPool pool(8);
+  for (int round = 0; round < 300; ++round) {
+    std::atomic<int> ran = 0;
+    pool.run([&](int worker) {
+      if (worker == round % 8) std::this_thread::sleep_for(std::chrono::microseconds(200));
+      ++ran;
+    });
+    ASSERT_EQ(ran, 8);
+  }
+}
+
+TEST(ThreadPool, TheCallersAffinityStaysItsOwn) {
+  const std::vector<int> before = allowed_processors();
+  {
+    ThreadPool pool(usable_cpus());
+    pool.run([](int) {});
+    EXPECT_EQ(allowed_processors(), before);
+  }
+  EXPECT_EQ(allowed_processors(), before);
 }
 
 TEST(Rng, IsTheSameEverywhere) {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/processors.h"
 #include "model/model.h"
 
 namespace {
@@ -17,7 +18,7 @@ using namespace aquatint;
 
 struct Options {
   std::string model, ids, out, kernels = "auto", precision = "fp32";
-  int threads = base::usable_cpus(), repeat = 1;
+  int threads = base::default_threads(), repeat = 1;
 };
 
 Options parse(int argc, char** argv) {
