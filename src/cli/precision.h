@@ -10,12 +10,13 @@ namespace aquatint::cli {
 inline kernels::Precision parse_precision(const std::string& name) {
   if (name == "fp32") return kernels::Precision::fp32;
   if (name == "bf16") return kernels::Precision::bf16;
-  throw base::BadUsage(fmt::format("--precision {} is unknown; expected fp32 or bf16", name));
+  if (name == "int8") return kernels::Precision::int8;
+  throw base::BadUsage(fmt::format("--precision {} is unknown; expected fp32, bf16 or int8", name));
 }
 
 inline void add_precision(CLI::App& app, std::string& precision) {
-  option(app, "--precision", precision, "of activations and the KV cache: bf16 or fp32")
-      ->check(CLI::IsMember({"bf16", "fp32"}));
+  option(app, "--precision", precision, "of activations: fp32, bf16, or int8 (blocks of 64 over integer weights: faster, less exact)")
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}));
 }
 
 }  // namespace aquatint::cli

@@ -36,6 +36,16 @@ float input_scale(const ActivationScheme& scheme, float largest) {
   return scale == 0 ? std::numeric_limits<float>::epsilon() : scale;
 }
 
+void round_blocks(const float* x, int64_t cols, float* values) {
+  for (int64_t begin = 0; begin < cols; begin += kInputBlock) {
+    const int64_t end = std::min(begin + kInputBlock, cols);
+    float largest = 0;
+    for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(x[i]));
+    const float scale = largest / 127.0f, inverse = largest > 0x1p-100f ? 127.0f / largest : 0.0f;
+    for (int64_t i = begin; i < end; ++i) values[i] = std::nearbyint(x[i] * inverse) * scale;
+  }
+}
+
 float round_input(const ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
                   float* values) {
   for (int64_t i = 0; i < cols; ++i)

@@ -21,6 +21,11 @@ namespace aquatint::kernels {
 float round_input(const numeric::ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
                   float* values);
 
+// Precision::int8's rule over integer codes: values[i] ≈ x[i] on a grid of max|x| / 127 in blocks of 64 columns, with
+// x already rounded to BF16.
+constexpr int64_t kInputBlock = 64;
+void round_blocks(const float* x, int64_t cols, float* values);
+
 // The scale of one row whose largest magnitude is `largest`.
 float input_scale(const numeric::ActivationScheme& scheme, float largest);
 

@@ -18,9 +18,14 @@ namespace aquatint::kernels {
 
 enum class Phase { prefill, decode };  // prompt tokens, generated tokens
 
-// What a linear's input (unless the weight asks for less) and the KV cache are rounded to. The residual
-// stream, norms, softmax and all sums stay in FP32.
-enum class Precision { fp32, bf16 };
+// What a linear's input (unless the weight asks for less) is rounded to. The residual stream, norms, softmax and sums
+// of products stay in FP32 or wider.
+//   fp32  not at all; weights keep their exact FP32 values
+//   bf16  to BF16. Over integer codes, generated tokens then go as 16-bit block fixed point: 64 columns share
+//         s = max|x| / 32767, codes round(x / s), exact integer sums ("precise")
+//   int8  as bf16, but over integer codes as int8 in blocks of 64, s = max|x| / 127 ("fast"); prompts in sets
+//         without byte products and weights in irregular groups are read as bf16 does
+enum class Precision { fp32, bf16, int8 };
 
 // A weight matrix repacked for one kernel set, made once at load.
 class PackedMatrix {

@@ -1,17 +1,20 @@
-// The packed weight of all fast sets: strips of 16 output rows; a strip is a run of 64-byte lines, each
-// holding the same few columns of its 16 rows, so that a vector lane is an output row and a thread reads one
-// stream.
+// The packed weight of all fast sets: strips of 16 output rows. A strip is a run of 64-byte lines, each holding
+// the same few columns of its 16 rows, so that a vector lane is an output row and a thread reads one stream.
 //
-//   form     a line holds                               bytes of lane n
-//   f32      1 column                                   its FP32 value
-//   bf16     2 columns k, k+1                           its two BF16 values
-//   int8     4 columns k … k+3                          its four codes (also unsigned ones, 128 subtracted)
-//   fp8      4 columns k … k+3                          its four E4M3 codes
-//   codes4   8 columns                                  nibbles 0 … 7 hold k + {0, 4, 1, 5, 2, 6, 3, 7}
+//   form     run of lines   bytes (or bits) of lane n
+//   f32      1: 1 column    its FP32 value
+//   bf16     1: 2 columns   its two BF16 values
+//   fp8      1: 4 columns   its four E4M3 codes
+//   bits8    2: 8 columns   four unsigned codes, twice
+//   bits4    1: 8 columns   nibbles 0 … 7 hold columns 0, 4, 1, 5, 2, 6, 3, 7
+//   bits6    3: 16 columns  two lines as bits4 for the low bits; a plane: byte i holds the two high bits of columns
+//                           8 s + 4 h + i at bit 4 s + 2 h
+//   bits5    5: 32 columns  four lines as bits4; a plane: byte i holds the high bit of columns 8 s + 4 h + i at bit 2 s + h
 //
-// (The nibble order lets masks of 0x0f0f0f0f give four consecutive columns for integer dot products.)
-// Behind the lines of a strip come its scales [groups][16], its offsets [groups][16] if any, and for int8 the
-// sums of its codes [16] int32. Rows are padded to 16 and columns to 64 with codes and scales of zero.
+// (So masks give four consecutive columns a dword for byte products, and columns (0, 2), (1, 3), (4, 6), (5, 7) for
+// products of 16-bit pairs.) Scales stand in the stream, where the reader is anyway: the groups of a strip come in
+// segments, each a header of scales and offsets followed by its lines. Rows are padded to 16 and columns to 64; padding
+// meets inputs of zero.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -26,16 +29,32 @@ constexpr int64_t kStrip = 16;
 constexpr int64_t kLine = 64;       // bytes
 constexpr int64_t kDepthUnit = 64;  // columns are padded to a multiple
 
-enum class Form { f32, bf16, int8, fp8, codes4 };
-enum class ScaleType { none, f32, fp16, bf16 };
-enum class Offset {
-  none,
-  zero_point,
-  minimum
-};  // value = scale · (code − offset)  or  scale · code + offset
+enum class Form { f32, bf16, fp8, bits4, bits5, bits6, bits8 };
+enum class ScaleType { none, f32, fp16, bf16, super };  // super: FP16 per segment times int8 per group
+enum class Offset { none, zero_point, minimum };  // value = scale · (code − offset)  or  scale · code + offset
 
-constexpr int64_t columns_per_line(Form form) {
-  return form == Form::f32 ? 1 : form == Form::bf16 ? 2 : form == Form::codes4 ? 8 : 4;
+constexpr bool is_integer(Form form) { return form >= Form::bits4; }
+constexpr int64_t run_columns(Form form) {
+  switch (form) {
+    case Form::f32:
+      return 1;
+    case Form::bf16:
+      return 2;
+    case Form::fp8:
+      return 4;
+    case Form::bits6:
+      return 16;
+    case Form::bits5:
+      return 32;
+    default:
+      return 8;
+  }
+}
+constexpr int64_t run_lines(Form form) {
+  return form == Form::bits5 ? 5 : form == Form::bits6 ? 3 : form == Form::bits8 ? 2 : 1;
+}
+constexpr int64_t bytes_of_columns(Form form, int64_t columns) {
+  return columns / run_columns(form) * run_lines(form) * kLine;
 }
 
 // The rows of one part of a packed matrix.
@@ -43,16 +62,34 @@ struct Block {
   int64_t first_row = 0, rows = 0;
   int64_t first_strip = 0, strips = 0;
   Form form{};
+  int bias = 0;           // subtracted from every integer code
+  bool codebook = false;  // bits4 codes stand for `table`, not for themselves
+  // Values of the 16 codes of bits4; as integers they are value / unit, at most 2047, exact or rounded.
+  std::array<float, 16> table{};
+  std::array<int16_t, 16> integers{};
+  float unit = 1;
+
   ScaleType scale_type{};
   Offset offset{};
-  int64_t group = 0;              // columns under one scale; the padded depth when a row has one
-  int64_t groups = 1;             // per row
-  std::array<float, 16> table{};  // values of codes4
-  int64_t scales_at = 0, offsets_at = 0, sums_at = 0, strip_bytes = 0;  // within a strip
+  int64_t depth = 0;           // columns, padded
+  int64_t group = 0;           // columns under one scale; `depth` when a row has one
+  int64_t groups = 1;          // per row; the last may be cut short by `depth`
+  int64_t segment_groups = 1;  // that share a header
+  int64_t header_bytes = 0, segment_bytes = 0, strip_bytes = 0;
   std::byte* data = nullptr;
 
   const std::byte* strip(int64_t i) const { return data + i * strip_bytes; }
-  int64_t scale_line() const { return scale_type == ScaleType::f32 ? 64 : 32; }  // bytes of 16 scales
+  // Bytes from the start of a strip to what belongs to group g.
+  int64_t header_at(int64_t g) const { return g / segment_groups * segment_bytes; }
+  int64_t lines_at(int64_t g) const {
+    return header_at(g) + header_bytes + g % segment_groups * bytes_of_columns(form, group);
+  }
+  int64_t group_columns(int64_t g) const { return std::min(group, depth - g * group); }
+  // Bytes from a header to the scale or offset of its i-th group.
+  int64_t scale_bytes() const { return scale_type == ScaleType::f32 ? 64 : scale_type == ScaleType::super ? 16 : 32; }
+  int64_t super_bytes() const { return scale_type != ScaleType::super ? 0 : offset == Offset::none ? 32 : 64; }
+  int64_t scale_at(int64_t i) const { return super_bytes() + i * scale_bytes(); }
+  int64_t offset_at(int64_t i) const { return super_bytes() + (segment_groups + i) * scale_bytes(); }
 };
 
 struct Packed final : PackedMatrix {
@@ -69,11 +106,17 @@ struct Packed final : PackedMatrix {
   uint64_t total_bytes = 0;
   std::shared_ptr<std::byte> memory;
 
-  // int8 weights with one scale per row meet int8 inputs: integer dot products.
-  bool integer() const;
+  bool integer_inputs() const { return input.format && input.format->kind == numeric::Kind::integer; }
+  // Every code is an integer, so that products with integer inputs are exact.
+  bool all_integer() const;
 };
 
-std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatrix* const> parts,
-                                          Precision precision, base::ThreadPool& pool);
+std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatrix* const> parts, Precision precision,
+                                          base::ThreadPool& pool);
+
+// Its parts. How a matrix is laid out: everything of a Block but its place.
+Block plan_block(const tensor::QuantizedMatrix& m, Precision precision, int64_t depth);
+// Fills strip `index` of a block.
+void fill_strip(const tensor::QuantizedMatrix& m, const Block& b, int64_t index);
 
 }  // namespace aquatint::kernels

@@ -148,7 +148,7 @@ void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Ste
       const int32_t token = step.tokens[static_cast<size_t>(row)];
       float* x = step.x.data() + row * width;
       tensor::dequantize(embedding, token, token + 1, x);
-      if (machine.backend.precision == Precision::bf16)
+      if (machine.backend.precision != Precision::fp32)
         for (int64_t i = 0; i < width; ++i) x[i] = numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
     }
   });

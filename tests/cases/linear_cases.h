@@ -18,6 +18,7 @@ struct WeightKind {
   const numeric::Format* scale_format = nullptr;  // null: no scales at all
   enum { none, zero_points, minima } offset = none;
   numeric::ActivationScheme input = {};
+  int per_super = 0;  // > 0: scales (and minima) are small integers, that many under one FP16 factor
 };
 
 inline std::vector<WeightKind> weight_kinds() {
@@ -50,6 +51,11 @@ inline std::vector<WeightKind> weight_kinds() {
       {"int3", &int3, 64, &bf16},
       {"fp6", &fp6_e2m3, 64, &bf16},
       {"odd_group", &int4, 24, &bf16},
+      {"int6_g64", &int6, 64, &fp16},
+      {"mxfp4", &fp4_e2m1, 32, &e8m0},
+      {"q4_k", &uint4, 32, &uint6, WeightKind::minima, {}, 2},
+      {"q5_k", &uint5, 32, &uint6, WeightKind::minima, {}, 2},
+      {"q6_k", &int6, 16, &int8, WeightKind::none, {}, 4},
   };
 }
 
@@ -65,6 +71,19 @@ inline tensor::Scales random_scales(const numeric::Format& format, int64_t count
   for (int64_t i = 0; i < count; ++i)
     put_code(format, s.codes.mutable_u8(), i,
              format.encode(static_cast<float>(typical * (0.5 + rng.uniform()))));
+  return s;
+}
+
+inline tensor::Scales two_level_scales(const numeric::Format& format, int64_t count, int64_t per_super,
+                                       double typical, base::Rng& rng) {
+  tensor::Scales s = random_scales(numeric::fp16, count / per_super, typical / 30, rng);
+  s.super_format = s.format;
+  s.super = s.codes;
+  s.per_super = per_super;
+  s.format = &format;
+  s.codes = tensor::Storage::owned(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i)
+    put_code(format, s.codes.mutable_u8(), i, static_cast<uint32_t>(rng.below(60)));
   return s;
 }
 
@@ -91,12 +110,16 @@ inline tensor::QuantizedMatrix random_matrix(const WeightKind& kind, int64_t row
   if (plain) return m;
   m.block_cols = kind.group > 0 ? kind.group : cols;
   if (kind.group < 0) m.flat_block = -kind.group;
-  m.scales = random_scales(*kind.scale_format, m.blocks(), 0.15 / kind.format->max, rng);
+  const auto scales = [&](double typical) {
+    return kind.per_super > 0 ? two_level_scales(*kind.scale_format, m.blocks(), kind.per_super, typical, rng)
+                              : random_scales(*kind.scale_format, m.blocks(), typical, rng);
+  };
+  m.scales = scales(0.15 / kind.format->max);
   if (kind.offset == WeightKind::zero_points)
     for (int64_t i = 0; i < m.blocks(); ++i)
       m.zero_points.push_back(static_cast<int16_t>(rng.below(1u << kind.format->bits)));
   if (kind.offset == WeightKind::minima) {
-    m.minima = random_scales(*kind.scale_format, m.blocks(), 0.07, rng);
+    m.minima = scales(0.07);
     m.minima.negated = true;
   }
   return m;

@@ -50,7 +50,7 @@ struct TileModel {
         for (int n = 0; n < 16; ++n)
           for (int byte = 0; byte < 32; byte += 8) {
             const int x = static_cast<int8_t>(tiles[a][i][k] >> byte),
-                      w = static_cast<int8_t>(tiles[b][k][n] >> byte);
+                      w = static_cast<uint8_t>(tiles[b][k][n] >> byte);
             tiles[sum][i][n] += static_cast<uint32_t>(x * w);
           }
   }

@@ -13,6 +13,7 @@ struct TileRows {
   const std::byte* data;
   int64_t stride;
   const float* scales;
+  const int32_t* sums;  // of integer codes
 };
 
 template <class T, bool integer, bool two>
@@ -48,17 +49,15 @@ void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, cons
 
 // Codes of a whole row under one scale go to the tiles as they are (exact in BF16), the scale to the sums.
 inline bool scale_after(const Block& b) {
-  return (b.form == Form::int8 || b.form == Form::fp8) && b.groups == 1 && b.offset == Offset::none;
+  return b.scale_type != ScaleType::none && b.groups == 1 && b.offset == Offset::none && !b.codebook;
 }
 
 // Columns [begin, begin + depth) of a strip as BF16 tiles: lines of 16 rows × 2 columns.
-inline void unpack_bf16_panel(const Block& block, const std::byte* strip, int64_t begin, int64_t depth,
+inline void unpack_bf16_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth,
                               std::byte* out) {
-  Block b = block;
-  if (scale_after(b)) b.scale_type = ScaleType::none;
   alignas(64) float values[kDepthUnit * 16];
   for (int64_t k = begin; k < begin + depth; k += kDepthUnit) {
-    unpack_panel(b, strip, k, kDepthUnit, values);
+    unpack_panel(b, strip, k, kDepthUnit, !scale_after(b), values);
     for (int64_t i = 0; i < kDepthUnit; i += 2, out += kLine) {
       const __m512i even = _mm512_srli_epi32(bf16_bits(load(values + i * 16)), 16);
       const __m512i odd = bf16_bits(load(values + (i + 1) * 16));
@@ -80,7 +79,7 @@ void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileR
     for (int64_t j = 0; j < 2; ++j) {
       const int64_t from = std::min(j, strips - 1);  // a missing strip is computed twice and dropped
       std::byte* unpacked = panel + from * kAmxPanelDepth * 32;
-      tiles[j] = direct ? b.strip(strip + from) + k / kTileColumns * kTileBytes : unpacked;
+      tiles[j] = direct ? b.strip(strip + from) + b.lines_at(0) + k / kTileColumns * kTileBytes : unpacked;
       if (!direct && j < strips) unpack_bf16_panel(b, b.strip(strip + j), k, depth, unpacked);
     }
     const int64_t steps = base::ceil_div(depth, kTileColumns);
@@ -93,44 +92,57 @@ void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileR
     }
   }
   for (int64_t j = 0; j < strips; ++j) {
-    const V scale = scale_after(b) ? load_scale(b, b.strip(strip + j) + b.scales_at) : set(1.0f);
+    const V scale = scale_after(b) ? load_scale(b, b.strip(strip + j), 0) : set(1.0f);
     const int64_t column = (strip + j) * kStrip;
     for (int64_t row = 0; row < rows; ++row) {
       const std::byte* at = sums + row * 2 * kTileRow + j * kTileRow;
-      const V sum = integer ? _mm512_cvtepi32_ps(line(at)) : load(reinterpret_cast<const float*>(at));
-      finish(out, row, b.first_row + column, b.rows - column, mul(sum, scale));
+      const V sum = integer ? _mm512_cvtepi32_ps(_mm512_sub_epi32(line(at), set_i(b.bias * x.sums[row])))
+                            : load(reinterpret_cast<const float*>(at));
+      finish(out, row, b.first_row + column, b.rows - column, 1, mul(sum, scale));
     }
   }
 }
 
 // One input row as tiles read it; returns its scale.
 template <bool integer>
-float tile_row(const Packed& w, const float* x, std::byte* out) {
-  if constexpr (integer) {
-    return int8_row(w, x, 0, reinterpret_cast<uint8_t*>(out));
-  } else {
-    static thread_local Scratch scratch;
-    float* values = scratch.get<float>(w.depth);
-    const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
-    auto* codes = reinterpret_cast<uint16_t*>(out);
-    for (int64_t k = 0; k < w.depth; k += 16) store_bf16(codes + k, load(values + k));
-    return scale;
+float tile_row(const Packed& w, const float* x, std::byte* out, int32_t& sum) {
+  static thread_local Scratch scratch;
+  float* values = scratch.get<float>(w.depth);
+  const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
+  sum = 0;
+  for (int64_t k = 0; k < w.depth; k += 16) {
+    if constexpr (integer) {
+      const I codes = nearest_i(load(values + k));
+      bytes(codes, reinterpret_cast<int32_t*>(out + k));
+      sum += sum_i(codes);
+    } else {
+      store_bf16(reinterpret_cast<uint16_t*>(out) + k, load(values + k));
+    }
   }
+  return scale;
+}
+
+// Codes of both sides meet as bytes, and one scale covers a row of the weight.
+inline bool bytes_on_tiles(const Packed& w) {
+  return w.integer_inputs() && std::all_of(w.blocks.begin(), w.blocks.end(), [](const Block& b) {
+           return b.form == Form::bits8 && b.groups == 1 && b.offset == Offset::none;
+         });
 }
 
 template <class T, bool integer>
 void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
                   base::ThreadPool& pool) {
-  static thread_local Scratch row_scratch, scale_scratch;
+  static thread_local Scratch row_scratch, scale_scratch, sums_of_rows;
   // A stride that is no multiple of 4 KiB: 16 rows of a tile must not fall into the same sets of the L1
   // cache.
   const int64_t stride = w.depth * (integer ? 1 : 2) + kTileRow;
   const int64_t padded = base::round_up(rows, kPairRows);
   std::byte* data = row_scratch.get<std::byte>(padded * stride);
   float* scales = scale_scratch.get<float>(rows);
+  int32_t* row_sums = sums_of_rows.get<int32_t>(rows);
   pool.parallel_for(padded, kPairRows, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < std::min(end, rows); ++r)
-      scales[r] = tile_row<integer>(w, x + r * w.in_features, data + r * stride);
+      scales[r] = tile_row<integer>(w, x + r * w.in_features, data + r * stride, row_sums[r]);
     if (end > rows) std::memset(data + rows * stride, 0, static_cast<size_t>((end - rows) * stride));
   });
   const int64_t chunk = base::round_up(std::max<int64_t>(1, kAmxChunkBytes / stride), kPairRows);
@@ -142,7 +154,7 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
     std::byte* sums = sum_scratch.get<std::byte>(std::min(chunk, padded) * 2 * kTileRow);
     T::configure();
     for (int64_t row = 0; row < rows; row += chunk) {
-      const TileRows input = {data + row * stride, stride, scales + row};
+      const TileRows input = {data + row * stride, stride, scales + row, row_sums + row};
       const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
       int64_t before = 0;
       for (const Block& b : w.blocks) {
@@ -162,5 +174,5 @@ void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase 
   const auto& w = static_cast<const Packed&>(matrix);
   if (phase == Phase::decode || w.precision == Precision::fp32)
     return linear_any(matrix, x, rows, phase, bias, accumulate, y, pool);
-  (w.integer() ? linear_tiles<T, true> : linear_tiles<T, false>)(w, x, rows, bias, accumulate, y, pool);
+  (bytes_on_tiles(w) ? linear_tiles<T, true> : linear_tiles<T, false>)(w, x, rows, bias, accumulate, y, pool);
 }

@@ -47,7 +47,7 @@ inline int64_t first_visible(const AttentionShape& shape, int64_t position) {
   return shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
 }
 
-AQ_INLINE V round_query(V q, Precision precision) { return precision == Precision::bf16 ? round_bf16(q) : q; }
+AQ_INLINE V round_query(V q, Precision precision) { return precision == Precision::fp32 ? q : round_bf16(q); }
 
 // ---- generated tokens: one head of one token at a time
 

@@ -12,7 +12,7 @@ namespace {
 
 // clang-format off
 #include "kernels/cpu/generic.inl"
-#include "kernels/cpu/avx512_int8.inl"
+#include "kernels/cpu/linear_prompt_codes.inl"
 // clang-format on
 
 constexpr std::string_view kNeeds[] = {"avx2",     "fma",      "f16c",     "avx512f",

@@ -1,45 +1,82 @@
-// Linear layers for prompt tokens: panels of weights are turned to FP32 once and multiplied with all rows by
+// Linear layers for prompt tokens in FP32: panels of weights are turned to FP32 once and multiplied with all rows by
 // register tiles. Included inside an instruction set's namespace.
 
 constexpr int64_t kPanelDepth = 1024;               // a panel of 3 strips is 192 KiB: L2
 constexpr int64_t kChunkFloats = int64_t{1} << 18;  // input rows of one pass: 1 MiB, L2
 
-// Columns [begin, begin + depth) of one strip as FP32 [depth][16], exactly the hub's values.
+// Eight columns of a run as FP32: floating codes four or two lines at a time, integer ones with the bias taken off.
+template <Form form, int step>
+AQ_INLINE void unpack_eight(const Block& b, const std::byte* run, const Codebook& book, V table, V (&w)[8]) {
+  if constexpr (form == Form::bits4) {
+    unpack_codes4(run, table, w);
+  } else {
+    const V bias = set(static_cast<float>(b.bias));
+    each_word<4>([&]<int i>() {
+      constexpr int kFirst = i % 2 + i / 2 * 4;
+      const I codes = unpack_pair<form, false, step, i>(run, book);
+      w[kFirst] = sub(to_float(and_i(codes, 0xffff)), bias);
+      w[kFirst + 2] = sub(to_float(right<16>(codes)), bias);
+    });
+  }
+}
+
+struct Affine {
+  bool scaled;
+  Offset offset;
+  V scale, shift;
+  AQ_INLINE V operator()(V w) const {
+    if (offset == Offset::zero_point) w = sub(w, shift);
+    if (scaled) w = mul(w, scale);
+    return offset == Offset::minimum ? add(w, shift) : w;
+  }
+};
+
+// Columns [begin, begin + depth) of one strip as FP32 [depth][16], exactly the hub's values (without scales when
+// `scaled` is not set).
 template <Form form>
-void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, float* out) {
-  constexpr int64_t columns = columns_per_line(form);
+void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, bool scaled, float* out) {
   const V table = load(b.table.data());
+  const Codebook book = codebook(b.integers);
   for (int64_t k = begin; k < begin + depth;) {
     const int64_t g = k / b.group, end = std::min(begin + depth, (g + 1) * b.group);
-    V scale = set(1.0f), offset = zero();
-    if (b.scale_type != ScaleType::none) scale = load_scale(b, strip + b.scales_at + g * b.scale_line());
-    if (b.offset != Offset::none) offset = load_scale(b, strip + b.offsets_at + g * b.scale_line());
-    for (; k < end; k += columns) {
+    const std::byte* header = strip + b.header_at(g);
+    scaled = scaled && b.scale_type != ScaleType::none;
+    const Affine affine = {scaled, b.offset, scaled ? load_scale(b, header, g) : set(1.0f),
+                           b.offset == Offset::none ? zero() : load_offset(b, header, g)};
+    const std::byte* run = strip + b.lines_at(g) + bytes_of_columns(form, k - g * b.group);
+    for (; k < end; k += run_columns(form), run += run_lines(form) * kLine) {
       V w[8];
-      unpack<form>(strip + k / columns * kLine, table, w);
+      if constexpr (is_integer(form)) {
+        each_eight<form>([&]<int step>() {
+          unpack_eight<form, step>(b, run, book, table, w);
 #pragma GCC unroll 8
-      for (int64_t i = 0; i < columns; ++i, out += 16) {
-        if (b.offset == Offset::zero_point) w[i] = sub(w[i], offset);
-        if (b.scale_type != ScaleType::none) w[i] = mul(w[i], scale);
-        if (b.offset == Offset::minimum) w[i] = add(w[i], offset);
-        store(out, w[i]);
+          for (int i = 0; i < 8; ++i, out += 16) store(out, affine(w[i]));
+        });
+      } else {
+        unpack<form>(run, w);
+        for (int i = 0; i < run_columns(form); ++i, out += 16) store(out, affine(w[i]));
       }
     }
   }
 }
 
-inline void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, float* out) {
+inline void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, bool scaled,
+                         float* out) {
   switch (b.form) {
     case Form::f32:
-      return unpack_panel<Form::f32>(b, strip, begin, depth, out);
+      return unpack_panel<Form::f32>(b, strip, begin, depth, scaled, out);
     case Form::bf16:
-      return unpack_panel<Form::bf16>(b, strip, begin, depth, out);
-    case Form::int8:
-      return unpack_panel<Form::int8>(b, strip, begin, depth, out);
+      return unpack_panel<Form::bf16>(b, strip, begin, depth, scaled, out);
     case Form::fp8:
-      return unpack_panel<Form::fp8>(b, strip, begin, depth, out);
-    case Form::codes4:
-      return unpack_panel<Form::codes4>(b, strip, begin, depth, out);
+      return unpack_panel<Form::fp8>(b, strip, begin, depth, scaled, out);
+    case Form::bits4:
+      return unpack_panel<Form::bits4>(b, strip, begin, depth, scaled, out);
+    case Form::bits5:
+      return unpack_panel<Form::bits5>(b, strip, begin, depth, scaled, out);
+    case Form::bits6:
+      return unpack_panel<Form::bits6>(b, strip, begin, depth, scaled, out);
+    case Form::bits8:
+      return unpack_panel<Form::bits8>(b, strip, begin, depth, scaled, out);
   }
 }
 
@@ -62,14 +99,14 @@ inline void multiply_group(const Packed& w, const Block& b, int64_t strip, const
       t.b_strip = b.strip_bytes / 4;
     } else {
       for (int64_t j = 0; j < strips; ++j)
-        unpack_panel(b, b.strip(strip + j), k, depth, panel + j * kPanelDepth * 16);
+        unpack_panel(b, b.strip(strip + j), k, depth, true, panel + j * kPanelDepth * 16);
     }
     tiles(rows, strips, t);
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < strips; ++j) {
       const int64_t row = (strip + j) * kStrip;
-      finish(out, r, b.first_row + row, b.rows - row, load(sums + (r * kTileStrips + j) * 16));
+      finish(out, r, b.first_row + row, b.rows - row, 1, load(sums + (r * kTileStrips + j) * 16));
     }
 }
 

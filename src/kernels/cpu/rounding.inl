@@ -27,7 +27,7 @@ inline float round_row(const numeric::ActivationScheme& scheme, Precision precis
   const bool integer = scheme.format && scheme.format->kind == numeric::Kind::integer;
   if (scheme.format && !integer && scheme.format != &numeric::fp8_e4m3)
     return round_input(scheme, precision, x, cols, out);
-  if (precision == Precision::bf16)
+  if (precision != Precision::fp32)
     map_row(x, cols, out, [](V v) { return round_bf16(v); });
   else
     std::memcpy(out, x, static_cast<size_t>(cols) * sizeof(float));

@@ -38,10 +38,10 @@ struct TileUnit {
   static void dot_bf16() {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(a), "i"(b));
   }
-  // sum[i][n] += Σ over k of a[i][k] · b[k / 4][n][k % 4], 64 int8 products in int32.
+  // sum[i][n] += Σ over k of a[i][k] · b[k / 4][n][k % 4], 64 products of signed and unsigned bytes in int32.
   template <int sum, int a, int b>
   static void dot_int8() {
-    __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(a), "i"(b));
+    __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(a), "i"(b));
   }
 };
 

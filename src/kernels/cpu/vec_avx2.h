@@ -22,6 +22,7 @@ struct D {
 
 // 6 × 2 sums, 2 weights and a broadcast use 15 of 16 registers.
 constexpr int kTileRows = 6, kTileStrips = 1;
+constexpr int kPassRows = 4, kPassSums = 4;
 
 AQ_INLINE V zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 AQ_INLINE V set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -118,14 +119,6 @@ AQ_INLINE void unpack_bf16(const std::byte* p, V (&w)[8]) {
   w[0] = {floats(_mm256_slli_epi32(a, 16)), floats(_mm256_slli_epi32(b, 16))};
   w[1] = {masked(floats(a), kUpper), masked(floats(b), kUpper)};
 }
-AQ_INLINE __m256 int8_at(__m256i v, int shift) {
-  return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(v, shift), 24));
-}
-AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
-  const __m256i a = half_line(p, 0), b = half_line(p, 1);
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) w[i] = {int8_at(a, 24 - 8 * i), int8_at(b, 24 - 8 * i)};
-}
 // E4M3's exponent and mantissa moved to FP32's place with the biases' difference added; exponent 0 is then
 // repaired: 2^-7 · (1 + m/8) stands where 2^-6 · m/8 is meant. (Multiplying FP32 subnormals by 2^120 would
 // trap to microcode.)
@@ -158,6 +151,90 @@ AQ_INLINE void unpack_codes4(const std::byte* p, V table, V (&w)[8]) {
   for (int i = 0; i < 8; ++i)
     w[i] = {lookup(_mm256_srli_epi32(a, 4 * kNibble[i]), table),
             lookup(_mm256_srli_epi32(b, 4 * kNibble[i]), table)};
+}
+
+struct I {
+  __m256i a, b;
+};
+AQ_INLINE I line(const std::byte* p) { return {half_line(p, 0), half_line(p, 1)}; }
+AQ_INLINE I set_i(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+AQ_INLINE I and_i(I x, uint32_t mask) {
+  const __m256i m = _mm256_set1_epi32(static_cast<int32_t>(mask));
+  return {_mm256_and_si256(x.a, m), _mm256_and_si256(x.b, m)};
+}
+AQ_INLINE I or_i(I x, I y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
+template <int count>
+AQ_INLINE I right(I x) {
+  return {_mm256_srli_epi32(x.a, count), _mm256_srli_epi32(x.b, count)};
+}
+template <int count>
+AQ_INLINE I left(I x) {
+  return {_mm256_slli_epi32(x.a, count), _mm256_slli_epi32(x.b, count)};
+}
+AQ_INLINE V to_float(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+AQ_INLINE I nearest_i(V x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+AQ_INLINE __m256 from_int8_half(const std::byte* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+AQ_INLINE V from_int8(const std::byte* p) { return {from_int8_half(p), from_int8_half(p + 8)}; }
+// pshufb looks up low and high bytes apart; an index with its top bit set gives zero.
+struct Codebook {
+  __m256i low, high;
+};
+AQ_INLINE Codebook codebook(const std::array<int16_t, 16>& integers) {
+  alignas(16) uint8_t low[16], high[16];
+  for (size_t i = 0; i < 16; ++i) {
+    low[i] = static_cast<uint8_t>(integers[i]);
+    high[i] = static_cast<uint8_t>(static_cast<uint16_t>(integers[i]) >> 8);
+  }
+  return {_mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(low))),
+          _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(high)))};
+}
+AQ_INLINE __m256i look_up_half(__m256i codes, Codebook book) {
+  const __m256i index = _mm256_and_si256(codes, _mm256_set1_epi32(0x000f000f));
+  const __m256i none = _mm256_set1_epi32(static_cast<int>(0x80008000));
+  const __m256i low = _mm256_shuffle_epi8(book.low, _mm256_or_si256(index, none));
+  const __m256i high = _mm256_shuffle_epi8(
+      book.high, _mm256_or_si256(_mm256_slli_epi32(index, 8), _mm256_srli_epi32(none, 8)));
+  return _mm256_or_si256(low, high);
+}
+AQ_INLINE I look_up(I codes, Codebook book) {
+  return {look_up_half(codes.a, book), look_up_half(codes.b, book)};
+}
+AQ_INLINE I dot16(I sum, I w, const int32_t* x) {
+  const __m256i both = _mm256_set1_epi32(*x);
+  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(w.a, both)),
+          _mm256_add_epi32(sum.b, _mm256_madd_epi16(w.b, both))};
+}
+// vpmaddubsw saturates at 16 bits: pairs of products must stay below, so w < 128.
+template <bool small>
+AQ_INLINE I dot8(I sum, I w, const int32_t* x) {
+  static_assert(small, "use 16-bit products");
+  const __m256i all = _mm256_set1_epi32(*x), ones = _mm256_set1_epi16(1);
+  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, all), ones)),
+          _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, all), ones))};
+}
+constexpr bool kBytesOfBits8 = false;
+AQ_INLINE void pairs(I x, int32_t* out) {
+  alignas(32) int32_t k[16];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(k), x.a);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(k + 8), x.b);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    const int from = i / 4 * 8 + i % 4 / 2 * 4 + i % 2;
+    out[i] = (k[from] & 0xffff) | static_cast<int32_t>(static_cast<uint32_t>(k[from + 2]) << 16);
+  }
+}
+AQ_INLINE void bytes(I x, int32_t* out) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
+  const __m128i packed = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), packed);
+}
+AQ_INLINE int32_t sum_i(I x) {
+  const __m256i halves = _mm256_add_epi32(x.a, x.b);
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
 AQ_INLINE D set_d(double x) { return {_mm256_set1_pd(x), _mm256_set1_pd(x)}; }

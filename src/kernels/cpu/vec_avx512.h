@@ -19,6 +19,7 @@ using D = __m512d;
 // 8 × 3 sums, 3 weights and a broadcast use 28 of 32 registers; 24 chains cover 2 FMAs per cycle of
 // latency 4.
 constexpr int kTileRows = 8, kTileStrips = 3;
+constexpr int kPassRows = 8, kPassSums = 16;
 
 AQ_INLINE V zero() { return _mm512_setzero_ps(); }
 AQ_INLINE V set(float x) { return _mm512_set1_ps(x); }
@@ -85,31 +86,28 @@ AQ_INLINE void unpack_bf16(const std::byte* p, V (&w)[8]) {
   w[0] = _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
   w[1] = _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
 }
-AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
-  const __m512i v = line(p);
-  w[0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 24), 24));
-  w[1] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 16), 24));
-  w[2] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 8), 24));
-  w[3] = _mm512_cvtepi32_ps(_mm512_srai_epi32(v, 24));
-}
-// E4M3's exponent and mantissa moved to FP32's place with the biases' difference added; exponent 0 is then
-// repaired: 2^-7 · (1 + m/8) stands where 2^-6 · m/8 is meant. (Multiplying FP32 subnormals by 2^120 would
-// trap to microcode.)
-AQ_INLINE V e4m3(__m512i in_top_byte) {
-  const __m512i sign = _mm512_and_si512(in_top_byte, _mm512_set1_epi32(static_cast<int>(0x80000000)));
-  const __m512i magnitude = _mm512_srli_epi32(_mm512_slli_epi32(in_top_byte, 1), 5);
-  const __m512i kept = _mm512_and_si512(magnitude, _mm512_set1_epi32(0x07f00000));
-  const V normal = _mm512_castsi512_ps(_mm512_add_epi32(kept, _mm512_set1_epi32(120 << 23)));
-  const __mmask16 tiny = _mm512_cmp_ps_mask(normal, set(0x1p-6f), _CMP_LT_OQ);
-  const V value = _mm512_mask_sub_ps(normal, tiny, add(normal, normal), set(0x1p-6f));
-  return _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_castps_si512(value)));
-}
+// E4M3 as BF16, four at once. Its low nibble (last bit of the exponent, mantissa) is BF16's low byte, moved
+// up; the exponent's other bits give the high byte, 60 more. Codes of exponent 0 are looked up: m · 2^-9.
 AQ_INLINE void unpack_fp8(const std::byte* p, V (&w)[8]) {
   const __m512i v = line(p);
-  w[0] = e4m3(_mm512_slli_epi32(v, 24));
-  w[1] = e4m3(_mm512_slli_epi32(v, 16));
-  w[2] = e4m3(_mm512_slli_epi32(v, 8));
-  w[3] = e4m3(v);
+  const auto table = [](uint64_t bytes) { return _mm512_set1_epi64(static_cast<int64_t>(bytes)); };
+  const __m512i nibble = _mm512_and_si512(v, _mm512_set1_epi8(15));
+  const __m512i exponent = _mm512_and_si512(_mm512_srli_epi32(v, 4), _mm512_set1_epi8(7));
+  const __mmask64 tiny = _mm512_testn_epi8_mask(v, _mm512_set1_epi8(0x78));
+  __m512i low = _mm512_slli_epi32(nibble, 4), high = _mm512_add_epi8(exponent, _mm512_set1_epi8(60));
+  low = _mm512_mask_shuffle_epi8(low, tiny, table(0x60402000c0800000), nibble);
+  high = _mm512_mask_shuffle_epi8(high, tiny, table(0x3c3c3c3c3b3b3b00), nibble);
+  high =
+      _mm512_ternarylogic_epi32(high, v, _mm512_set1_epi8(static_cast<char>(0x80)), 0xf8);  // high | v & sign
+  const __m512i odd_bytes = _mm512_set1_epi32(static_cast<int>(0xff00ff00));
+  constexpr int kSelect = 0xca;  // mask ? second : third
+  const __m512i even = _mm512_ternarylogic_epi32(odd_bytes, _mm512_slli_epi32(high, 8), low, kSelect);
+  const __m512i odd = _mm512_ternarylogic_epi32(odd_bytes, high, _mm512_srli_epi32(low, 8), kSelect);
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+  w[0] = _mm512_castsi512_ps(_mm512_slli_epi32(even, 16));
+  w[1] = _mm512_castsi512_ps(_mm512_slli_epi32(odd, 16));
+  w[2] = _mm512_castsi512_ps(_mm512_and_si512(even, upper));
+  w[3] = _mm512_castsi512_ps(_mm512_and_si512(odd, upper));
 }
 // vpermps uses the low four bits of each index, so shifted codes need no mask.
 AQ_INLINE void unpack_codes4(const std::byte* p, V table, V (&w)[8]) {
@@ -119,6 +117,51 @@ AQ_INLINE void unpack_codes4(const std::byte* p, V table, V (&w)[8]) {
   for (int i = 0; i < 8; ++i)
     w[i] = _mm512_permutexvar_ps(_mm512_srli_epi32(v, static_cast<unsigned>(4 * kNibble[i])), table);
 }
+
+using I = __m512i;
+AQ_INLINE I set_i(int32_t x) { return _mm512_set1_epi32(x); }
+AQ_INLINE I and_i(I a, uint32_t mask) { return _mm512_and_si512(a, set_i(static_cast<int32_t>(mask))); }
+AQ_INLINE I or_i(I a, I b) { return _mm512_or_si512(a, b); }
+template <int count>
+AQ_INLINE I right(I a) {
+  return count == 0 ? a : _mm512_srli_epi32(a, count);
+}
+template <int count>
+AQ_INLINE I left(I a) {
+  return count == 0 ? a : _mm512_slli_epi32(a, count);
+}
+AQ_INLINE V to_float(I a) { return _mm512_cvtepi32_ps(a); }
+AQ_INLINE I nearest_i(V a) { return _mm512_cvtps_epi32(a); }
+AQ_INLINE V from_int8(const std::byte* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+// vpermw uses the low five bits of each index: with the table twice, shifted codes need no mask.
+using Codebook = __m512i;
+AQ_INLINE Codebook codebook(const std::array<int16_t, 16>& integers) {
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(integers.data())));
+}
+AQ_INLINE I look_up(I codes, Codebook book) { return _mm512_permutexvar_epi16(codes, book); }
+AQ_INLINE I dot16(I sum, I w, const int32_t* x) {
+  __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*x));
+  return sum;
+}
+template <bool small>
+AQ_INLINE I dot8(I sum, I w, const int32_t* x) {
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*x));
+  return sum;
+}
+constexpr bool kBytesOfBits8 = true;
+AQ_INLINE void pairs(I x, int32_t* out) {
+  const __m512i first = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+  const __m512i second = _mm512_setr_epi32(2, 3, 6, 7, 10, 11, 14, 15, 0, 0, 0, 0, 0, 0, 0, 0);
+  const __m512i low = _mm512_permutexvar_epi32(first, x), high = _mm512_permutexvar_epi32(second, x);
+  const __m512i both = _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(high, 16));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_castsi512_si256(both));
+}
+AQ_INLINE void bytes(I x, int32_t* out) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(x));
+}
+AQ_INLINE int32_t sum_i(I a) { return _mm512_reduce_add_epi32(a); }
 
 AQ_INLINE D set_d(double x) { return _mm512_set1_pd(x); }
 AQ_INLINE D low(V a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }

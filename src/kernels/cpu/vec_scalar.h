@@ -21,6 +21,8 @@ using L = int64_t __attribute__((vector_size(64)));
 
 // The tile of a matrix product: rows of the input × strips of the weight held in registers.
 constexpr int kTileRows = 2, kTileStrips = 1;
+constexpr int kPassRows = 4;  // rows of one pass over the weights of generated tokens
+constexpr int kPassSums = 4;  // sums of such a pass: rows × strips
 
 AQ_INLINE V set(float x) { return x - V{}; }
 AQ_INLINE V zero() { return V{}; }
@@ -92,11 +94,6 @@ AQ_INLINE void unpack_bf16(const std::byte* p, V (&w)[8]) {
   w[0] = reinterpret_cast<V>(v << 16);
   w[1] = reinterpret_cast<V>(v & 0xffff0000u);
 }
-AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
-  const U v = read<U>(p);
-  for (int i = 0; i < 4; ++i)
-    w[i] = __builtin_convertvector(reinterpret_cast<I>(v << static_cast<uint32_t>(24 - 8 * i)) >> 24, V);
-}
 // E4M3's exponent and mantissa moved to FP32's place with the biases' difference added; exponent 0 is then
 // repaired: 2^-7 · (1 + m/8) stands where 2^-6 · m/8 is meant.
 AQ_INLINE void unpack_fp8(const std::byte* p, V (&w)[8]) {
@@ -115,6 +112,72 @@ AQ_INLINE void unpack_codes4(const std::byte* p, V table, V (&w)[8]) {
   store(values, table);
   for (int i = 0; i < 8; ++i)
     for (int lane = 0; lane < 16; ++lane) w[i][lane] = values[v[lane] >> (4 * kNibble[i]) & 15u];
+}
+
+// Sixteen dwords (I), for integer arithmetic on packed codes.
+AQ_INLINE I line(const std::byte* p) { return read<I>(p); }
+AQ_INLINE I set_i(int32_t x) { return x - I{}; }
+AQ_INLINE I and_i(I a, uint32_t mask) { return a & static_cast<int32_t>(mask); }
+AQ_INLINE I or_i(I a, I b) { return a | b; }
+template <int count>
+AQ_INLINE I right(I a) {
+  return reinterpret_cast<I>(reinterpret_cast<U>(a) >> static_cast<uint32_t>(count));
+}
+template <int count>
+AQ_INLINE I left(I a) {
+  return reinterpret_cast<I>(reinterpret_cast<U>(a) << static_cast<uint32_t>(count));
+}
+AQ_INLINE V to_float(I a) { return __builtin_convertvector(a, V); }
+AQ_INLINE I nearest_i(V a) {  // ties to even, |a| < 2^22
+  const V magic = set(0x1.8p23f);
+  return __builtin_convertvector(a + magic - magic, I);
+}
+AQ_INLINE V from_int8(const std::byte* p) {
+  V x{};
+  for (int i = 0; i < 16; ++i) x[i] = static_cast<float>(static_cast<int8_t>(p[i]));
+  return x;
+}
+// Integers of the 16 codes of a codebook, and the pairs of them that the low four bits of each half of a
+// dword name.
+using Codebook = std::array<int16_t, 16>;
+AQ_INLINE Codebook codebook(const std::array<int16_t, 16>& integers) { return integers; }
+AQ_INLINE I look_up(I codes, const Codebook& book) {
+  I w{};
+  for (int i = 0; i < 16; ++i)
+    w[i] = static_cast<int32_t>(
+        static_cast<uint16_t>(book[static_cast<size_t>(codes[i] & 15)]) |
+        static_cast<uint32_t>(static_cast<uint16_t>(book[static_cast<size_t>(codes[i] >> 16 & 15)])) << 16);
+  return w;
+}
+// sum + w · x over the two 16-bit halves of each dword; x is the same for all.
+AQ_INLINE I dot16(I sum, I w, const int32_t* x) {
+  const I low = set_i(*x << 16) >> 16, high = set_i(*x) >> 16;
+  return sum + (w << 16 >> 16) * low + (w >> 16) * high;
+}
+// sum + w · x over four unsigned bytes of w and four signed bytes of x. `small`: w < 128.
+template <bool small>
+AQ_INLINE I dot8(I sum, I w, const int32_t* x) {
+  for (int i = 0; i < 32; i += 8) sum += (w >> i & 255) * (set_i(*x << (24 - i)) >> 24);
+  return sum;
+}
+constexpr bool kBytesOfBits8 = true;  // dot8<false> is there and worth it
+// Columns k … k + 15 of an input as the pairs (0, 2), (1, 3), (4, 6), (5, 7) of each eight.
+AQ_INLINE void pairs(I x, int32_t* out) {
+  for (int i = 0; i < 8; ++i) {
+    const int k = i / 4 * 8 + i % 4 / 2 * 4 + i % 2;
+    out[i] = (x[k] & 0xffff) | static_cast<int32_t>(static_cast<uint32_t>(x[k + 2]) << 16);
+  }
+}
+// … and as bytes.
+AQ_INLINE void bytes(I x, int32_t* out) {
+  for (int i = 0; i < 4; ++i)
+    out[i] = (x[4 * i] & 255) | (x[4 * i + 1] & 255) << 8 | (x[4 * i + 2] & 255) << 16 |
+             static_cast<int32_t>(static_cast<uint32_t>(x[4 * i + 3]) << 24);
+}
+AQ_INLINE int32_t sum_i(I a) {
+  int32_t s = 0;
+  for (int i = 0; i < 16; ++i) s += a[i];
+  return s;
 }
 
 AQ_INLINE D set_d(double x) { return x - D{}; }
