@@ -1,9 +1,9 @@
 # The commands of everyday work. Each is a thin line over CMake presets and the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers asan fuzz bench-llamacpp format clean install
+.PHONY: help demo test test-peers asan fuzz bench-peers format clean install
 
 FUZZ_SECONDS ?= 60
-SMOLLM2_BF16 = build/peers/SmolLM2-135M-Instruct.BF16.gguf
+PEER_MODELS ?= smollm2,1b
 
 help:  ## list the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,10 +29,9 @@ fuzz: install  ## fuzz every parser for FUZZ_SECONDS (60) each
 	@tools/build.sh fuzz fuzzers
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
-bench-llamacpp: install  ## prefill and decode against llama.cpp on this machine, in turns
-	@tools/build.sh release aquatint
-	@benchmarks/llamacpp/build.sh
-	@tools/python.sh benchmarks/llamacpp/compare.py $(SMOLLM2_BF16) $(SMOLLM2_BF16)
+bench-peers: install  ## llama.cpp and torch against us, in turns, about an hour (QUICK=1: 10 minutes; PEER_MODELS=smollm2,1b,8b)
+	@tools/build.sh release aquatint synthetic_model
+	@benchmarks/peers/run.sh $(PEER_MODELS) $(if $(QUICK),--quick)
 
 format:  ## clang-format every C++ file
 	@tools/install.sh tools/apt-packages-dev.txt

@@ -51,8 +51,7 @@ def add_metadata(writer, config):
 def convert(folder, target):
     config = json.loads((folder / "config.json").read_text())
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
-    part = target.with_suffix(".part")
-    writer = gguf.GGUFWriter(part, "llama")
+    writer = gguf.GGUFWriter(target, "llama")
     add_metadata(writer, config)
     for name, bits in tensors_of(folder):
         short = names.get_name(name, (".weight",))
@@ -68,7 +67,6 @@ def convert(folder, target):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    part.rename(target)
 
 
 if __name__ == "__main__":
