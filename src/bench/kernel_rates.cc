@@ -79,13 +79,14 @@ class Bench {
       : set_(set),
         pool_(pool),
         peaks_(peaks),
+        precision_(work.precision),
         evict_(pool, work.evict_bytes),
         x_(normal_values(kPrompt * std::max(work.cols, kHeads * kHeadDim), 1)),
         y_(static_cast<size_t>(kPrompt * std::max(work.rows, kHeads * kHeadDim))) {}
 
   KernelRate linear(const std::string& name, const tensor::QuantizedMatrix& m) {
     const tensor::QuantizedMatrix* part = &m;
-    const auto w = set_.pack({&part, 1}, kernels::Precision::bf16, pool_);
+    const auto w = set_.pack({&part, 1}, precision_, pool_);
     const auto bytes = static_cast<double>(w->bytes());
     const auto seconds = [&](int64_t rows, Phase phase, const std::function<void()>& before) {
       return median_seconds(
@@ -99,8 +100,7 @@ class Bench {
     rate.decode_8 = of(bytes / seconds(8, Phase::decode, evict), memory);
     rate.decode_1_cache = of(bytes / seconds(1, Phase::decode, keep), read_peak(w->bytes()));
     const double flop = 2.0 * static_cast<double>(m.rows * m.cols * kPrompt);
-    rate.prefill_512 = of(flop / seconds(kPrompt, Phase::prefill, keep),
-                          peak_of(peaks_, m.input.format == &numeric::int8 ? "int8" : "bf16"));
+    rate.prefill_512 = of(flop / seconds(kPrompt, Phase::prefill, keep), peak_of(peaks_, arithmetic(m)));
     return rate;
   }
 
@@ -131,6 +131,13 @@ class Bench {
   }
 
  private:
+  // What the products are at best made of.
+  const char* arithmetic(const tensor::QuantizedMatrix& m) const {
+    if (precision_ == kernels::Precision::fp32) return "fp32";
+    const bool fast = precision_ == kernels::Precision::int8 && m.format->kind == numeric::Kind::integer;
+    return fast || m.input.format == &numeric::int8 ? "int8" : "bf16";
+  }
+
   static Rate of(double value, double peak) { return {value, value / peak}; }
 
   // Bytes/s of plain reads over about as many bytes, again and again.
@@ -144,6 +151,7 @@ class Bench {
   const kernels::KernelSet& set_;
   base::ThreadPool& pool_;
   const Peaks& peaks_;
+  kernels::Precision precision_;
   Evictor evict_;
   std::map<uint64_t, double> read_peaks_;
   std::vector<float> x_, y_;

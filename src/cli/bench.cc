@@ -64,9 +64,10 @@ std::string rates_text(const std::vector<bench::KernelRate>& rates) {
   return table.text();
 }
 
-void run_peaks(const api::Backend& backend, bool json) {
+void run_peaks(const api::Backend& backend, kernels::Precision precision, bool json) {
   const bench::Peaks peaks = bench::measure_peaks(backend.pool());
-  const auto rates = bench::measure_kernels(backend.kernels(), backend.pool(), peaks);
+  const auto rates =
+      bench::measure_kernels(backend.kernels(), backend.pool(), peaks, {.precision = precision});
   if (json)
     return print_json({{"peaks", bench::to_json(peaks)},
                        {"kernels", backend.kernels().name},
@@ -78,7 +79,7 @@ void run_peaks(const api::Backend& backend, bool json) {
 void run(const Options& o, const Common& common) {
   const api::Backend backend(common.backend);
   const kernels::Precision precision = parse_precision(o.precision);
-  if (o.peaks_only) return run_peaks(backend, common.json);
+  if (o.peaks_only) return run_peaks(backend, precision, common.json);
   if (o.model.empty()) throw base::BadUsage("bench needs a MODEL, or --peaks");
   bench::Peaks peaks = bench::measure_peaks(backend.pool());
   peaks.read_gb_s = 0;  // the workload measures it over the model's own weights
