@@ -9,6 +9,8 @@
 
 #include "base/processors.h"
 #include "cases/linear_cases.h"
+#include "kernels/arena.h"
+#include "kernels/kv_layout.h"
 #include "kernels/ops.h"
 
 namespace aquatint::kernels {
@@ -55,6 +57,11 @@ void linear(State& state, const KernelSet& set, const std::string& kind, Precisi
   state.SetBytesProcessed(static_cast<int64_t>(count * static_cast<double>(packed[0]->bytes())));
 }
 
+KvFormat kv_format(Precision p) { return p == Precision::fp32 ? KvFormat::fp32 : KvFormat::bf16; }
+std::byte* aligned(std::vector<std::byte>& memory) {
+  return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+}
+
 // SmolLM2-135M: 30 layers of 9 query and 3 key heads of 64, hidden 576, feed-forward 1536, 49152 tokens.
 struct Smol {
   static constexpr int64_t kLayers = 30, kHidden = 576, kFeed = 1536, kVocabulary = 49152, kQkv = 960;
@@ -62,7 +69,7 @@ struct Smol {
       : set(kernels),
         precision(p),
         pool(g_threads),
-        cache(static_cast<size_t>(kLayers * 2 * 3 * capacity * 64 * 4)) {
+        cache(static_cast<size_t>(kLayers * 3) * kv_layout(kv_format(p), 64, capacity, 0).head_bytes + 64) {
     for (int64_t i = 0; i < kLayers; ++i) {
       add(kind, kQkv, kHidden);
       add(kind, kHidden, kHidden);
@@ -70,9 +77,9 @@ struct Smol {
       add(kind, kHidden, kFeed);
     }
     add("bf16", kVocabulary, kHidden);
-    const int64_t layer = 3 * capacity * 64 * 4;
+    const int64_t layer = 3 * kv_layout(kv_format(p), 64, capacity, 0).head_bytes;
     for (int64_t i = 0; i < kLayers; ++i)
-      kv.push_back({cache.data() + 2 * i * layer, cache.data() + (2 * i + 1) * layer, capacity});
+      kv.push_back({aligned(cache) + i * layer, kv_format(p), capacity, 0});
     for (int64_t i = 0; i < 32; ++i) frequencies.push_back(static_cast<float>(std::pow(1e5, -i / 32.0)));
   }
 
@@ -95,7 +102,7 @@ struct Smol {
       set.rms_norm(x.data(), ones.data(), 1e-5f, rows, kHidden, h.data(), pool);
       set.linear(*weights[4 * i], h.data(), rows, phase, nullptr, false, qkv.data(), pool);
       set.rope(qkv.data(), rows, kQkv, 12, 64, positions.data(), frequencies.data(), 1.0f, pool);
-      set.store_kv(span, shape, precision, qkv.data() + 576, qkv.data() + 768, kQkv, pool);
+      set.store_kv(span, shape, qkv.data() + 576, qkv.data() + 768, kQkv, pool);
       set.attention({&span, 1}, shape, precision, phase, qkv.data(), kQkv, h.data(), pool);
       set.linear(*weights[4 * i + 1], h.data(), rows, phase, nullptr, true, x.data(), pool);
       set.rms_norm(x.data(), ones.data(), 1e-5f, rows, kHidden, h.data(), pool);
@@ -126,21 +133,37 @@ void smol(State& state, const KernelSet& set, const std::string& kind, Precision
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(bytes));
 }
 
-void attention(State& state, const KernelSet& set, Phase phase, int64_t tokens) {
+// Prefill: the whole prompt. Decode: one token at its end; as many layers in turn as exceed the caches.
+void attention(State& state, const KernelSet& set, KvFormat format, Phase phase, int64_t tokens) {
   base::ThreadPool pool(g_threads);
   const AttentionShape shape = {9, 3, 64, 0, 0.125f};
-  std::vector<std::byte> cache(static_cast<size_t>(2 * 3 * tokens * 64 * 2));
-  const std::vector<float> q = cases::random_floats(tokens * 960, 1);
-  std::vector<float> out(static_cast<size_t>(tokens * 576));
-  AttentionSpan span = {{cache.data(), cache.data() + cache.size() / 2, tokens}, 0, tokens, 0};
-  set.store_kv(span, shape, Precision::bf16, q.data() + 576, q.data() + 768, 960, pool);
-  if (phase == Phase::decode) span = {span.cache, 0, 1, tokens - 1};
-  for (auto _ : state)
-    set.attention({&span, 1}, shape, Precision::bf16, phase, q.data(), 960, out.data(), pool);
+  const int64_t recent = kv_recent(format, 0);
+  const int64_t bytes = 3 * kv_layout(format, 64, tokens, recent).head_bytes;
+  const int64_t layers = phase == Phase::prefill ? 1 : (300 << 20) / bytes + 1;
+  const std::shared_ptr<std::byte> cache = arena_allocate(static_cast<size_t>(layers * bytes));
+  const int64_t rows = phase == Phase::prefill ? tokens : 1;
+  const std::vector<float> q = cases::random_floats(kKvRows * 960, 1);
+  const std::vector<float> queries = cases::random_floats(rows * 960, 2);
+  std::vector<float> out(static_cast<size_t>(rows * 576));
+  const auto span = [&](int64_t layer, int64_t position, int64_t count) {
+    return AttentionSpan{{cache.get() + layer * bytes, format, tokens, recent}, 0, count, position};
+  };
+  for (int64_t layer = 0; layer < layers; ++layer)
+    for (int64_t p = 0; p < tokens; p += kKvRows)
+      set.store_kv(span(layer, p, std::min(kKvRows, tokens - p)), shape, q.data() + 576, q.data() + 768, 960,
+                   pool);
+  int64_t layer = 0;
+  for (auto _ : state) {
+    const AttentionSpan s = span(layer, tokens - rows, rows);
+    set.attention({&s, 1}, shape, Precision::bf16, phase, queries.data(), 960, out.data(), pool);
+    layer = (layer + 1) % layers;
+  }
   const double pairs =
       phase == Phase::decode ? static_cast<double>(tokens) : 0.5 * static_cast<double>(tokens * tokens);
-  state.counters["FLOP/s"] =
-      Counter(4 * 576 * pairs * static_cast<double>(state.iterations()), Counter::kIsRate);
+  const auto count = static_cast<double>(state.iterations());
+  state.counters["FLOP/s"] = Counter(4 * 576 * pairs * count, Counter::kIsRate);
+  if (phase == Phase::decode)
+    state.counters["bytes/s"] = Counter(static_cast<double>(bytes) * count, Counter::kIsRate);
 }
 
 void divergence(State& state, const KernelSet& set) {
@@ -175,10 +198,16 @@ void add_benches(const KernelSet& set) {
       add(fmt::format("smol/{}/{}", phase == Phase::prefill ? "prefill512" : "decode", kind),
           [=](State& state) { smol(state, *s, k, precision, phase); });
   }
-  for (const int64_t tokens : {512, 2048})
-    for (const Phase phase : {Phase::prefill, Phase::decode})
-      add(fmt::format("attention/{}/{}", phase == Phase::prefill ? "prefill" : "decode", tokens),
-          [=](State& state) { attention(state, *s, phase, tokens); });
+  for (const KvFormat format :
+       {KvFormat::fp32, KvFormat::bf16, KvFormat::fp8_e4m3, KvFormat::int8, KvFormat::int4})
+    for (const auto& [phase, lengths] :
+         {std::pair<Phase, std::vector<int64_t>>{Phase::prefill, {512, 2048}}, {Phase::decode, {512, 32768}}})
+      for (const int64_t tokens : lengths) {
+        if (phase == Phase::prefill && format == KvFormat::int4) continue;  // goes in pieces of kKvRows
+        const std::string_view what = phase == Phase::prefill ? "prefill" : "decode";
+        add(fmt::format("attention/{}/{}/{}", what, name(format), tokens),
+            [=, phase = phase](State& state) { attention(state, *s, format, phase, tokens); });
+      }
   add("divergence", [=](State& state) { divergence(state, *s); });
 }
 

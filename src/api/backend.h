@@ -1,6 +1,7 @@
 // Where things run: from the words a user gives to a kernel set and a thread pool.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/thread_pool.h"
@@ -22,7 +23,10 @@ class Backend {
 
   const kernels::KernelSet& kernels() const { return *kernels_; }
   base::ThreadPool& pool() const { return *pool_; }
-  model::Backend at(kernels::Precision precision) const { return {kernels_, pool_.get(), precision}; }
+  // `kv`: how caches hold keys and values; null: as the precision says.
+  model::Backend at(kernels::Precision precision, std::optional<kernels::KvFormat> kv = std::nullopt) const {
+    return {kernels_, pool_.get(), precision, kv};
+  }
 
  private:
   const kernels::KernelSet* kernels_;

@@ -1,5 +1,7 @@
 #include "bench/kernel_rates.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -8,6 +10,8 @@
 
 #include "base/machine.h"
 #include "base/rng.h"
+#include "kernels/arena.h"
+#include "kernels/kv_layout.h"
 #include "kernels/peaks.h"
 #include "quant/method.h"
 
@@ -105,28 +109,33 @@ class Bench {
   }
 
   // 32 heads of 64 over 8 of keys and values: a prompt of 512 tokens, one token after 4096.
-  KernelRate attention() {
+  KernelRate attention(kernels::KvFormat format) {
     const kernels::AttentionShape shape{kHeads, kKvHeads, kHeadDim, 0, 0.125f};
     const int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
-    const auto one = static_cast<size_t>(kContext * kv_width * 2);
-    std::vector<std::byte> cache(2 * one);
-    const kernels::KvLayer layer{cache.data(), cache.data() + one, kContext};
-    const kernels::AttentionSpan all{layer, 0, kContext, 0}, prompt{layer, 0, kPrompt, 0},
-        last{layer, 0, 1, kContext - 1};
-    const std::vector<float> kv = normal_values(kContext * kv_width, 1);
-    set_.store_kv(all, shape, kernels::Precision::bf16, kv.data(), kv.data(), kv_width, pool_);
-    const auto seconds = [&](const kernels::AttentionSpan& span, Phase phase) {
+    const int64_t recent = kernels::kv_recent(format, 0);
+    const auto bytes = static_cast<uint64_t>(
+        shape.kv_heads * kernels::kv_layout(format, kHeadDim, kContext, recent).head_bytes);
+    const std::shared_ptr<std::byte> cache = kernels::arena_allocate(bytes);
+    const auto span = [&](int64_t position, int64_t rows) {
+      return kernels::AttentionSpan{{cache.get(), format, kContext, recent}, 0, rows, position};
+    };
+    const std::vector<float> kv = normal_values(kernels::kKvRows * kv_width, 1);
+    for (int64_t p = 0; p < kContext; p += kernels::kKvRows)
+      set_.store_kv(span(p, kernels::kKvRows), shape, kv.data(), kv.data(), kv_width, pool_);
+    const auto seconds = [&](const kernels::AttentionSpan& s, Phase phase) {
       return median_seconds([] {},
                             [&] {
-                              set_.attention({&span, 1}, shape, kernels::Precision::bf16, phase, x_.data(),
+                              set_.attention({&s, 1}, shape, kernels::Precision::bf16, phase, x_.data(),
                                              width, y_.data(), pool_);
                             });
     };
-    KernelRate rate{"attention", 16, {kNaN, kNaN}, {}, {kNaN, kNaN}, {}};
+    KernelRate rate{
+        fmt::format("attention {}", kernels::name(format)), 0, {kNaN, kNaN}, {}, {kNaN, kNaN}, {}};
+    rate.bits = 4 * static_cast<double>(bytes) / static_cast<double>(kContext * kv_width);
     rate.decode_1_cache =
-        of(2.0 * static_cast<double>(one) / seconds(last, Phase::decode), read_peak(2 * one));
+        of(static_cast<double>(bytes) / seconds(span(kContext - 1, 1), Phase::decode), read_peak(bytes));
     const double flop = 4.0 * static_cast<double>(width) * 0.5 * static_cast<double>(kPrompt * (kPrompt + 1));
-    rate.prefill_512 = of(flop / seconds(prompt, Phase::prefill), peak_of(peaks_, "bf16"));
+    rate.prefill_512 = of(flop / seconds(span(0, kPrompt), Phase::prefill), peak_of(peaks_, "bf16"));
     return rate;
   }
 
@@ -174,7 +183,9 @@ std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::Thr
   numeric::Scheme fine = *numeric::find_scheme("W4A16");
   fine.weights.group = 32;
   add("W4A16 g32", fine);
-  rates.push_back(bench.attention());
+  for (const auto format : {kernels::KvFormat::bf16, kernels::KvFormat::fp8_e4m3, kernels::KvFormat::int8,
+                            kernels::KvFormat::int4})
+    rates.push_back(bench.attention(format));
   return rates;
 }
 

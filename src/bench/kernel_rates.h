@@ -16,7 +16,7 @@ struct Rate {
 };
 
 struct KernelRate {
-  std::string kernel;   // "W4A16", "attention", …
+  std::string kernel;   // "W4A16", "attention int8", …
   double bits = 0;      // packed, per weight or per cached element
   Rate decode_1;        // bytes/s: one row, weights from memory
   Rate decode_1_cache;  // the same when they lie in the last-level cache, as far as they fit
@@ -40,8 +40,8 @@ constexpr RateColumn kRateColumns[] = {{"decode GB/s", "decode_1", &KernelRate::
                                        {"8 rows GB/s", "decode_8", &KernelRate::decode_8},
                                        {"prefill GFLOP/s", "prefill_512", &KernelRate::prefill_512}};
 
-// BF16, every preset scheme and W4A16 in groups of 32, then attention. Some seconds, several times that
-// without vector instructions.
+// BF16, every preset scheme and W4A16 in groups of 32, then attention over each format of the cache. Some
+// seconds, several times that without vector instructions.
 std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::ThreadPool& pool,
                                         const Peaks& peaks, const RateWork& work = {});
 

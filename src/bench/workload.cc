@@ -36,15 +36,16 @@ void check(const model::Config& config, const Workload& w) {
   for (const int batch : w.batches)
     if (batch < 1 || batch > 4096)
       throw base::BadUsage(fmt::format("bench: batch {}, expected 1 to 4096", batch));
-  const int longest = std::max(w.prompt_tokens, w.generate_tokens);
+  if (w.depth < 0) throw base::BadUsage(fmt::format("bench: depth {}, expected 0 or more", w.depth));
+  const int64_t longest = int64_t{w.depth} + std::max(w.prompt_tokens, w.generate_tokens);
   if (config.max_positions > 0 && longest > config.max_positions)
     throw base::BadUsage(fmt::format("bench: {} tokens, but the model has {} positions; shorten the workload",
                                      longest, config.max_positions));
 }
 
 void check_memory(const model::Model& model, int64_t tokens, int batch) {
-  const auto per_token = model::KvCache::bytes_per_token(model.config(), model.backend().precision);
-  const auto caches = base::checked_mul(per_token, static_cast<uint64_t>(tokens * batch));
+  const uint64_t one = model::KvCache::bytes(model.config(), tokens, model.backend().kv_format());
+  const auto caches = base::checked_mul(one, static_cast<uint64_t>(batch));
   const uint64_t total = base::total_ram_bytes();
   if (!caches || *caches > total || *caches + model.weight_bytes() > total)
     throw base::OutOfResource(fmt::format(
@@ -58,19 +59,26 @@ void check_memory(const model::Model& model, int64_t tokens, int batch) {
 class Batch {
  public:
   Batch(model::Model& model, const Workload& w, int batch)
-      : model_(model), batch_(batch), prompt_(w.prompt_tokens), generate_(w.generate_tokens) {
+      : model_(model),
+        batch_(batch),
+        prompt_(w.prompt_tokens),
+        generate_(w.generate_tokens),
+        depth_(w.depth) {
     const model::Config& config = model.config();
-    const int64_t capacity = std::max(prompt_, generate_);
+    const int64_t timed = std::max(prompt_, generate_), capacity = depth_ + timed;
     check_memory(model, capacity, batch);
-    for (int i = 0; i < batch; ++i) caches_.emplace_back(config, capacity, model.backend().precision);
+    for (int i = 0; i < batch; ++i)
+      caches_.emplace_back(config, capacity, model.backend().kv_format(), depth_ > 0 ? timed : 0);
     base::Rng rng(w.seed);
     tokens_.resize(static_cast<size_t>(capacity * batch));
     for (int32_t& token : tokens_)
       token = static_cast<int32_t>(rng.below(static_cast<uint64_t>(config.vocab_size)));
     together_ = std::clamp<int64_t>(prompt_ > 0 ? kPrefillRows / prompt_ : 1, 1, batch);
-    hidden_.resize(static_cast<size_t>(std::max<int64_t>(together_ * prompt_, batch) * config.hidden_size));
+    const int64_t rows = std::max({together_ * prompt_, int64_t{batch}, std::min(depth_, kPrefillRows)});
+    hidden_.resize(static_cast<size_t>(rows * config.hidden_size));
     last_.resize(static_cast<size_t>(batch * config.hidden_size));
     logits_.resize(static_cast<size_t>(batch * config.vocab_size));
+    fill_contexts();
   }
 
   void prefill() {
@@ -105,12 +113,24 @@ class Batch {
   }
 
  private:
+  void fill_contexts() {
+    for (size_t i = 0; i < caches_.size(); ++i)
+      for (int64_t done = 0; done < depth_; done += kPrefillRows) {
+        const int64_t rows = std::min(kPrefillRows, depth_ - done);
+        const model::Segment segment{&caches_[i], rows};
+        model_.forward(std::span(tokens_).subspan(static_cast<size_t>(done), static_cast<size_t>(rows)),
+                       {&segment, 1}, kernels::Phase::prefill, hidden_.data());
+        base::progress("filling contexts", done + rows, depth_, "tokens");
+        base::throw_if_stopped();
+      }
+  }
+
   void start_over() {
-    for (model::KvCache& cache : caches_) cache.truncate(0);
+    for (model::KvCache& cache : caches_) cache.truncate(depth_);
   }
 
   model::Model& model_;
-  int64_t batch_, prompt_, generate_, together_ = 1;
+  int64_t batch_, prompt_, generate_, depth_, together_ = 1;
   std::vector<model::KvCache> caches_;
   std::vector<int32_t> tokens_;
   std::vector<float> hidden_, last_, logits_;
@@ -137,7 +157,7 @@ double peak_of(const Peaks& peaks, const std::string& type) {
 
 Run measure(model::Model& model, const Workload& w, int size) {
   Batch batch(model, w, size);
-  Run run{size, w.prompt_tokens, w.generate_tokens, {}, {}, kNaN, kNaN};
+  Run run{size, w.prompt_tokens, w.generate_tokens, w.depth, {}, {}, kNaN, kNaN};
   if (w.prompt_tokens > 0) {
     for (int i = 0; i < w.warmups; ++i) batch.prefill();
     run.prefill = rates(fmt::format("prefill, batch {}", size), w.repeats, int64_t{size} * w.prompt_tokens,
@@ -188,6 +208,7 @@ BenchResult run_workload(model::Model& model, const Workload& workload, Peaks pe
   BenchResult result;
   result.weight_bytes = model.weight_bytes();
   result.kernels = model.backend().kernels->name;
+  result.kv_format = kernels::name(model.backend().kv_format());
   for (const int batch : workload.batches) result.runs.push_back(measure(model, workload, batch));
   result.peak_ram_bytes = base::peak_ram_bytes();
   if (peaks.read_gb_s == 0 && workload.generate_tokens > 0)
@@ -203,15 +224,14 @@ base::Json to_json(const BenchResult& result) {
     runs.push_back({{"batch", run.batch},
                     {"prompt_tokens", run.prompt_tokens},
                     {"generate_tokens", run.generate_tokens},
+                    {"depth", run.depth},
                     {"prefill_tokens_per_second", rate_json(run.prefill)},
                     {"decode_tokens_per_second", rate_json(run.decode)},
                     {"bandwidth_utilization", number(run.bandwidth_utilization)},
                     {"flop_utilization", number(run.flop_utilization)}});
-  return {{"peaks", to_json(result.peaks)},
-          {"peak_ram_bytes", result.peak_ram_bytes},
-          {"weight_bytes", result.weight_bytes},
-          {"kernels", result.kernels},
-          {"runs", runs}};
+  return {{"peaks", to_json(result.peaks)},      {"peak_ram_bytes", result.peak_ram_bytes},
+          {"weight_bytes", result.weight_bytes}, {"kernels", result.kernels},
+          {"kv_format", result.kv_format},       {"runs", runs}};
 }
 
 }  // namespace aquatint::bench

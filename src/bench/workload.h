@@ -1,7 +1,8 @@
 // Speed of a loaded model, as llama-bench defines it. Prefill: a prompt of N random tokens through the model,
 // the head applied to its last position. Decode: M random tokens one by one from an empty context, the head
-// applied to each; sampling is not timed. With a batch B sequences go together and rates count all their
-// tokens. Before the repeats that count, `warmups` prompts and as many short decodes run untimed.
+// applied to each; sampling is not timed. With a depth D both begin behind D tokens. With a batch B sequences
+// go together and rates count all their tokens. Before the repeats that count, `warmups` prompts and as many
+// short decodes run untimed.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,6 +18,7 @@ namespace aquatint::bench {
 struct Workload {
   int prompt_tokens = 512;    // 0: no prefill
   int generate_tokens = 128;  // 0: no decode
+  int depth = 0;              // tokens that lie in the context before either is timed
   std::vector<int> batches = {1};
   int warmups = 1, repeats = 5;
   uint64_t seed = 0;
@@ -29,7 +31,7 @@ struct Workload {
 std::string arithmetic_of(std::string_view scheme);
 
 struct Run {
-  int batch = 1, prompt_tokens = 0, generate_tokens = 0;
+  int batch = 1, prompt_tokens = 0, generate_tokens = 0, depth = 0;
   std::vector<double> prefill, decode;  // tokens/s, one per repeat; empty where not asked for
   // Weight bytes a decode step reads · steps/s over the measured read bandwidth; KV reads are not counted.
   // NaN when not measured.
@@ -43,6 +45,7 @@ struct BenchResult {
   uint64_t peak_ram_bytes = 0;  // base::peak_ram_bytes() after the runs
   uint64_t weight_bytes = 0;    // packed, resident
   std::string kernels;
+  std::string_view kv_format;
   std::vector<Run> runs;  // by batch, in the order asked for
 };
 

@@ -13,7 +13,7 @@ namespace aquatint::cli {
 namespace {
 
 struct Options {
-  std::string model, precision = "bf16", head = "as-is";
+  std::string model, precision = "bf16", kv_format = "auto", head = "as-is";
   bench::Workload workload;
   bool peaks_only = false;
 };
@@ -40,7 +40,8 @@ std::string result_text(const bench::BenchResult& r, const std::string& head) {
   for (const bench::Run& run : r.runs)
     table.add({fmt::format("{}", run.batch), rate(run.prefill), percent(run.flop_utilization),
                rate(run.decode), percent(run.bandwidth_utilization)});
-  return table.text() + fmt::format("\nkernels {}, head {}, weights {}, peak memory {}\n", r.kernels, head,
+  return table.text() + fmt::format("\nkernels {}, KV cache {}, head {}, weights {}, peak memory {}\n",
+                                    r.kernels, r.kv_format, head,
                                     report::format_bytes(static_cast<double>(r.weight_bytes)),
                                     report::format_bytes(static_cast<double>(r.peak_ram_bytes)));
 }
@@ -86,7 +87,7 @@ void run(const Options& o, const Common& common) {
   base::reset_peak_ram();
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   if (o.head == "int8") checkpoint = bench::with_int8_head(checkpoint, backend.pool());
-  const auto model = model::Model::load(checkpoint, backend.at(precision));
+  const auto model = model::Model::load(checkpoint, backend.at(precision, parse_kv_format(o.kv_format)));
   bench::Workload workload = o.workload;
   workload.arithmetic = bench::arithmetic_of(checkpoint->scheme());
   const bench::BenchResult result = bench::run_workload(*model, workload, peaks);
@@ -104,9 +105,12 @@ std::function<void()> add_bench(CLI::App& app, Common& common) {
   add_backend_options(app, common);
   add_seed(app, common);
   add_precision(app, o->precision);
+  add_kv_format(app, o->kv_format);
   option(app, "--prompt-tokens", o->workload.prompt_tokens, "prompt length; 0: no prefill")
       ->check(CLI::NonNegativeNumber);
   option(app, "--generate-tokens", o->workload.generate_tokens, "tokens to decode; 0: no decode")
+      ->check(CLI::NonNegativeNumber);
+  option(app, "--depth", o->workload.depth, "tokens in the context before the timed ones")
       ->check(CLI::NonNegativeNumber);
   option(app, "--batch", o->workload.batches, "sequences together, separated by commas")->delimiter(',');
   option(app, "--repeat", o->workload.repeats, "counted repeats after one warm-up")

@@ -12,7 +12,8 @@ namespace aquatint::cli {
 namespace {
 
 struct Options {
-  std::string model, reference, text, tasks, precision = "bf16", reference_precision = "fp32";
+  std::string model, reference, text, tasks, precision = "bf16", kv_format = "auto",
+                                             reference_precision = "fp32";
   eval::WindowOptions windows;
   eval::TaskOptions task_options;
   int shots = -1;
@@ -31,9 +32,10 @@ struct Outcome {
   std::vector<eval::TaskResult> tasks, reference_tasks;
 };
 
-Subject open(const std::string& name, const api::Backend& backend, const std::string& precision) {
+Subject open(const std::string& name, const api::Backend& backend, const std::string& precision,
+             const std::string& kv_format) {
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(name);
-  return {model::Model::load(checkpoint, backend.at(parse_precision(precision))),
+  return {model::Model::load(checkpoint, backend.at(parse_precision(precision), parse_kv_format(kv_format))),
           runtime::load_tokenizer(*checkpoint)};
 }
 
@@ -47,9 +49,9 @@ std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval
 
 Outcome evaluate(const Options& o, const api::Backend& backend) {
   Outcome outcome;
-  Subject subject = open(o.model, backend, o.precision);
+  Subject subject = open(o.model, backend, o.precision, o.kv_format);
   std::optional<Subject> reference;
-  if (!o.reference.empty()) reference = open(o.reference, backend, o.reference_precision);
+  if (!o.reference.empty()) reference = open(o.reference, backend, o.reference_precision, "auto");
   if (!o.text.empty()) {
     const eval::Windows windows(*subject.tokenizer, base::read_text(o.text), o.windows, o.text);
     if (reference) {
@@ -132,6 +134,7 @@ std::function<void()> add_eval(CLI::App& app, Common& common) {
   add_backend_options(app, common);
   add_seed(app, common);
   add_precision(app, o->precision);
+  add_kv_format(app, o->kv_format);
   option(app, "--reference", o->reference, "model to measure divergence from, run in FP32");
   option(app, "--reference-precision", o->reference_precision, "fp32 or bf16")
       ->check(CLI::IsMember({"bf16", "fp32"}));

@@ -15,7 +15,7 @@ namespace aquatint::cli {
 namespace {
 
 struct Options {
-  std::string model, prompt, prompts_file, system, precision = "bf16";
+  std::string model, prompt, prompts_file, system, precision = "bf16", kv_format = "auto";
   runtime::GenerateOptions generate;
   bool chat = false;
 };
@@ -86,7 +86,8 @@ void run(const Options& o, const Common& common) {
   const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   const auto tokenizer = runtime::load_tokenizer(*checkpoint);
   const auto ids = tokenize(o, prompts, *checkpoint, *tokenizer);
-  const auto model = model::Model::load(checkpoint, backend.at(parse_precision(o.precision)));
+  const auto model =
+      model::Model::load(checkpoint, backend.at(parse_precision(o.precision), parse_kv_format(o.kv_format)));
   runtime::GenerateOptions options = o.generate;
   options.stop_ids = runtime::stop_ids(*checkpoint, model->config());
   const double loaded = base::seconds_since(start);
@@ -117,6 +118,7 @@ std::function<void()> add_generate(CLI::App& app, Common& common) {
   add_backend_options(app, common);
   add_seed(app, common);
   add_precision(app, o->precision);
+  add_kv_format(app, o->kv_format);
   option(app, "--prompt", o->prompt, "text to continue");
   option(app, "--prompts", o->prompts_file, "file with one prompt a line");
   option(app, "--system", o->system, "system message, with --chat");

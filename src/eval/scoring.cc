@@ -35,8 +35,8 @@ class Batch {
     for (const size_t member : members_) {
       const Request& request = requests_[member];
       const auto length = static_cast<int64_t>(request.context.size());
-      caches_.emplace_back(model_.config(), length + static_cast<int64_t>(request.longest_continuation()) - 1,
-                           model_.backend().precision);
+      const auto more = static_cast<int64_t>(request.longest_continuation()) - 1;
+      caches_.emplace_back(model_.config(), length + more, model_.backend().kv_format(), more);
       tokens.insert(tokens.end(), request.context.begin(), request.context.end());
     }
     std::vector<model::Segment> segments;
@@ -145,16 +145,16 @@ std::vector<std::vector<ContinuationScore>> score(model::Model& model, std::vect
   });
 
   Head head(model);
-  const uint64_t token_bytes = model::KvCache::bytes_per_token(model.config(), model.backend().precision);
   for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
     base::progress("tasks", static_cast<int64_t>(begin), static_cast<int64_t>(order.size()), "requests");
-    uint64_t context_tokens = 0, cache_tokens = 0;
+    uint64_t context_tokens = 0, cache_bytes = 0;
     while (end < order.size()) {
       const Request& request = requests[order[end]];
       context_tokens += request.context.size();
-      cache_tokens += request.context.size() + request.longest_continuation();
-      if (end > begin &&
-          (context_tokens > static_cast<uint64_t>(batch_tokens) || cache_tokens * token_bytes > kCacheBytes))
+      const auto longest = static_cast<int64_t>(request.longest_continuation());
+      cache_bytes += model::KvCache::bytes(model.config(), std::ssize(request.context) + longest,
+                                           model.backend().kv_format(), longest);
+      if (end > begin && (context_tokens > static_cast<uint64_t>(batch_tokens) || cache_bytes > kCacheBytes))
         break;
       ++end;
     }

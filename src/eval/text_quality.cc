@@ -35,7 +35,7 @@ class Pass {
   Pass(model::Model& model, const Windows& windows)
       : model_(model),
         windows_(windows),
-        cache_(model.config(), windows.options().context, model.backend().precision),
+        cache_(model.config(), windows.options().context, model.backend().kv_format()),
         hidden_(static_cast<size_t>(windows.options().context * model.config().hidden_size)) {}
 
   // The state before each scored token of window i: [scored_per_window][hidden_size].

@@ -5,8 +5,10 @@
 // computed together, how prompts are chunked, or how many threads work. Arithmetic is chosen by Phase, never
 // by the row count.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -18,14 +20,42 @@ namespace aquatint::kernels {
 
 enum class Phase { prefill, decode };  // prompt tokens, generated tokens
 
-// What a linear's input (unless the weight asks for less) is rounded to. The residual stream, norms, softmax and sums
-// of products stay in FP32 or wider.
+// What a linear's input (unless the weight asks for less) is rounded to. The residual stream, norms, softmax and
+// sums of products stay in FP32 or wider. Attention rounds queries to BF16 unless it is fp32.
 //   fp32  not at all; weights keep their exact FP32 values
 //   bf16  to BF16. Over integer codes, generated tokens then go as 16-bit block fixed point: 64 columns share
 //         s = max|x| / 32767, codes round(x / s), exact integer sums ("precise")
 //   int8  as bf16, but over integer codes as int8 in blocks of 64, s = max|x| / 127 ("fast"); prompts in sets
 //         without byte products and weights in irregular groups are read as bf16 does
 enum class Precision { fp32, bf16, int8 };
+
+// How a cache holds keys and values. Attention reads a position in the form the cache holds, so results do
+// not depend on when a position was stored.
+//   fp32, bf16  as they are; rounded to nearest, ties to even
+//   fp8_e4m3    codes of x / s, to nearest, ties to even; s = max |x| / 448 over one position of one head
+//   int8        the same with s = max |x| / 127
+//   int4        codes 0 … 15 of (x − minimum) / scale, clamped, where x is rounded to BF16, scale is
+//               (maximum − minimum) / 15 and scale and minimum are rounded to BF16: for keys over one
+//               dimension of kKvGroup positions, for values over one position of one head. The newest
+//               positions are read in BF16: a token at `position` reads codes below kv_exact_from(position).
+//               Groups of keys begin at multiples of kKvGroup, so what a token reads follows from its
+//               position alone (after Liu et al., "KIVI", arXiv 2402.02750).
+// A scale of 0 becomes FP32 (int4: BF16) epsilon.
+enum class KvFormat { fp32, bf16, fp8_e4m3, int8, int4 };
+
+constexpr int64_t kKvGroup = 64;   // positions of keys under one scale
+constexpr int64_t kKvExact = 128;  // at least so many of the newest positions in 16 bit
+constexpr int64_t kKvRows = 128;   // of a span, at most, with int4
+
+constexpr int64_t kv_exact_from(int64_t position) {
+  return position < kKvExact ? 0 : (position + 1 - kKvExact) / kKvGroup * kKvGroup;
+}
+// Positions that an int4 cache must keep in 16 bit so that its last `rewind` ones can be forgotten; 0 for
+// other formats.
+int64_t kv_recent(KvFormat format, int64_t rewind);
+
+std::string_view name(KvFormat format);
+std::optional<KvFormat> find_kv_format(std::string_view name);
 
 // A weight matrix repacked for one kernel set, made once at load.
 class PackedMatrix {
@@ -36,12 +66,13 @@ class PackedMatrix {
   virtual uint64_t bytes() const = 0;  // resident; what one pass over the weight reads
 };
 
-// Keys and values of one sequence in one layer: [kv_heads][capacity][head_dim] each, FP32 or BF16 by
-// Precision.
+// Keys and values of one sequence in one layer: kv_heads blocks, as kv_layout.h says. Nothing is read that
+// was not stored.
 struct KvLayer {
-  void* keys = nullptr;
-  void* values = nullptr;
-  int64_t capacity = 0;
+  std::byte* data = nullptr;  // aligned to 64 bytes
+  KvFormat format{};
+  int64_t capacity = 0;  // positions
+  int64_t recent = 0;    // kv_recent()
 };
 
 // One sequence's part of a batch: `rows` consecutive rows, whose first token stands at `position`.
@@ -53,7 +84,7 @@ struct AttentionSpan {
 struct AttentionShape {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t window = 0;  // > 0: a token sees itself and the window − 1 tokens before it (Mistral)
-  float scale = 0;     // multiplies q · k; usually 1/√head_dim
+  float scale = 0;     // multiplies q · k, positive; usually 1/√head_dim
 };
 
 // Statistics of the next-token distributions that divergence and perplexity need, one row.
@@ -95,13 +126,13 @@ struct KernelSet {
                const int32_t* positions, const float* inv_freq, float attention_factor,
                base::ThreadPool& pool);
 
-  // Rounds new keys and values to the cache's precision and stores them. k, v are [rows][stride].
-  void (*store_kv)(const AttentionSpan& span, const AttentionShape& shape, Precision precision,
-                   const float* k, const float* v, int64_t stride, base::ThreadPool& pool);
+  // Stores the span's keys and values in its cache's format. k, v are [rows][stride].
+  void (*store_kv)(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
+                   int64_t stride, base::ThreadPool& pool);
 
-  // Causal grouped-query attention; keys and values up to each token's own position are already in the cache.
-  // q is [rows][q_stride] (heads first), out is [rows][heads·head_dim]. In Precision::bf16 q is rounded to
-  // BF16.
+  // Causal grouped-query attention; keys and values up to each token's own position are already in the cache,
+  // and with int4 none behind the span's last. q is [rows][q_stride] (heads first), out is
+  // [rows][heads·head_dim]. All spans have the same cache format.
   void (*attention)(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
                     Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
 

@@ -60,11 +60,11 @@ class Ops {
                                .scale = 1 / std::sqrt(static_cast<float>(c.head_dim))};
     const float* k = qkv.data() + c.q_width();
     const float* v = k + c.kv_width();
-    for (size_t i = 0; i < step_.spans.size(); ++i) {
-      step_.spans[i].cache = step_.caches[i]->layer(layer);
-      k_.store_kv(step_.spans[i], shape, precision, k, v, qkv_width(), pool_);
-    }
-    k_.attention(step_.spans, shape, precision, step_.phase, qkv.data(), qkv_width(), out.data(), pool_);
+    for (size_t i = 0; i < step_.spans.size(); ++i) step_.spans[i].cache = step_.caches[i]->layer(layer);
+    for_parts([&](std::span<const kernels::AttentionSpan> spans) {
+      for (const kernels::AttentionSpan& span : spans) k_.store_kv(span, shape, k, v, qkv_width(), pool_);
+      k_.attention(spans, shape, precision, step_.phase, qkv.data(), qkv_width(), out.data(), pool_);
+    });
   }
 
   void swiglu(const std::vector<float>& gate_up, std::vector<float>& y) const {
@@ -72,6 +72,22 @@ class Ops {
   }
 
  private:
+  // body(spans): all of them, or, while an int4 cache takes few rows at a time, the next rows of each.
+  template <class Body>
+  void for_parts(Body body) const {
+    if (machine_.backend.kv_format() != kernels::KvFormat::int4) return body(step_.spans);
+    for (int64_t done = 0, more = 1; more > 0; done += kernels::kKvRows) {
+      more = 0;
+      step_.parts.clear();
+      for (const kernels::AttentionSpan& span : step_.spans) {
+        const int64_t rows = std::clamp<int64_t>(span.rows - done, 0, kernels::kKvRows);
+        if (rows > 0) step_.parts.push_back({span.cache, span.first_row + done, rows, span.position + done});
+        more = std::max(more, span.rows - done - rows);
+      }
+      body(step_.parts);
+    }
+  }
+
   int64_t qkv_width() const { return machine_.config.q_width() + 2 * machine_.config.kv_width(); }
 
   void apply(const Linear& w, const std::vector<float>& x, std::vector<float>& y, bool accumulate) const {
@@ -120,6 +136,7 @@ void Step::reserve(const Config& c, int64_t new_rows, bool pieces) {
   tokens.reserve(static_cast<size_t>(new_rows));
   positions.reserve(static_cast<size_t>(new_rows));
   spans.reserve(static_cast<size_t>(new_rows));
+  parts.reserve(static_cast<size_t>(new_rows));
   caches.reserve(static_cast<size_t>(new_rows));
 }
 

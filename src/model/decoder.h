@@ -22,6 +22,7 @@ struct Step {
   kernels::Phase phase{};
   int64_t rows = 0;
   std::vector<kernels::AttentionSpan> spans;  // caches are set layer by layer
+  std::vector<kernels::AttentionSpan> parts;  // of spans, where a cache takes few rows at a time
   std::vector<KvCache*> caches;               // one per span
   std::vector<int32_t> tokens, positions;     // [rows]
   std::vector<float> x;                       // hidden_size: the residual stream

@@ -1,50 +1,72 @@
 #include "model/kv_cache.h"
 
+#include <sys/mman.h>
+
+#include "base/bytes.h"
 #include "base/error.h"
+#include "kernels/kv_layout.h"
 
 namespace aquatint::model {
 namespace {
 
-constexpr uint64_t kAlignment = 64;
+std::byte* round_up(std::byte* p, int64_t alignment) {
+  const auto address = static_cast<int64_t>(reinterpret_cast<uintptr_t>(p));
+  return p + (base::round_up(address, alignment) - address);
+}
 
-uint64_t element_bytes(kernels::Precision precision) { return precision == kernels::Precision::fp32 ? 4 : 2; }
+// Attention reads a long cache from end to end for every token; small pages cost it about a tenth.
+void ask_for_huge_pages(std::byte* begin, uint64_t bytes) {
+  constexpr int64_t kHugePage = int64_t{2} << 20;
+  std::byte* first = round_up(begin, kHugePage);
+  const int64_t whole = (begin + bytes - first) / kHugePage * kHugePage;
+  if (whole > 0) madvise(first, static_cast<size_t>(whole), MADV_HUGEPAGE);  // advice only
+}
 
 }  // namespace
 
-KvCache::KvCache(const Config& config, int64_t capacity, kernels::Precision precision) : capacity_(capacity) {
-  AQ_CHECK(capacity > 0, "capacity {}", capacity);
-  // Keys and values of a layer each start at a multiple of kAlignment.
-  const uint64_t per_token = static_cast<uint64_t>(config.kv_width()) * element_bytes(precision);
-  const auto half = base::checked_mul(per_token, static_cast<uint64_t>(capacity));
-  const auto padded = half ? base::checked_add(*half, kAlignment) : half;
-  const auto all = padded ? base::checked_mul(*padded, 2 * static_cast<uint64_t>(config.layers)) : padded;
+KvCache::KvCache(const Config& config, int64_t capacity, kernels::KvFormat format, int64_t rewind)
+    : format_(format),
+      capacity_(capacity),
+      rewind_(rewind),
+      recent_(kernels::kv_recent(format, rewind)),
+      layer_bytes_(bytes(config, capacity, format, rewind) / static_cast<uint64_t>(config.layers)) {
+  AQ_CHECK(capacity > 0 && rewind >= 0, "capacity {}, rewind {}", capacity, rewind);
   // calloc gives untouched zero pages: no key or value is ever read before it is written, but a kernel may
   // load a whole vector past the last one, and zeros there are harmless.
-  if (all && *all < uint64_t{INT64_MAX})
-    memory_.reset(static_cast<std::byte*>(std::calloc(*all + kAlignment, 1)));
+  const uint64_t all = bytes(config, capacity, format, rewind);
+  if (all < uint64_t{INT64_MAX})
+    memory_.reset(static_cast<std::byte*>(std::calloc(all + kernels::kKvLine, 1)));
   if (!memory_)
     throw base::OutOfResource(
-        fmt::format("no memory for the keys and values of {} tokens ({} bytes each); use a "
-                    "shorter context or a smaller batch",
-                    capacity, bytes_per_token(config, precision)));
-  const uint64_t address = reinterpret_cast<uintptr_t>(memory_.get());
-  first_layer_ = memory_.get() + (kAlignment - address % kAlignment) % kAlignment;
-  layer_bytes_ = (*padded - *padded % kAlignment) * 2;
+        fmt::format("no memory for the keys and values of {} tokens ({} bytes); use a shorter context, a "
+                    "smaller batch or a --kv-format of fewer bits",
+                    capacity, all));
+  first_layer_ = round_up(memory_.get(), kernels::kKvLine);
+  ask_for_huge_pages(first_layer_, all);
 }
 
 void KvCache::truncate(int64_t length) {
   AQ_CHECK(0 <= length && length <= length_, "{} of {} tokens", length, length_);
+  AQ_CHECK(recent_ == 0 || length == 0 || length_ - length <= rewind_,
+           "from {} back to {}, more than {} tokens", length_, length, rewind_);
   length_ = length;
 }
 
 kernels::KvLayer KvCache::layer(int64_t i) const {
-  std::byte* keys = first_layer_ + static_cast<uint64_t>(i) * layer_bytes_;
-  return {.keys = keys, .values = keys + layer_bytes_ / 2, .capacity = capacity_};
+  return {.data = first_layer_ + static_cast<uint64_t>(i) * layer_bytes_,
+          .format = format_,
+          .capacity = capacity_,
+          .recent = recent_};
 }
 
-uint64_t KvCache::bytes_per_token(const Config& config, kernels::Precision precision) {
-  return static_cast<uint64_t>(config.layers) * 2 * static_cast<uint64_t>(config.kv_width()) *
-         element_bytes(precision);
+uint64_t KvCache::bytes(const Config& config, int64_t capacity, kernels::KvFormat format, int64_t rewind) {
+  // No format takes more than 16 bytes for a key and a value together.
+  const auto width = static_cast<uint64_t>(config.layers) * static_cast<uint64_t>(config.kv_width() + 64);
+  const auto most = base::checked_mul(16 * width, static_cast<uint64_t>(capacity + rewind + 4096));
+  if (!most || *most >= uint64_t{INT64_MAX}) return UINT64_MAX;
+  const kernels::KvLayout layout =
+      kernels::kv_layout(format, config.head_dim, capacity, kernels::kv_recent(format, rewind));
+  return static_cast<uint64_t>(config.layers * config.kv_heads * layout.head_bytes);
 }
 
 }  // namespace aquatint::model

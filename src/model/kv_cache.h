@@ -14,14 +14,15 @@ namespace aquatint::model {
 // come.
 class KvCache {
  public:
-  // OutOfResource when the memory is not there.
-  KvCache(const Config& config, int64_t capacity, kernels::Precision precision);
+  // `rewind`: how many of the latest tokens truncate() may forget when it does not forget all; only int4
+  // asks, whose latest tokens must then stay in 16 bit. OutOfResource when the memory is not there.
+  KvCache(const Config& config, int64_t capacity, kernels::KvFormat format, int64_t rewind = 0);
 
   int64_t length() const { return length_; }
   int64_t capacity() const { return capacity_; }
   void truncate(int64_t length);  // forgets later tokens; 0 starts over
   kernels::KvLayer layer(int64_t i) const;
-  static uint64_t bytes_per_token(const Config& config, kernels::Precision precision);
+  static uint64_t bytes(const Config& config, int64_t capacity, kernels::KvFormat format, int64_t rewind = 0);
 
  private:
   friend class Model;
@@ -31,7 +32,8 @@ class KvCache {
   };
   std::unique_ptr<std::byte, Free> memory_;
   std::byte* first_layer_ = nullptr;  // inside memory_, aligned
-  int64_t capacity_ = 0, length_ = 0;
+  kernels::KvFormat format_;
+  int64_t capacity_ = 0, rewind_ = 0, recent_ = 0, length_ = 0;
   uint64_t layer_bytes_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,12 @@ struct Backend {
   const kernels::KernelSet* kernels = nullptr;
   base::ThreadPool* pool = nullptr;
   kernels::Precision precision = kernels::Precision::bf16;
+  std::optional<kernels::KvFormat> kv = std::nullopt;  // null: as the precision says
+
+  kernels::KvFormat kv_format() const {
+    return kv.value_or(precision == kernels::Precision::fp32 ? kernels::KvFormat::fp32
+                                                             : kernels::KvFormat::bf16);
+  }
 };
 
 // The next `rows` tokens of one sequence.

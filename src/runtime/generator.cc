@@ -75,7 +75,7 @@ class Run {
       auto sequence = std::make_unique<Sequence>(
           Sequence{.prompt = admitted_,
                    .limit = limit,
-                   .cache = model::KvCache(model_.config(), length + limit - 1, model_.backend().precision),
+                   .cache = model::KvCache(model_.config(), length + limit - 1, model_.backend().kv_format()),
                    .sampler = Sampler(options_.sampling, admitted_),
                    .stream = {},
                    .result = {}});

@@ -13,8 +13,8 @@ TEST(KernelRates, EveryKernelHasItsRatesAndShares) {
   base::ThreadPool pool(2);
   const Peaks peaks{10, 1 << 20, {{"fp32", 1e12}, {"bf16", 2e12}, {"int8", 4e12}}};
   const auto rates = measure_kernels(kernels::kernel_set("auto"), pool, peaks, {128, 256, 1 << 20});
-  ASSERT_EQ(rates.size(), numeric::schemes().size() + 3);  // BF16, W4A16 in finer groups, attention
-  EXPECT_EQ(rates.back().kernel, "attention");
+  ASSERT_EQ(rates.size(), numeric::schemes().size() + 6);  // BF16, W4A16 in finer groups, attention
+  EXPECT_EQ(rates.back().kernel, "attention int4");
   for (const KernelRate& rate : rates) {
     EXPECT_GT(rate.decode_1_cache.value, 0) << rate.kernel;
     EXPECT_GT(rate.decode_1_cache.share, 0) << rate.kernel;

@@ -50,6 +50,21 @@ TEST_F(WorkloadTest, KeepsEverySample) {
   EXPECT_GT(result.peak_ram_bytes, result.weight_bytes);
 }
 
+TEST_F(WorkloadTest, TimesBehindADepth) {
+  small_.depth = 30;
+  for (const kernels::KvFormat format : {kernels::KvFormat::fp32, kernels::KvFormat::int4}) {
+    const auto model =
+        model::Model::load(test::random_checkpoint(test::tiny_config("llama")),
+                           {&kernels::kernel_set("ref"), &pool_, kernels::Precision::fp32, format});
+    const BenchResult result = run_workload(*model, small_, peaks_);
+    EXPECT_EQ(result.kv_format, kernels::name(format));
+    EXPECT_EQ(result.runs[1].depth, 30);
+    EXPECT_THAT(result.runs[1].decode, Each(Gt(0.0)));
+  }
+  small_.depth = model_->config().max_positions - 5;
+  EXPECT_THROW(run_workload(*model_, small_, peaks_), base::BadUsage);
+}
+
 TEST_F(WorkloadTest, UtilizationFollowsItsFormula) {
   const double flops = 2.0 * static_cast<double>(block_parameters(model_->config()));
   const bench::Run run = run_workload(*model_, small_, peaks_).runs[1];

@@ -84,6 +84,7 @@ TEST_F(Cli, WrongUsageIsTwo) {
   expect_error(run({"inspect"}), 2, "MODEL");
   expect_error(run({"generate", model_, "--prompt", "x", "--kernels", "sse9"}), 2, "sse9");
   expect_error(run({"generate", model_, "--prompt", "x", "--top-p", "0"}), 2, "top");
+  expect_error(run({"generate", model_, "--prompt", "x", "--kv-format", "int5"}), 2, "--kv-format");
   expect_error(run({"generate", model_}), 2, "--prompt");
   expect_error(run({"quantize", model_, "--to", (scratch_ / "q").string(), "--scheme", "W9A9"}), 2, "W9A9");
   expect_error(run({"eval", model_}), 2, "--text");

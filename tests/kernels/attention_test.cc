@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 
 #include "cases/linear_cases.h"
 #include "kernels/guarded.h"
+#include "kernels/kv_layout.h"
 #include "kernels/ref/ref.h"
 
 namespace aquatint::kernels {
@@ -13,32 +15,64 @@ struct Case {
   int64_t heads, kv_heads, dim, window, tokens;
 };
 
-// One sequence with its cache filled by a set.
+constexpr KvFormat kFormats[] = {KvFormat::fp32, KvFormat::bf16, KvFormat::fp8_e4m3, KvFormat::int8,
+                                 KvFormat::int4};
+
+// One sequence and its cache.
 struct Sequence {
-  Sequence(const KernelSet& set, const Case& c, Precision precision, base::ThreadPool& pool, uint64_t seed)
+  Sequence(const Case& c, KvFormat kv_format, uint64_t seed)
       : shape{c.heads, c.kv_heads, c.dim, c.window, 1.0f / std::sqrt(static_cast<float>(c.dim))},
+        format(kv_format),
+        tokens(c.tokens),
         capacity(c.tokens + 7),
         stride((c.heads + 2 * c.kv_heads) * c.dim + 3),
         qkv(cases::random_floats(c.tokens * stride, seed, 1.5)),
-        keys(static_cast<size_t>(c.kv_heads * capacity * c.dim * 4)),
-        values(keys.size()) {
-    std::memset(keys.data(), 0xff, keys.size());  // NaN wherever nothing was stored
-    std::memset(values.data(), 0xff, values.size());
-    const float* k = qkv.data() + c.heads * c.dim;
-    set.store_kv(span(0, 0, c.tokens), shape, precision, k, k + c.kv_heads * c.dim, stride, pool);
+        memory(static_cast<size_t>(c.kv_heads * layout().head_bytes) + 64) {
+    std::memset(memory.data(), 0xff, memory.size());  // NaN wherever nothing was stored
   }
+  KvLayout layout() const { return kv_layout(format, shape.head_dim, capacity, kv_recent(format, 0)); }
+  std::byte* data() { return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64; }
   AttentionSpan span(int64_t first_row, int64_t position, int64_t rows) {
-    return {{keys.data(), values.data(), capacity}, first_row, rows, position};
+    return {{data(), format, capacity, kv_recent(format, 0)}, first_row, rows, position};
+  }
+  int64_t width() const { return shape.heads * shape.head_dim; }
+  void store(const KernelSet& set, int64_t position, int64_t rows, base::ThreadPool& pool) {
+    const float* k = qkv.data() + position * stride + width();
+    set.store_kv(span(0, position, rows), shape, k, k + shape.kv_heads * shape.head_dim, stride, pool);
   }
 
   AttentionShape shape;
-  int64_t capacity, stride;
+  KvFormat format;
+  int64_t tokens, capacity, stride;
   std::vector<float> qkv;
-  std::vector<std::byte> keys, values;
+  std::vector<std::byte> memory;
 };
 
-const Case kCases[] = {{4, 4, 16, 0, 5}, {9, 3, 64, 0, 70},  {4, 2, 80, 9, 40},  {2, 1, 33, 0, 33},
-                       {6, 2, 7, 3, 20}, {8, 1, 128, 0, 17}, {3, 3, 64, 0, 700}, {4, 2, 32, 520, 1100}};
+// body(position, rows) for all tokens, at most kKvRows at a time.
+template <class Body>
+void for_parts(const Sequence& s, int64_t rows, Body body) {
+  for (int64_t p = 0; p < s.tokens; p += rows) body(p, std::min(rows, s.tokens - p));
+}
+
+// Stored and attended, kKvRows tokens at a time.
+std::vector<float> attend(const KernelSet& set, Sequence& s, Precision precision, Phase phase,
+                          base::ThreadPool& pool) {
+  std::vector<float> all;
+  for_parts(s, kKvRows, [&](int64_t position, int64_t rows) {
+    s.store(set, position, rows, pool);
+    Guarded out(rows * s.width(), 1);
+    const AttentionSpan span = s.span(0, position, rows);
+    set.attention({&span, 1}, s.shape, precision, phase, s.qkv.data() + position * s.stride, s.stride,
+                  out.data(), pool);
+    out.expect_intact();
+    all.insert(all.end(), out.data(), out.data() + rows * s.width());
+  });
+  return all;
+}
+
+const Case kCases[] = {{4, 4, 16, 0, 5},   {9, 3, 64, 0, 70},   {4, 2, 80, 9, 40},   {2, 1, 33, 0, 260},
+                       {6, 2, 7, 3, 20},   {8, 1, 128, 0, 17},  {3, 3, 64, 0, 700},  {4, 2, 32, 520, 1100},
+                       {5, 1, 40, 0, 300}, {14, 2, 96, 0, 257}, {12, 2, 64, 65, 330}};
 
 class Attention : public testing::TestWithParam<const KernelSet*> {
  protected:
@@ -46,84 +80,118 @@ class Attention : public testing::TestWithParam<const KernelSet*> {
   base::ThreadPool pool_{2};
 };
 
-// A score is a chain of dim products, so its error is at most (dim + 2) eps · Σ|q k| · scale; weights differ
-// by twice that, relatively, plus the exponential's and the running sums'. Values then average with these
-// weights.
-void expect_close(const Sequence& s, const Case& c, const float* got, const float* want,
+// A score is a chain of dim products, so its error is at most (dim + 6) eps · Σ|q k| · scale, scales and the
+// exponent's scale included; weights differ by twice that, relatively, plus the exponential's and the running
+// sums'. Values then average with these weights. int4 adds codes · scale and minima apart: the scales' part
+// reaches twice the largest value, the minima once.
+void expect_close(const Sequence& s, const std::vector<float>& got, const std::vector<float>& want,
                   const std::string& what) {
   double most_score = 0, most_value = 0;
   for (const float x : s.qkv) most_value = std::max(most_value, static_cast<double>(std::fabs(x)));
-  most_score = most_value * most_value * static_cast<double>(c.dim) * s.shape.scale;
-  const double relative = 0x1p-24 * (2 * static_cast<double>(c.dim + 2) * most_score + 2.0 * c.tokens + 32);
+  const double addends = s.format == KvFormat::int4 ? 3 : 1, dim = static_cast<double>(s.shape.head_dim);
+  most_score = addends * most_value * most_value * dim * s.shape.scale;
+  const double relative =
+      0x1p-24 * (2 * (dim + 6) * most_score + 2.0 * static_cast<double>(s.tokens) + 32) * addends;
   Worst worst;
-  for (int64_t i = 0; i < c.tokens * c.heads * c.dim; ++i)
-    worst.see(i, got[i], want[i], relative * most_value);
+  for (size_t i = 0; i < got.size(); ++i)
+    worst.see(static_cast<int64_t>(i), got[i], want[i], relative * most_value);
   worst.expect_within(what);
 }
 
+// What ref makes of a case, once for all sets.
+const std::vector<float>& definition(size_t i, KvFormat format, Precision precision) {
+  static std::map<std::pair<size_t, KvFormat>, std::vector<float>> known;
+  std::vector<float>& want = known[{i, format}];
+  base::ThreadPool one(1);
+  Sequence s(kCases[i], format, 1);
+  if (want.empty()) want = attend(ref::set, s, precision, Phase::prefill, one);
+  return want;
+}
+
 TEST_P(Attention, MatchesTheDefinition) {
-  for (const Case& c : kCases)
-    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-      Sequence s(set_, c, precision, pool_, 1);
-      std::vector<float> want(static_cast<size_t>(c.tokens * c.heads * c.dim));
-      const AttentionSpan span = s.span(0, 0, c.tokens);
-      ref::attention({&span, 1}, s.shape, precision, Phase::prefill, s.qkv.data(), s.stride, want.data(),
-                     pool_);
+  for (size_t i = 0; i < std::size(kCases); ++i)
+    for (const KvFormat format : kFormats) {
+      const Case& c = kCases[i];
+      const Precision precision = format == KvFormat::fp32 ? Precision::fp32 : Precision::bf16;
+      const std::vector<float>& want = definition(i, format, precision);
       for (const Phase phase : {Phase::prefill, Phase::decode}) {
-        Guarded out(c.tokens * c.heads * c.dim, 1);
-        set_.attention({&span, 1}, s.shape, precision, phase, s.qkv.data(), s.stride, out.data(), pool_);
-        out.expect_intact();
-        expect_close(s, c, out.data(), want.data(),
-                     fmt::format("{} {} heads of {}, window {}, {} tokens, {}", set_.name, c.heads, c.dim,
-                                 c.window, c.tokens, phase == Phase::prefill ? "prefill" : "decode"));
+        Sequence again(c, format, 1);
+        expect_close(
+            again, attend(set_, again, precision, phase, pool_), want,
+            fmt::format("{} {} {} heads of {}, window {}, {} tokens, {}", set_.name, name(format), c.heads,
+                        c.dim, c.window, c.tokens, phase == Phase::prefill ? "prefill" : "decode"));
       }
     }
 }
 
+// Both sequences' rows in batches of `chunk` must give what each gives alone.
+void expect_same_bits(const KernelSet& set, const Case& c, KvFormat format, Phase phase, int threads,
+                      int64_t chunk, const std::vector<float>& want_a, const std::vector<float>& want_b) {
+  base::ThreadPool pool(threads);
+  Sequence a(c, format, 1), b(c, format, 2);
+  for_parts(a, chunk, [&](int64_t p, int64_t rows) {
+    a.store(set, p, rows, pool);
+    b.store(set, p, rows, pool);
+    if (c.tokens > 200 && p % 300 > 60) return;
+    std::vector<float> q(a.qkv.begin() + p * a.stride, a.qkv.begin() + (p + rows) * a.stride);
+    q.insert(q.end(), b.qkv.begin() + p * b.stride, b.qkv.begin() + (p + rows) * b.stride);
+    const AttentionSpan spans[] = {a.span(0, p, rows), b.span(rows, p, rows)};
+    std::vector<float> out(static_cast<size_t>(2 * rows * a.width()));
+    set.attention({spans, 2}, a.shape, Precision::bf16, phase, q.data(), a.stride, out.data(), pool);
+    const size_t bytes = static_cast<size_t>(rows * a.width()) * sizeof(float);
+    ASSERT_EQ(0, std::memcmp(out.data(), want_a.data() + p * a.width(), bytes))
+        << set.name << " " << name(format) << " at " << p;
+    ASSERT_EQ(0, std::memcmp(out.data() + rows * a.width(), want_b.data() + p * a.width(), bytes))
+        << set.name << " " << name(format) << " at " << p;
+  });
+}
+
 TEST_P(Attention, BitsDoNotDependOnChunksBatchesOrThreads) {
-  for (const Case& c : {kCases[1], kCases[2], kCases[7]})
-    for (const Phase phase : {Phase::prefill, Phase::decode}) {
-      base::ThreadPool one(1);
-      Sequence a(set_, c, Precision::bf16, one, 1), b(set_, c, Precision::bf16, one, 2);
-      const int64_t width = c.heads * c.dim;
-      std::vector<float> want(static_cast<size_t>(c.tokens * width)), other(want.size());
-      const AttentionSpan whole = a.span(0, 0, c.tokens), whole_b = b.span(0, 0, c.tokens);
-      set_.attention({&whole, 1}, a.shape, Precision::bf16, phase, a.qkv.data(), a.stride, want.data(), one);
-      set_.attention({&whole_b, 1}, b.shape, Precision::bf16, phase, b.qkv.data(), b.stride, other.data(),
-                     one);
-      for (const int threads : {1, 2, 3})
-        for (const int64_t chunk : {1, 7, 29}) {
-          base::ThreadPool pool(threads);
-          for (int64_t p = 0; p < c.tokens; p += chunk) {
-            if (c.tokens > 200 && p % 300 > 60) continue;
-            // Both sequences' next rows in one batch.
-            const int64_t rows = std::min(chunk, c.tokens - p);
-            std::vector<float> q(a.qkv.begin() + p * a.stride, a.qkv.begin() + (p + rows) * a.stride);
-            q.insert(q.end(), b.qkv.begin() + p * b.stride, b.qkv.begin() + (p + rows) * b.stride);
-            const AttentionSpan spans[] = {a.span(0, p, rows), b.span(rows, p, rows)};
-            std::vector<float> out(static_cast<size_t>(2 * rows * width));
-            set_.attention({spans, 2}, a.shape, Precision::bf16, phase, q.data(), a.stride, out.data(), pool);
-            const size_t bytes = static_cast<size_t>(rows * width) * sizeof(float);
-            ASSERT_EQ(0, std::memcmp(out.data(), want.data() + p * width, bytes)) << set_.name << " at " << p;
-            ASSERT_EQ(0, std::memcmp(out.data() + rows * width, other.data() + p * width, bytes))
-                << set_.name;
-          }
-        }
-    }
+  base::ThreadPool one(1);
+  std::vector<Case> cases = {kCases[1], kCases[2]};
+  if (&set_ != &ref::set) cases.insert(cases.end(), {kCases[7], kCases[8]});
+  for (const Case& c : cases)
+    for (const KvFormat format : kFormats)
+      for (const Phase phase : {Phase::prefill, Phase::decode}) {
+        Sequence a(c, format, 1), b(c, format, 2);
+        const std::vector<float> want_a = attend(set_, a, Precision::bf16, phase, one);
+        const std::vector<float> want_b = attend(set_, b, Precision::bf16, phase, one);
+        for (const auto& [threads, chunk] : {std::pair{1, 1}, {2, 7}, {3, 29}, {2, 1}, {3, 100}})
+          expect_same_bits(set_, c, format, phase, threads, chunk, want_a, want_b);
+      }
 }
 
 TEST_P(Attention, StoresWhatTheDefinitionStores) {
-  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-    Sequence got(set_, kCases[2], precision, pool_, 3), want(ref::set, kCases[2], precision, pool_, 3);
-    EXPECT_EQ(got.keys, want.keys);
-    EXPECT_EQ(got.values, want.values);
-  }
+  for (const KvFormat format : kFormats)
+    for (const Case& c : {kCases[2], kCases[4], kCases[9]})
+      for (const int64_t rows : {1, 13, 128}) {
+        Sequence got(c, format, 3), want(c, format, 3);
+        for (Sequence* s : {&got, &want}) {
+          for (size_t i = 0; i < s->qkv.size(); i += 11) s->qkv[i] = i % 2 ? 0.0f : -0.0f;
+          for (size_t i = 0; i < s->qkv.size(); i += 7) s->qkv[i] *= 0x1p-9f;
+        }
+        for_parts(got, rows, [&](int64_t p, int64_t n) { got.store(set_, p, n, pool_); });
+        for_parts(want, 1, [&](int64_t p, int64_t n) { want.store(ref::set, p, n, pool_); });
+        EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.memory.size() - 64))
+            << set_.name << " " << name(format) << " " << rows;
+      }
 }
 
 std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {
   return std::string(info.param->name);
 }
 INSTANTIATE_TEST_SUITE_P(Sets, Attention, testing::ValuesIn(usable_sets()), set_name);
+
+// What int4 promises about the newest tokens, and that its rings hold them.
+TEST(KvFormat, ExactPositionsAreThoseOfTheContract) {
+  for (int64_t position = 0; position < 2000; ++position) {
+    const int64_t from = kv_exact_from(position);
+    EXPECT_EQ(0, from % kKvGroup);
+    EXPECT_GE(position + 1 - from, std::min(kKvExact, position + 1));
+    EXPECT_LT(position + 1 - from, kKvExact + kKvGroup);
+    EXPECT_LE(position + kKvRows - from, kv_recent(KvFormat::int4, 0));
+  }
+}
 
 }  // namespace
 }  // namespace aquatint::kernels

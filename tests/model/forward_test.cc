@@ -132,6 +132,43 @@ TEST_P(Determinism, TruncatingForgets) {
 
 INSTANTIATE_TEST_SUITE_P(KernelSets, Determinism, ::testing::ValuesIn(cases()), case_name);
 
+// Every usable kernel set with every format of the cache, over more tokens than int4 keeps in 16 bit.
+using KvCase = std::tuple<const kernels::KernelSet*, kernels::KvFormat>;
+class KvFormats : public ::testing::TestWithParam<KvCase> {
+ protected:
+  static Runner runner(int threads) {
+    const auto& [set, format] = GetParam();
+    return Runner(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, threads, format);
+  }
+};
+
+TEST_P(KvFormats, ChunksThreadsAndForgottenTokensDoNotChangeBits) {
+  const auto tokens = some_tokens(400), other = some_tokens(150, 9);
+  const Runner one = runner(1), two = runner(2);
+  KvCache whole = one.cache(400), cut = two.cache(420, 150);
+  const auto want = one.run(tokens, whole, Phase::prefill);
+  two.run(std::span(tokens).first(131), cut, Phase::prefill);
+  EXPECT_EQ(two.run(std::span(tokens).subspan(131, 139), cut, Phase::prefill), rows_of(want, 131, 270));
+  two.run(other, cut, Phase::prefill);
+  cut.truncate(270);
+  EXPECT_EQ(two.run(std::span(tokens).subspan(270, 1), cut, Phase::prefill), rows_of(want, 270, 271));
+  EXPECT_EQ(two.run(std::span(tokens).subspan(271), cut, Phase::prefill), rows_of(want, 271, 400));
+  cut.truncate(0);
+  EXPECT_EQ(two.run(tokens, cut, Phase::prefill), want);
+}
+
+std::vector<KvCase> kv_cases() {
+  std::vector<KvCase> out;
+  for (const kernels::KernelSet* set : kernels::kernel_sets())
+    for (const kernels::KvFormat format : {kernels::KvFormat::bf16, kernels::KvFormat::fp8_e4m3,
+                                           kernels::KvFormat::int8, kernels::KvFormat::int4})
+      if (set->usable()) out.emplace_back(set, format);
+  return out;
+}
+INSTANTIATE_TEST_SUITE_P(KernelSets, KvFormats, ::testing::ValuesIn(kv_cases()), [](const auto& info) {
+  return fmt::format("{}_{}", std::get<0>(info.param)->name, kernels::name(std::get<1>(info.param)));
+});
+
 // More rows than go through the decoder at once.
 TEST(Forward, LongPromptsGoThroughInPieces) {
   Json config = tiny_config("qwen3");

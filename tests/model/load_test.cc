@@ -146,7 +146,8 @@ TEST(Load, CountsBytes) {
   const uint64_t block = (36 * (60 + 40) + 36 * 60 + 3 * 36 * 52 + 2 * 36 + 2 * 10) * 4;
   EXPECT_EQ(r.model->bytes_per_decode(), 3 * block + 36 * 4 + embedding);
   EXPECT_EQ(r.model->weight_bytes(), r.model->bytes_per_decode() + embedding);
-  EXPECT_EQ(KvCache::bytes_per_token(r.model->config(), Precision::bf16), 3u * 2 * 20 * 2);
+  // Heads of 10: a strip of keys is 5 lines of two dimensions, values are 8 lines of two positions.
+  EXPECT_EQ(KvCache::bytes(r.model->config(), 16, kernels::KvFormat::bf16), 3u * 2 * (5 + 8) * 64);
 }
 
 }  // namespace

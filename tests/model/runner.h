@@ -14,11 +14,11 @@ inline std::vector<int32_t> some_tokens(int64_t count, uint64_t seed = 5) {
 
 struct Runner {
   Runner(const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint, const kernels::KernelSet& set,
-         kernels::Precision precision, int threads = 1)
-      : pool(threads), model(model::Model::load(checkpoint, {&set, &pool, precision})) {}
+         kernels::Precision precision, int threads = 1, std::optional<kernels::KvFormat> kv = std::nullopt)
+      : pool(threads), model(model::Model::load(checkpoint, {&set, &pool, precision, kv})) {}
 
-  model::KvCache cache(int64_t capacity = 256) const {
-    return model::KvCache(model->config(), capacity, model->backend().precision);
+  model::KvCache cache(int64_t capacity = 256, int64_t rewind = 0) const {
+    return model::KvCache(model->config(), capacity, model->backend().kv_format(), rewind);
   }
   std::vector<float> run(std::span<const int32_t> tokens, std::span<const model::Segment> segments,
                          kernels::Phase phase) const {

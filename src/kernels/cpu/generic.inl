@@ -9,6 +9,10 @@
 #include "kernels/cpu/linear_integer.inl"
 #include "kernels/cpu/linear_decode.inl"
 #include "kernels/cpu/linear_prefill.inl"
+#include "kernels/cpu/kv_read.inl"
+#include "kernels/cpu/kv_store.inl"
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/attention_prefill.inl"
+#include "kernels/cpu/attention_decode.inl"
 #include "kernels/cpu/stats.inl"
 // clang-format on

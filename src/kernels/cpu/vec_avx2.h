@@ -23,6 +23,7 @@ struct D {
 // 6 × 2 sums, 2 weights and a broadcast use 15 of 16 registers.
 constexpr int kTileRows = 6, kTileStrips = 1;
 constexpr int kPassRows = 4, kPassSums = 4;
+constexpr int kAttendRows = 6, kAttendStrips = 1;
 
 AQ_INLINE V zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 AQ_INLINE V set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -33,6 +34,12 @@ AQ_INLINE void store(float* p, V x) {
 }
 AQ_INLINE V load_n(const float* p, int64_t n) {
   alignas(32) float lanes[16] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+AQ_INLINE V load_n(const float* p, int64_t n, V rest) {
+  alignas(32) float lanes[16];
+  store(lanes, rest);
   for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
   return load(lanes);
 }
@@ -72,6 +79,10 @@ AQ_INLINE __m256 pow2_half(__m256 t) {
   return floats(_mm256_slli_epi32(_mm256_add_epi32(bits(t), _mm256_set1_epi32(127)), 23));
 }
 AQ_INLINE V pow2(V t) { return {pow2_half(t.a), pow2_half(t.b)}; }
+AQ_INLINE __m256 times_pow2_half(__m256 x, __m256 t) {
+  return floats(_mm256_add_epi32(bits(x), _mm256_slli_epi32(bits(t), 23)));
+}
+AQ_INLINE V times_pow2(V x, V t) { return {times_pow2_half(x.a, t.a), times_pow2_half(x.b, t.b)}; }
 
 AQ_INLINE __m256 widen_bf16(__m128i h) { return floats(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
 AQ_INLINE V load_bf16(const uint16_t* p) {
@@ -118,6 +129,14 @@ AQ_INLINE void unpack_bf16(const std::byte* p, V (&w)[8]) {
   constexpr int kUpper = static_cast<int>(0xffff0000);
   w[0] = {floats(_mm256_slli_epi32(a, 16)), floats(_mm256_slli_epi32(b, 16))};
   w[1] = {masked(floats(a), kUpper), masked(floats(b), kUpper)};
+}
+AQ_INLINE __m256 int8_at(__m256i v, int shift) {
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(v, shift), 24));
+}
+AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
+  const __m256i a = half_line(p, 0), b = half_line(p, 1);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) w[i] = {int8_at(a, 24 - 8 * i), int8_at(b, 24 - 8 * i)};
 }
 // E4M3's exponent and mantissa moved to FP32's place with the biases' difference added; exponent 0 is then
 // repaired: 2^-7 · (1 + m/8) stands where 2^-6 · m/8 is meant. (Multiplying FP32 subnormals by 2^120 would

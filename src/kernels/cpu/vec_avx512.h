@@ -20,6 +20,8 @@ using D = __m512d;
 // latency 4.
 constexpr int kTileRows = 8, kTileStrips = 3;
 constexpr int kPassRows = 8, kPassSums = 16;
+// Attention's tiles: heads of 64 dimensions are four strips; 6 × 4 sums, 4 strips and a broadcast use 29.
+constexpr int kAttendRows = 6, kAttendStrips = 4;
 
 AQ_INLINE V zero() { return _mm512_setzero_ps(); }
 AQ_INLINE V set(float x) { return _mm512_set1_ps(x); }
@@ -27,6 +29,7 @@ AQ_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
 AQ_INLINE void store(float* p, V x) { _mm512_storeu_ps(p, x); }
 AQ_INLINE __mmask16 first(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 AQ_INLINE V load_n(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+AQ_INLINE V load_n(const float* p, int64_t n, V rest) { return _mm512_mask_loadu_ps(rest, first(n), p); }
 AQ_INLINE void store_n(float* p, V x, int64_t n) { _mm512_mask_storeu_ps(p, first(n), x); }
 AQ_INLINE V add(V a, V b) { return _mm512_add_ps(a, b); }
 AQ_INLINE V sub(V a, V b) { return _mm512_sub_ps(a, b); }
@@ -42,6 +45,10 @@ AQ_INLINE float largest(V a) { return _mm512_reduce_max_ps(a); }
 AQ_INLINE V pow2(V t) {
   const __m512i n = _mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
+}
+AQ_INLINE V times_pow2(V x, V t) {
+  const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), n));
 }
 AQ_INLINE V power_floor(V a) {
   return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7f800000)));
@@ -85,6 +92,13 @@ AQ_INLINE void unpack_bf16(const std::byte* p, V (&w)[8]) {
   const __m512i v = line(p);
   w[0] = _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
   w[1] = _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
+}
+AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
+  const __m512i v = line(p);
+  w[0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 24), 24));
+  w[1] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 16), 24));
+  w[2] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 8), 24));
+  w[3] = _mm512_cvtepi32_ps(_mm512_srai_epi32(v, 24));
 }
 // E4M3 as BF16, four at once. Its low nibble (last bit of the exponent, mantissa) is BF16's low byte, moved
 // up; the exponent's other bits give the high byte, 60 more. Codes of exponent 0 are looked up: m · 2^-9.

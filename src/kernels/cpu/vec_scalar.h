@@ -21,8 +21,9 @@ using L = int64_t __attribute__((vector_size(64)));
 
 // The tile of a matrix product: rows of the input × strips of the weight held in registers.
 constexpr int kTileRows = 2, kTileStrips = 1;
-constexpr int kPassRows = 4;  // rows of one pass over the weights of generated tokens
-constexpr int kPassSums = 4;  // sums of such a pass: rows × strips
+constexpr int kPassRows = 4;                       // rows of one pass over the weights of generated tokens
+constexpr int kPassSums = 4;                       // sums of such a pass: rows × strips
+constexpr int kAttendRows = 2, kAttendStrips = 1;  // the same in attention
 
 AQ_INLINE V set(float x) { return x - V{}; }
 AQ_INLINE V zero() { return V{}; }
@@ -39,6 +40,11 @@ AQ_INLINE V load_n(const float* p, int64_t n) {
   V x{};
   for (int64_t i = 0; i < n; ++i) x[i] = p[i];
   return x;
+}
+// Lanes n … 15 are those of `rest`.
+AQ_INLINE V load_n(const float* p, int64_t n, V rest) {
+  for (int64_t i = 0; i < n; ++i) rest[i] = p[i];
+  return rest;
 }
 AQ_INLINE void store_n(float* p, V x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = x[i];
@@ -64,6 +70,10 @@ AQ_INLINE float largest(V a) {
 }
 // 2^n for t = n + 1.5 · 2^23: the low bits of t are n.
 AQ_INLINE V pow2(V t) { return reinterpret_cast<V>((reinterpret_cast<U>(t) + 127u) << 23); }
+// x · 2^n for the same t, where x and the product are normal.
+AQ_INLINE V times_pow2(V x, V t) {
+  return reinterpret_cast<V>(reinterpret_cast<U>(x) + (reinterpret_cast<U>(t) << 23));
+}
 // The power of two at or below a positive normal number.
 AQ_INLINE V power_floor(V a) { return reinterpret_cast<V>(reinterpret_cast<I>(a) & 0x7f800000); }
 
@@ -93,6 +103,11 @@ AQ_INLINE void unpack_bf16(const std::byte* p, V (&w)[8]) {
   const U v = read<U>(p);
   w[0] = reinterpret_cast<V>(v << 16);
   w[1] = reinterpret_cast<V>(v & 0xffff0000u);
+}
+AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
+  const U v = read<U>(p);
+  for (int i = 0; i < 4; ++i)
+    w[i] = __builtin_convertvector(reinterpret_cast<I>(v << static_cast<uint32_t>(24 - 8 * i)) >> 24, V);
 }
 // E4M3's exponent and mantissa moved to FP32's place with the biases' difference added; exponent 0 is then
 // repaired: 2^-7 · (1 + m/8) stands where 2^-6 · m/8 is meant.

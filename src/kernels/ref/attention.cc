@@ -2,73 +2,117 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/kv_layout.h"
+#include "kernels/ref/kv_codes.h"
 #include "kernels/ref/ref.h"
 
 namespace aquatint::kernels::ref {
 namespace {
 
-float read(const void* cache, Precision precision, int64_t i) {
-  return precision == Precision::fp32 ? static_cast<const float*>(cache)[i]
-                                      : numeric::bf16_to_float(static_cast<const uint16_t*>(cache)[i]);
+float decode(KvFormat format, uint32_t code) {
+  if (format == KvFormat::fp32) return numeric::fp32.decode(code);
+  if (format == KvFormat::bf16) return numeric::bf16.decode(code);
+  return format == KvFormat::int8 ? numeric::int8.decode(code) : numeric::fp8_e4m3.decode(code);
 }
 
-void write(void* cache, Precision precision, int64_t i, float value) {
-  if (precision == Precision::fp32)
-    static_cast<float*>(cache)[i] = value;
-  else
-    static_cast<uint16_t*>(cache)[i] = numeric::float_to_bf16(value);
-}
+// One head of a cache as one query sees it.
+struct Head {
+  const std::byte* data;
+  KvLayout layout;
+  int64_t recent;
+  int64_t exact_from;  // int4: positions below are read as codes, others from the rings
 
-// One head of one token, which stands at `position`.
-void attend(const AttentionSpan& span, const AttentionShape& shape, Precision precision, int64_t kv_head,
-            int64_t position, const float* q, float* out) {
-  const int64_t dim = shape.head_dim;
+  double key(int64_t p, int64_t d) const {
+    if (layout.format != KvFormat::int4)
+      return number(get_code(data + layout.codes.key_lane(p, d), layout.codes.per_lane, d), layout.key_scales,
+                    p);
+    if (p >= exact_from)
+      return exact(get_code(data + layout.recent.key_lane(p % recent, d), layout.recent.per_lane, d));
+    return in_pair(get_code(data + layout.codes.key_lane(p, d), layout.codes.per_lane, d),
+                   layout.key_pairs(p) + d * 4);
+  }
+  double value(int64_t p, int64_t d) const {
+    if (layout.format != KvFormat::int4)
+      return number(get_code(data + layout.codes.value_lane(p, d), layout.codes.per_lane, p),
+                    layout.value_scales, p);
+    if (p >= exact_from)
+      return exact(
+          get_code(data + layout.recent.value_lane(p % recent, d), layout.recent.per_lane, p % recent));
+    return in_pair(get_code(data + layout.codes.value_lane(p, d), layout.codes.per_lane, p),
+                   layout.value_scales + p * 4);
+  }
+
+ private:
+  double number(uint32_t code, int64_t scales, int64_t p) const {
+    const bool scaled = layout.format == KvFormat::int8 || layout.format == KvFormat::fp8_e4m3;
+    return double{decode(layout.format, code)} * (scaled ? base::load<float>(data + scales + p * 4) : 1.0f);
+  }
+  static double exact(uint32_t code) { return numeric::bf16.decode(code); }
+  double in_pair(uint32_t code, int64_t at) const {
+    const double scale = numeric::bf16_to_float(base::load<uint16_t>(data + at));
+    return code * scale + numeric::bf16_to_float(base::load<uint16_t>(data + at + 2));
+  }
+};
+
+// What one token, which stands at `position`, sees of one head.
+struct Visible {
+  int64_t count;
+  std::vector<double> keys, values;  // [count][head_dim]
+};
+
+Visible visible(const Head& head, const AttentionShape& shape, int64_t position) {
   const int64_t first = shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
-  std::vector<double> weights(static_cast<size_t>(position - first + 1)), sums(static_cast<size_t>(dim), 0.0);
-  for (int64_t p = first; p <= position; ++p) {
-    const int64_t at = (kv_head * span.cache.capacity + p) * dim;
+  Visible seen{position + 1 - first, {}, {}};
+  for (int64_t p = first; p <= position; ++p)
+    for (int64_t i = 0; i < shape.head_dim; ++i) {
+      seen.keys.push_back(head.key(p, i));
+      seen.values.push_back(head.value(p, i));
+    }
+  return seen;
+}
+
+// One query head of one token.
+void attend(const Visible& seen, const AttentionShape& shape, Precision precision, const float* q,
+            float* out) {
+  const int64_t dim = shape.head_dim;
+  std::vector<double> weights, sums(static_cast<size_t>(dim), 0.0);
+  for (int64_t p = 0; p < seen.count; ++p) {
     double dot = 0;
     for (int64_t i = 0; i < dim; ++i) {
       const float value =
           precision == Precision::fp32 ? q[i] : numeric::bf16_to_float(numeric::float_to_bf16(q[i]));
-      dot += static_cast<double>(value) * read(span.cache.keys, precision, at + i);
+      dot += value * seen.keys[static_cast<size_t>(p * dim + i)];
     }
-    weights[static_cast<size_t>(p - first)] = dot * shape.scale;
+    weights.push_back(dot * shape.scale);
   }
   const double largest = *std::max_element(weights.begin(), weights.end());
   double total = 0;
   for (double& weight : weights) total += weight = std::exp(weight - largest);
-  for (int64_t p = first; p <= position; ++p)
+  for (int64_t p = 0; p < seen.count; ++p)
     for (int64_t i = 0; i < dim; ++i)
       sums[static_cast<size_t>(i)] +=
-          weights[static_cast<size_t>(p - first)] / total *
-          read(span.cache.values, precision, (kv_head * span.cache.capacity + p) * dim + i);
+          weights[static_cast<size_t>(p)] / total * seen.values[static_cast<size_t>(p * dim + i)];
   for (int64_t i = 0; i < dim; ++i) out[i] = static_cast<float>(sums[static_cast<size_t>(i)]);
 }
 
 }  // namespace
 
-void store_kv(const AttentionSpan& span, const AttentionShape& shape, Precision precision, const float* k,
-              const float* v, int64_t stride, base::ThreadPool&) {
-  for (int64_t row = 0; row < span.rows; ++row)
-    for (int64_t head = 0; head < shape.kv_heads; ++head)
-      for (int64_t i = 0; i < shape.head_dim; ++i) {
-        const int64_t from = (span.first_row + row) * stride + head * shape.head_dim + i;
-        const int64_t to = (head * span.cache.capacity + span.position + row) * shape.head_dim + i;
-        write(span.cache.keys, precision, to, k[from]);
-        write(span.cache.values, precision, to, v[from]);
-      }
-}
-
 void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision, Phase,
                const float* q, int64_t q_stride, float* out, base::ThreadPool&) {
   const int64_t group = shape.heads / shape.kv_heads;
-  for (const AttentionSpan& span : spans)
+  for (const AttentionSpan& span : spans) {
+    const auto& [data, format, capacity, recent] = span.cache;
+    const KvLayout layout = kv_layout(format, shape.head_dim, capacity, recent);
     for (int64_t row = 0; row < span.rows; ++row)
-      for (int64_t head = 0; head < shape.heads; ++head)
-        attend(span, shape, precision, head / group, span.position + row,
-               q + (span.first_row + row) * q_stride + head * shape.head_dim,
-               out + ((span.first_row + row) * shape.heads + head) * shape.head_dim);
+      for (int64_t i = 0; i < shape.kv_heads; ++i) {
+        const int64_t position = span.position + row, at = span.first_row + row;
+        const Visible seen =
+            visible({data + i * layout.head_bytes, layout, recent, kv_exact_from(position)}, shape, position);
+        for (int64_t head = i * group; head < (i + 1) * group; ++head)
+          attend(seen, shape, precision, q + at * q_stride + head * shape.head_dim,
+                 out + (at * shape.heads + head) * shape.head_dim);
+      }
+  }
 }
 
 }  // namespace aquatint::kernels::ref

@@ -13,8 +13,8 @@ void rms_norm(const float* x, const float* weight, float eps, int64_t rows, int6
               base::ThreadPool& pool);
 void rope(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_dim, const int32_t* positions,
           const float* inv_freq, float attention_factor, base::ThreadPool& pool);
-void store_kv(const AttentionSpan& span, const AttentionShape& shape, Precision precision, const float* k,
-              const float* v, int64_t stride, base::ThreadPool& pool);
+void store_kv(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
+              int64_t stride, base::ThreadPool& pool);
 void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
                Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
 void swiglu(const float* gate_up, int64_t rows, int64_t cols, float* h, base::ThreadPool& pool);
