@@ -108,7 +108,9 @@ def ratio(rounds, wanted):
 
 def cpu_name():
     with open("/proc/cpuinfo") as lines:
-        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    family = f", family {facts['cpu family']} model {facts['model']}" if "cpu family" in facts else ""
+    return facts.get("model name", platform.machine()) + family
 
 
 def parse():

@@ -77,7 +77,7 @@ def draw(groups, target):
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xlabel("ratio of tokens/s; black: least to greatest round, red: goal; blue: decode, orange: prefill", fontsize=8)
     figure.tight_layout()
-    plt.rcParams["svg.hashsalt"] = "peers"
+    plt.rcParams |= {"svg.hashsalt": "peers", "svg.fonttype": "none"}
     figure.savefig(target, metadata={"Date": None})
 
 
