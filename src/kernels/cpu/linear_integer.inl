@@ -28,11 +28,12 @@ AQ_INLINE void add_runs(const std::byte* const* strips, int64_t at, int64_t runs
             w[s] = unpack_bytes<form, step, i>(strips[s] + at);
         }
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; ++r)
+        for (int r = 0; r < rows; ++r) {
+          const I x = set_i(words[i * rows + r]);
 #pragma GCC unroll 4
           for (int s = 0; s < streams; ++s)
-            sum[s][r] = wide ? dot16(sum[s][r], w[s], words + i * rows + r)
-                             : dot8<kSmall>(sum[s][r], w[s], words + i * rows + r);
+            sum[s][r] = wide ? dot16(sum[s][r], w[s], x) : dot8<kSmall>(sum[s][r], w[s], x);
+        }
       });
       words += kWords * rows;
     });
@@ -111,8 +112,10 @@ void multiply_range(const Block& b, StripRange range, const BlockInputs& x, cons
   const int64_t step = (range.end - range.begin) / kStreams;
   for (int64_t i = 0; i < step; ++i)
     multiply_strips<form, look, wide, rows, kStreams>(b, range.begin + i, step, x, out);
-  for (int64_t i = range.begin + step * kStreams; i < range.end; ++i)
-    multiply_strips<form, look, wide, rows, 1>(b, i, 1, x, out);
+  int64_t i = range.begin + step * kStreams;
+  if constexpr (kStreams > 2)
+    for (; i + 2 <= range.end; i += 2) multiply_strips<form, look, wide, rows, 2>(b, i, 1, x, out);
+  for (; i < range.end; ++i) multiply_strips<form, look, wide, rows, 1>(b, i, 1, x, out);
 }
 
 template <Form form, bool look, bool wide>

@@ -220,18 +220,17 @@ AQ_INLINE __m256i look_up_half(__m256i codes, Codebook book) {
 AQ_INLINE I look_up(I codes, Codebook book) {
   return {look_up_half(codes.a, book), look_up_half(codes.b, book)};
 }
-AQ_INLINE I dot16(I sum, I w, const int32_t* x) {
-  const __m256i both = _mm256_set1_epi32(*x);
-  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(w.a, both)),
-          _mm256_add_epi32(sum.b, _mm256_madd_epi16(w.b, both))};
+AQ_INLINE I dot16(I sum, I w, I x) {
+  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(w.a, x.a)),
+          _mm256_add_epi32(sum.b, _mm256_madd_epi16(w.b, x.b))};
 }
 // vpmaddubsw saturates at 16 bits: pairs of products must stay below, so w < 128.
 template <bool small>
-AQ_INLINE I dot8(I sum, I w, const int32_t* x) {
+AQ_INLINE I dot8(I sum, I w, I x) {
   static_assert(small, "use 16-bit products");
-  const __m256i all = _mm256_set1_epi32(*x), ones = _mm256_set1_epi16(1);
-  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, all), ones)),
-          _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, all), ones))};
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, x.a), ones)),
+          _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, x.b), ones))};
 }
 constexpr bool kBytesOfBits8 = false;
 AQ_INLINE void pairs(I x, int32_t* out) {

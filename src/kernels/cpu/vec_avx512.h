@@ -155,13 +155,14 @@ AQ_INLINE Codebook codebook(const std::array<int16_t, 16>& integers) {
   return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(integers.data())));
 }
 AQ_INLINE I look_up(I codes, Codebook book) { return _mm512_permutexvar_epi16(codes, book); }
-AQ_INLINE I dot16(I sum, I w, const int32_t* x) {
-  __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*x));
+// In assembly: with the intrinsics g++ 12 copies every sum at the end of a loop and runs out of registers.
+AQ_INLINE I dot16(I sum, I w, I x) {
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
   return sum;
 }
 template <bool small>
-AQ_INLINE I dot8(I sum, I w, const int32_t* x) {
-  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*x));
+AQ_INLINE I dot8(I sum, I w, I x) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
   return sum;
 }
 constexpr bool kBytesOfBits8 = true;

@@ -164,15 +164,12 @@ AQ_INLINE I look_up(I codes, const Codebook& book) {
         static_cast<uint32_t>(static_cast<uint16_t>(book[static_cast<size_t>(codes[i] >> 16 & 15)])) << 16);
   return w;
 }
-// sum + w · x over the two 16-bit halves of each dword; x is the same for all.
-AQ_INLINE I dot16(I sum, I w, const int32_t* x) {
-  const I low = set_i(*x << 16) >> 16, high = set_i(*x) >> 16;
-  return sum + (w << 16 >> 16) * low + (w >> 16) * high;
-}
+// sum + w · x over the two 16-bit halves of each dword.
+AQ_INLINE I dot16(I sum, I w, I x) { return sum + (w << 16 >> 16) * (x << 16 >> 16) + (w >> 16) * (x >> 16); }
 // sum + w · x over four unsigned bytes of w and four signed bytes of x. `small`: w < 128.
 template <bool small>
-AQ_INLINE I dot8(I sum, I w, const int32_t* x) {
-  for (int i = 0; i < 32; i += 8) sum += (w >> i & 255) * (set_i(*x << (24 - i)) >> 24);
+AQ_INLINE I dot8(I sum, I w, I x) {
+  for (int i = 0; i < 32; i += 8) sum += (w >> i & 255) * (x << (24 - i) >> 24);
   return sum;
 }
 constexpr bool kBytesOfBits8 = true;  // dot8<false> is there and worth it
