@@ -8,12 +8,8 @@
 
 namespace aquatint::kernels {
 
-bool Packed::all_integer() const {
-  return std::all_of(blocks.begin(), blocks.end(), [](const Block& b) { return is_integer(b.form); });
-}
-
-std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatrix* const> parts, Precision precision,
-                                          base::ThreadPool& pool) {
+std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatrix* const> parts,
+                                          Precision precision, base::ThreadPool& pool) {
   AQ_CHECK(!parts.empty());
   auto packed = std::make_unique<Packed>();
   packed->in_features = parts[0]->cols;
@@ -41,7 +37,8 @@ std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatri
     for (size_t i = 0; i < parts.size(); ++i) {
       const Block& b = packed->blocks[i];
       const int64_t last = std::min(b.strips, end - b.first_strip);
-      for (int64_t s = std::max<int64_t>(0, begin - b.first_strip); s < last; ++s) fill_strip(*parts[i], b, s);
+      for (int64_t s = std::max<int64_t>(0, begin - b.first_strip); s < last; ++s)
+        fill_strip(*parts[i], b, s);
     }
   });
   return packed;

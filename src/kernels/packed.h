@@ -1,5 +1,6 @@
-// The packed weight of all fast sets: strips of 16 output rows. A strip is a run of 64-byte lines, each holding
-// the same few columns of its 16 rows, so that a vector lane is an output row and a thread reads one stream.
+// The packed weight of all fast sets: strips of 16 output rows. A strip is a run of 64-byte lines, each
+// holding the same few columns of its 16 rows, so that a vector lane is an output row and a thread reads one
+// stream.
 //
 //   form     run of lines   bytes (or bits) of lane n
 //   f32      1: 1 column    its FP32 value
@@ -7,14 +8,16 @@
 //   fp8      1: 4 columns   its four E4M3 codes
 //   bits8    2: 8 columns   four unsigned codes, twice
 //   bits4    1: 8 columns   nibbles 0 … 7 hold columns 0, 4, 1, 5, 2, 6, 3, 7
-//   bits6    3: 16 columns  two lines as bits4 for the low bits; a plane: byte i holds the two high bits of columns
+//   bits6    3: 16 columns  two lines as bits4 for the low bits; a plane: byte i holds the two high bits of
+//   columns
 //                           8 s + 4 h + i at bit 4 s + 2 h
-//   bits5    5: 32 columns  four lines as bits4; a plane: byte i holds the high bit of columns 8 s + 4 h + i at bit 2 s + h
+//   bits5    5: 32 columns  four lines as bits4; a plane: byte i holds the high bit of columns 8 s + 4 h + i
+//   at bit 2 s + h
 //
-// (So masks give four consecutive columns a dword for byte products, and columns (0, 2), (1, 3), (4, 6), (5, 7) for
-// products of 16-bit pairs.) Scales stand in the stream, where the reader is anyway: the groups of a strip come in
-// segments, each a header of scales and offsets followed by its lines. Rows are padded to 16 and columns to 64; padding
-// meets inputs of zero.
+// (So masks give four consecutive columns a dword for byte products, and columns (0, 2), (1, 3), (4, 6), (5,
+// 7) for products of 16-bit pairs.) Scales stand in the stream, where the reader is anyway: the groups of a
+// strip come in segments, each a header of scales and offsets followed by its lines. Rows are padded to 16
+// and columns to 64; padding meets inputs of zero.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -31,7 +34,11 @@ constexpr int64_t kDepthUnit = 64;  // columns are padded to a multiple
 
 enum class Form { f32, bf16, fp8, bits4, bits5, bits6, bits8 };
 enum class ScaleType { none, f32, fp16, bf16, super };  // super: FP16 per segment times int8 per group
-enum class Offset { none, zero_point, minimum };  // value = scale · (code − offset)  or  scale · code + offset
+enum class Offset {
+  none,
+  zero_point,
+  minimum
+};  // value = scale · (code − offset)  or  scale · code + offset
 
 constexpr bool is_integer(Form form) { return form >= Form::bits4; }
 constexpr int64_t run_columns(Form form) {
@@ -86,8 +93,12 @@ struct Block {
   }
   int64_t group_columns(int64_t g) const { return std::min(group, depth - g * group); }
   // Bytes from a header to the scale or offset of its i-th group.
-  int64_t scale_bytes() const { return scale_type == ScaleType::f32 ? 64 : scale_type == ScaleType::super ? 16 : 32; }
-  int64_t super_bytes() const { return scale_type != ScaleType::super ? 0 : offset == Offset::none ? 32 : 64; }
+  int64_t scale_bytes() const {
+    return scale_type == ScaleType::f32 ? 64 : scale_type == ScaleType::super ? 16 : 32;
+  }
+  int64_t super_bytes() const {
+    return scale_type != ScaleType::super ? 0 : offset == Offset::none ? 32 : 64;
+  }
   int64_t scale_at(int64_t i) const { return super_bytes() + i * scale_bytes(); }
   int64_t offset_at(int64_t i) const { return super_bytes() + (segment_groups + i) * scale_bytes(); }
 };
@@ -107,12 +118,10 @@ struct Packed final : PackedMatrix {
   std::shared_ptr<std::byte> memory;
 
   bool integer_inputs() const { return input.format && input.format->kind == numeric::Kind::integer; }
-  // Every code is an integer, so that products with integer inputs are exact.
-  bool all_integer() const;
 };
 
-std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatrix* const> parts, Precision precision,
-                                          base::ThreadPool& pool);
+std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatrix* const> parts,
+                                          Precision precision, base::ThreadPool& pool);
 
 // Its parts. How a matrix is laid out: everything of a Block but its place.
 Block plan_block(const tensor::QuantizedMatrix& m, Precision precision, int64_t depth);

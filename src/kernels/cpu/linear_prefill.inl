@@ -128,8 +128,9 @@ inline int64_t count_groups(const Packed& w) {
   return groups;
 }
 
-inline void linear_prefill(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate,
-                           float* y, base::ThreadPool& pool) {
+// `integers`: also those parts that hold integer codes.
+inline void linear_prefill(const Packed& w, bool integers, const float* x, int64_t rows, const float* bias,
+                           bool accumulate, float* y, base::ThreadPool& pool) {
   static thread_local Scratch value_scratch, scale_scratch;
   float* values = value_scratch.get<float>(rows * w.depth);
   float* scales = scale_scratch.get<float>(rows);
@@ -148,7 +149,8 @@ inline void linear_prefill(const Packed& w, const float* x, int64_t rows, const 
       const RoundedRows input = {values + row * w.depth, w.depth, scales + row};
       const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
-        multiply_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);
+        if (integers || !is_integer(b.form))
+          multiply_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);
       });
     }
   });
@@ -157,5 +159,6 @@ inline void linear_prefill(const Packed& w, const float* x, int64_t rows, const 
 inline void linear(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
                    bool accumulate, float* y, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
-  (phase == Phase::decode ? linear_decode : linear_prefill)(w, x, rows, bias, accumulate, y, pool);
+  if (phase == Phase::decode) return linear_decode(w, x, rows, bias, accumulate, y, pool);
+  linear_prefill(w, true, x, rows, bias, accumulate, y, pool);
 }

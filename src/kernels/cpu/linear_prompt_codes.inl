@@ -212,7 +212,7 @@ void linear_prompt_codes(const Packed& w, Rule rule, const float* x, int64_t row
       const RowCodes input = codes.from(row);
       const Outputs out = {y + row * w.out_features, w.out_features, input.row_scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
-        multiply_group<wide>(b, rule, strip, input, std::min(chunk, rows - row), panel, out);
+        if (is_integer(b.form)) multiply_group<wide>(b, rule, strip, input, std::min(chunk, rows - row), panel, out);
       });
     }
   });
@@ -221,7 +221,11 @@ void linear_prompt_codes(const Packed& w, Rule rule, const float* x, int64_t row
 inline void linear_any(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
                        bool accumulate, float* y, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
-  if (phase == Phase::decode || !w.all_integer()) return linear(matrix, x, rows, phase, bias, accumulate, y, pool);
+  if (phase == Phase::decode) return linear_decode(w, x, rows, bias, accumulate, y, pool);
+  const auto holds_codes = [](const Block& b) { return is_integer(b.form); };
+  if (!std::all_of(w.blocks.begin(), w.blocks.end(), holds_codes))
+    linear_prefill(w, false, x, rows, bias, accumulate, y, pool);
+  if (std::none_of(w.blocks.begin(), w.blocks.end(), holds_codes)) return;
   Rule rule = rule_of(w);
   for (const Block& b : w.blocks) rule = rule_of(b, rule);
   const bool wide =
