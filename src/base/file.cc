@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -73,6 +74,17 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() {
   if (data_) ::munmap(data_, size_);
+}
+
+void advise(Bytes bytes, Access access) {
+  // The kernel starts at most one read-ahead window a call.
+  constexpr uintptr_t kPage = 4096, kWindow = uintptr_t{128} << 10;
+  auto begin = reinterpret_cast<uintptr_t>(bytes.data()) / kPage * kPage;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size();
+  if (access == Access::done && begin < end)
+    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  for (; access == Access::soon && begin < end; begin += kWindow)
+    ::madvise(reinterpret_cast<void*>(begin), std::min(kWindow, end - begin), MADV_WILLNEED);
 }
 
 std::string read_text(const fs::path& path, size_t max_bytes) {

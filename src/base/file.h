@@ -25,6 +25,12 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+enum class Access { soon, done };
+
+// Tells the system that these bytes of a mapped file will be read soon, so that it starts reading ahead, or
+// are done with, so that they no longer count as this process's memory. They stay readable either way.
+void advise(Bytes bytes, Access access);
+
 // Whole text file; BadInput when unreadable or larger than `max_bytes`.
 std::string read_text(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
 

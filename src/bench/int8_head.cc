@@ -33,6 +33,12 @@ class Int8Head final : public Checkpoint {
   QuantizedMatrix weight(std::string_view module) const override {
     return module == kHead ? head() : source_->weight(module);
   }
+  QuantizedMatrix deferred_weight(std::string_view module) const override {
+    return module == kHead ? head() : source_->deferred_weight(module);
+  }
+  void advise(std::string_view module, base::Access access) const override {
+    source_->advise(module, access);
+  }
   bool has_vector(std::string_view name) const override { return source_->has_vector(name); }
   std::vector<float> vector(std::string_view name, int64_t expected) const override {
     return source_->vector(name, expected);

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "tensor/quantized_matrix.h"
 
@@ -66,6 +67,11 @@ class Checkpoint {
   // threads.
   virtual bool has_weight(std::string_view module) const = 0;
   virtual tensor::QuantizedMatrix weight(std::string_view module) const = 0;
+  // The same, its codes possibly left as the file packs them (QuantizedMatrix::deferred).
+  virtual tensor::QuantizedMatrix deferred_weight(std::string_view module) const { return weight(module); }
+  // That weight() will be asked for soon, or that its bytes will not be needed for now: advice to the system
+  // on the file's pages, without effect on what is read.
+  virtual void advise(std::string_view, base::Access) const {}
 
   // A norm weight or bias, by its full name, converted to FP32; `expected` elements or BadInput.
   virtual bool has_vector(std::string_view name) const = 0;

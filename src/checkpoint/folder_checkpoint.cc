@@ -82,7 +82,16 @@ class FolderCheckpoint final : public Checkpoint {
   std::span<const WeightInfo> weights() const override { return weights_; }
   std::span<const std::string> warnings() const override { return warnings_; }
   bool has_weight(std::string_view module) const override { return reader_->has_weight(module); }
-  tensor::QuantizedMatrix weight(std::string_view module) const override { return reader_->weight(module); }
+  tensor::QuantizedMatrix weight(std::string_view module) const override {
+    return tensor::with_codes(reader_->weight(module));
+  }
+  tensor::QuantizedMatrix deferred_weight(std::string_view module) const override {
+    return reader_->weight(module);
+  }
+  void advise(std::string_view module, base::Access access) const override {
+    for (const TensorView* tensor : files_.starting_with(std::string(module) + ".weight"))
+      base::advise(tensor->bytes, access);
+  }
 
   bool has_vector(std::string_view name) const override {
     const TensorView* tensor = files_.find(name);

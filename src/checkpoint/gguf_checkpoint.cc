@@ -51,6 +51,14 @@ class GgufCheckpoint final : public Checkpoint {
   }
 
   tensor::QuantizedMatrix weight(std::string_view module) const override {
+    return tensor::with_codes(deferred_weight(module));
+  }
+
+  void advise(std::string_view module, base::Access access) const override {
+    if (const GgufTensor* tensor = find(std::string(module) + ".weight")) base::advise(tensor->bytes, access);
+  }
+
+  tensor::QuantizedMatrix deferred_weight(std::string_view module) const override {
     const std::string name = std::string(module) + ".weight";
     const GgufTensor& tensor = require(name);
     if (tensor.shape.size() != 2)

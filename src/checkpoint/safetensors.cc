@@ -227,6 +227,13 @@ const TensorView* SafetensorsSet::find(std::string_view name) const {
   return found == by_name_.end() ? nullptr : &views_[found->second];
 }
 
+std::vector<const TensorView*> SafetensorsSet::starting_with(const std::string& prefix) const {
+  std::vector<const TensorView*> found;
+  for (auto at = by_name_.lower_bound(prefix); at != by_name_.end() && at->first.starts_with(prefix); ++at)
+    found.push_back(&views_[at->second]);
+  return found;
+}
+
 std::string SafetensorsSet::sha256() const {
   std::vector<const File*> files;
   for (const auto& file : files_) files.push_back(file.get());

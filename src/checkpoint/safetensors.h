@@ -49,6 +49,7 @@ class SafetensorsSet {
   std::vector<StoredTensor>& tensors() { return tensors_; }
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   const TensorView* find(std::string_view name) const;  // nullptr when absent
+  std::vector<const TensorView*> starting_with(const std::string& prefix) const;
   std::string sha256() const;
 
  private:

@@ -46,6 +46,22 @@ std::string result_text(const bench::BenchResult& r, const std::string& head) {
                                     report::format_bytes(static_cast<double>(r.peak_ram_bytes)));
 }
 
+// How long Model::load took, and how fast that went through the file's tensors.
+struct Load {
+  double seconds = 0, gb_s = 0;
+};
+
+std::unique_ptr<model::Model> timed_load(const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint,
+                                         const model::Backend& backend, Load& load) {
+  const auto start = base::Clock::now();
+  auto model = model::Model::load(checkpoint, backend);
+  load.seconds = base::seconds_since(start);
+  uint64_t bytes = 0;
+  for (const checkpoint::StoredTensor& tensor : checkpoint->tensors()) bytes += tensor.bytes;
+  load.gb_s = static_cast<double>(bytes) * 1e-9 / load.seconds;
+  return model;
+}
+
 std::string rates_text(const std::vector<bench::KernelRate>& rates) {
   std::vector<report::Column> columns = {{"kernel", report::Align::left}, {"bits"}};
   for (const bench::RateColumn& column : bench::kRateColumns) {
@@ -87,13 +103,19 @@ void run(const Options& o, const Common& common) {
   base::reset_peak_ram();
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   if (o.head == "int8") checkpoint = bench::with_int8_head(checkpoint, backend.pool());
-  const auto model = model::Model::load(checkpoint, backend.at(precision, parse_kv_format(o.kv_format)));
+  Load load;
+  const auto model = timed_load(checkpoint, backend.at(precision, parse_kv_format(o.kv_format)), load);
   bench::Workload workload = o.workload;
   workload.arithmetic = bench::arithmetic_of(checkpoint->scheme());
   const bench::BenchResult result = bench::run_workload(*model, workload, peaks);
-  if (!common.json) return print_result(peaks_text(result.peaks) + "\n" + result_text(result, o.head));
+  if (!common.json)
+    return print_result(fmt::format("{}\n{}load            {:.2f} s, {:.1f} GB/s of the file\n",
+                                    peaks_text(result.peaks), result_text(result, o.head), load.seconds,
+                                    load.gb_s));
   base::Json json = bench::to_json(result);
   json["head"] = o.head;
+  json["load_seconds"] = load.seconds;
+  json["load_gb_per_second"] = load.gb_s;
   print_json(json);
 }
 

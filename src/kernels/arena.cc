@@ -19,7 +19,9 @@ constexpr size_t kChunk = size_t{32} << 20;
 std::shared_ptr<std::byte> map_chunk(size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
   // Under AddressSanitizer every piece has its own guarded allocation.
-  return {static_cast<std::byte*>(std::aligned_alloc(64, bytes)), [](std::byte* p) { std::free(p); }};
+  auto* start = static_cast<std::byte*>(std::aligned_alloc(64, bytes));
+  std::fill_n(start, bytes, std::byte{0});
+  return {start, [](std::byte* p) { std::free(p); }};
 #else
   const size_t mapped = bytes + 2 * kHugePage;
   void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -6,7 +6,7 @@
 
 namespace aquatint::kernels {
 
-// `bytes` bytes aligned to 64. Throws OutOfResource. A chunk is freed with the last piece of it.
+// `bytes` zero bytes aligned to 64. Throws OutOfResource. A chunk is freed with the last piece of it.
 std::shared_ptr<std::byte> arena_allocate(size_t bytes);
 
 }  // namespace aquatint::kernels

@@ -125,7 +125,7 @@ std::unique_ptr<PackedMatrix> pack_strips(std::span<const tensor::QuantizedMatri
 
 // Its parts. How a matrix is laid out: everything of a Block but its place.
 Block plan_block(const tensor::QuantizedMatrix& m, Precision precision, int64_t depth);
-// Fills strip `index` of a block.
+// Fills strip `index` of a block, whose memory is zero.
 void fill_strip(const tensor::QuantizedMatrix& m, const Block& b, int64_t index);
 
 }  // namespace aquatint::kernels

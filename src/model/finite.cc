@@ -18,16 +18,21 @@ using tensor::QuantizedMatrix;
                   tensor, std::isnan(value) ? "NaN" : "infinity", at));
 }
 
-// True when some word has all exponent bits set: NaN or infinity in every IEEE-like 16- or 32-bit format.
-// Without a branch, so that the loop runs at memory speed.
+// True when some word's exponent bits reach `limit`. Without a branch, so that the loop runs at memory speed.
 template <class Word>
-bool any_special(const uint8_t* codes, int64_t n, Word exponent) {
+bool any_reaches(const uint8_t* codes, int64_t n, Word exponent, Word limit) {
   Word found = 0;
   for (int64_t i = 0; i < n; ++i) {
     const Word word = base::load<Word>(codes + i * static_cast<int64_t>(sizeof(Word)));
-    found |= static_cast<Word>((word & exponent) == exponent);
+    found |= static_cast<Word>((word & exponent) >= limit);
   }
   return found != 0;
+}
+
+// NaN and infinity have all exponent bits set in every IEEE-like 16- or 32-bit format.
+template <class Word>
+bool any_special(const uint8_t* codes, int64_t n, Word exponent) {
+  return any_reaches<Word>(codes, n, exponent, exponent);
 }
 
 // Whether some of `n` codes may decode to NaN or infinity.
@@ -46,7 +51,9 @@ bool codes_suspect(const numeric::Format& format, const uint8_t* codes, int64_t 
 }
 
 bool codes_suspect(const QuantizedMatrix& m, int64_t begin, int64_t end) {
-  return codes_suspect(*m.format, m.codes.u8() + begin * m.cols * m.format->bytes(), (end - begin) * m.cols);
+  if (m.deferred && m.format->kind != numeric::Kind::floating) return false;
+  static thread_local std::vector<uint8_t> scratch;
+  return codes_suspect(*m.format, tensor::code_rows(m, begin, end, scratch), (end - begin) * m.cols);
 }
 
 // Whether the scale, zero-point and minimum of a block may lead out of range, whatever its codes.
@@ -57,17 +64,29 @@ bool block_suspect(const QuantizedMatrix& m, int64_t block) {
   return !std::isfinite(std::abs(m.scales.at(block)) * (m.format->max + zero) + std::abs(minimum));
 }
 
-// Scales (or minima, or none) of blocks [begin, end) that are plain FP16 numbers: too small for any overflow
-// in FP32.
-bool ordinary_halves(const tensor::Scales& scales, int64_t begin, int64_t end) {
-  if (!scales.present()) return true;
-  return scales.format == &numeric::fp16 && !scales.super_format && scales.table.empty() &&
-         scales.offset == 0 && !codes_suspect(numeric::fp16, scales.codes.u8() + 2 * begin, end - begin);
+// Whether some of `n` numbers may be 2^100 or more, so that products with codes and zero-points may overflow.
+bool may_be_huge(const numeric::Format& format, const uint8_t* codes, int64_t n) {
+  constexpr uint32_t kLimit = 100 + 127;  // as a biased exponent
+  if (&format == &numeric::fp32) return any_reaches<uint32_t>(codes, n, 0x7f800000u, kLimit << 23);
+  if (&format == &numeric::bf16) return any_reaches<uint16_t>(codes, n, 0x7f80u, kLimit << 7);
+  if (&format == &numeric::fp16) return any_special<uint16_t>(codes, n, 0x7c00u);
+  return true;
+}
+
+// Scales (or minima, or none) of blocks [begin, end) that are far from overflow in FP32: plain numbers, or
+// FP16 factors times integers of at most 8 bits.
+bool ordinary(const tensor::Scales& s, int64_t begin, int64_t end) {
+  if (!s.present()) return true;
+  if (!s.table.empty() || s.offset != 0 || begin == end) return false;
+  if (!s.super_format) return !may_be_huge(*s.format, s.codes.u8() + begin * s.format->bytes(), end - begin);
+  const int64_t first = begin / s.per_super, last = (end - 1) / s.per_super + 1;
+  return s.format->kind == numeric::Kind::integer && s.format->bits <= 8 &&
+         s.super_format == &numeric::fp16 &&
+         !may_be_huge(numeric::fp16, s.super.u8() + 2 * first, last - first);
 }
 
 bool blocks_suspect(const QuantizedMatrix& m, int64_t begin, int64_t end) {
-  if (m.format->max < 1e6f && ordinary_halves(m.scales, begin, end) && ordinary_halves(m.minima, begin, end))
-    return false;
+  if (m.format->max < 1e6f && ordinary(m.scales, begin, end) && ordinary(m.minima, begin, end)) return false;
   for (int64_t block = begin; block < end; ++block)
     if (block_suspect(m, block)) return true;
   return false;

@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kRowsPerStep = 512;
 
 bool borrows(const tensor::QuantizedMatrix& m) {
+  if (m.deferred) return true;
   for (const tensor::Storage* s :
        {&m.codes, &m.scales.codes, &m.scales.super, &m.minima.codes, &m.minima.super})
     if (s->size() > 0 && !s->is_owned()) return true;

@@ -24,7 +24,7 @@ QuantizedMatrix shaped_weight(const Checkpoint& checkpoint, const std::string& m
         fmt::format("{}: tensor \"{}.weight\" is missing (the file is incomplete or its config.json is of "
                     "another model)",
                     file_of(checkpoint), module));
-  QuantizedMatrix m = checkpoint.weight(module);
+  QuantizedMatrix m = checkpoint.deferred_weight(module);
   if (m.rows != rows.size || m.cols != cols.size)
     throw BadInput(
         fmt::format("{}: tensor \"{}.weight\" is [{}, {}], expected [{}, {}] = [{}, {}] of config.json",
@@ -72,6 +72,7 @@ class BlockLoader {
       append_bias(out, module(part) + ".bias", part.rows, has_bias);
     }
     pack(out, matrices);
+    for (const Part& part : parts) checkpoint_.advise(module(part), base::Access::done);
   }
 
  private:
@@ -100,6 +101,17 @@ class BlockLoader {
   const Checkpoint& checkpoint_;
   const Backend& backend_;
   std::string prefix_;
+};
+
+// The visitor that tells the system which block is read next.
+struct ReadAhead {
+  const Checkpoint& checkpoint;
+  int64_t layer;
+  void norm(std::string_view, const std::vector<float>&, Extent) const {}
+  void linear(const Linear&, std::initializer_list<Part> parts, Extent, bool) const {
+    for (const Part& part : parts)
+      checkpoint.advise(fmt::format("model.layers.{}.{}", layer, part.module), base::Access::soon);
+  }
 };
 
 // The visitor that adds up what a block keeps in memory.
@@ -140,6 +152,7 @@ std::unique_ptr<kernels::PackedMatrix> load_head(const Checkpoint& checkpoint, c
 }
 
 uint64_t matrix_bytes(const QuantizedMatrix& m) {
+  if (m.deferred) return m.stored_bytes;
   return m.codes.size() + m.scales.codes.size() + m.scales.super.size() + m.minima.codes.size() +
          m.minima.super.size() + m.zero_points.size() * sizeof(int16_t);
 }
@@ -165,12 +178,17 @@ uint64_t Weights::resident_bytes(const Config& config) const {
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, const Backend& backend) {
   const Extent vocab{config.vocab_size, "vocab_size"}, hidden{config.hidden_size, "hidden_size"};
   Weights weights;
+  weights.blocks.resize(static_cast<size_t>(config.layers));
+  for (const char* module : {"model.embed_tokens", "lm_head"}) checkpoint.advise(module, base::Access::soon);
+  if (config.layers > 0) each_weight(weights.blocks[0], config, ReadAhead{checkpoint, 0});
   weights.embedding = checked_weight(checkpoint, "model.embed_tokens", vocab, hidden, *backend.pool);
   weights.head = load_head(checkpoint, config, backend, weights.embedding);
+  for (const char* module : {"model.embed_tokens", "lm_head"}) checkpoint.advise(module, base::Access::done);
   weights.final_norm = checked_vector(checkpoint, "model.norm.weight", hidden);
-  weights.blocks.resize(static_cast<size_t>(config.layers));
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    each_weight(weights.blocks[static_cast<size_t>(layer)], config, BlockLoader(checkpoint, backend, layer));
+    Block& block = weights.blocks[static_cast<size_t>(layer)];
+    if (layer + 1 < config.layers) each_weight(block, config, ReadAhead{checkpoint, layer + 1});
+    each_weight(block, config, BlockLoader(checkpoint, backend, layer));
     base::progress("load", layer + 1, config.layers, "layers");
   }
   return weights;

@@ -58,10 +58,28 @@ float Scales::at(int64_t i) const {
   return negated ? -value : value;
 }
 
+const uint8_t* code_rows(const QuantizedMatrix& m, int64_t begin, int64_t end,
+                         std::vector<uint8_t>& scratch) {
+  if (!m.deferred) return m.codes.u8() + begin * m.cols * m.format->bytes();
+  const auto size = static_cast<size_t>((end - begin) * m.cols);
+  if (scratch.size() < size) scratch.resize(size);
+  m.deferred(begin, end, scratch.data());
+  return scratch.data();
+}
+
+QuantizedMatrix with_codes(QuantizedMatrix m) {
+  if (!m.deferred) return m;
+  m.codes = Storage::owned(static_cast<size_t>(m.rows * m.cols));
+  m.deferred(0, m.rows, m.codes.mutable_u8());
+  m.deferred = nullptr;
+  return m;
+}
+
 void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out) {
   AQ_CHECK(0 <= begin && begin <= end && end <= m.rows, "rows {} to {} of {}", begin, end, m.rows);
+  static thread_local std::vector<uint8_t> scratch;
   for (int64_t row = begin; row < end; ++row, out += m.cols) {
-    decode_run(*m.format, m.codes.u8() + row * m.cols * m.format->bytes(), m.cols, out);
+    decode_run(*m.format, code_rows(m, row, row + 1, scratch), m.cols, out);
     if (m.plain()) continue;
     for (int64_t col = 0; col < m.cols;) {
       const int64_t run = m.flat_block > 0 ? m.flat_block - (row * m.cols + col) % m.flat_block

@@ -8,6 +8,7 @@
 // decode(code).
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "numeric/format.h"
@@ -38,7 +39,11 @@ struct Scales {
 struct QuantizedMatrix {
   const numeric::Format* format = nullptr;  // of one element
   int64_t rows = 0, cols = 0;               // [out_features, in_features]
-  Storage codes;                            // row-major, format->bytes() each
+  Storage codes;                            // row-major, format->bytes() each; empty while deferred
+
+  // Codes left in the file as it packs them: decodes rows [begin, end), one byte a code. Empty when `codes`
+  // holds them. Whoever reads a matrix once, a few rows at a time, saves writing and reading it as bytes.
+  std::function<void(int64_t begin, int64_t end, uint8_t* codes)> deferred;
 
   // Extent of a block. flat_block > 0: runs of that many elements of the flattened matrix (may cross rows);
   // otherwise block_rows × block_cols tiles (the last ones may be partial). Per tensor: rows × cols; per
@@ -65,6 +70,12 @@ struct QuantizedMatrix {
   }
   bool plain() const { return !scales.present(); }
 };
+
+// Codes of rows [begin, end): in place, or decoded into `scratch`, which grows to fit.
+const uint8_t* code_rows(const QuantizedMatrix& m, int64_t begin, int64_t end, std::vector<uint8_t>& scratch);
+
+// The same matrix with its codes in memory.
+QuantizedMatrix with_codes(QuantizedMatrix m);
 
 // Exact values of rows [begin, end), row-major, into out[(end − begin) · cols].
 void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out);

@@ -58,6 +58,24 @@ TEST(Packing, EqualsCompressedTensors) {
   }
 }
 
+// The fast way for runs without strides, whole words and the rest.
+TEST(Packing, DenseRunsAreTheSame) {
+  std::vector<uint8_t> codes(100), words(100, 0xee), slow(100), fast(100);
+  for (int bits = 1; bits <= 8; ++bits)
+    for (const int64_t n : {1, 7, 8, 31, 32, 33, 64, 71, 100}) {
+      for (size_t i = 0; i < codes.size(); ++i)
+        codes[i] = static_cast<uint8_t>(i * 37 >> 2 & ((1u << bits) - 1));
+      words.assign(static_cast<size_t>(4 * packed_words(n, bits)), 0);
+      pack_run(codes.data(), n, 1, bits, words.data(), 1);
+      slow.assign(100, 0);
+      fast.assign(100, 0);
+      unpack_run(words.data(), 1, n, bits, slow.data(), 1);
+      unpack_dense_run(words.data(), n, bits, fast.data());
+      EXPECT_EQ(fast, slow) << bits << " bits, " << n;
+      EXPECT_TRUE(std::equal(codes.begin(), codes.begin() + n, fast.begin())) << bits << " bits, " << n;
+    }
+}
+
 // Before 0.18: ten 3-bit codes a word, two bits unused.
 TEST(Packing, ReadsPaddedWords) {
   uint32_t words[2] = {0, 0};

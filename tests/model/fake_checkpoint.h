@@ -18,6 +18,7 @@ class FakeCheckpoint final : public checkpoint::Checkpoint {
   std::map<std::string, tensor::QuantizedMatrix, std::less<>> matrices;  // by module
   std::map<std::string, std::vector<float>, std::less<>> vectors;        // by full name
   std::vector<checkpoint::SideFile> files;
+  mutable std::vector<std::pair<std::string, base::Access>> advice;  // as it came
 
   const std::filesystem::path& path() const override { return path_; }
   const base::Json& config() const override { return config_json; }
@@ -30,6 +31,9 @@ class FakeCheckpoint final : public checkpoint::Checkpoint {
   bool has_weight(std::string_view module) const override { return matrices.contains(module); }
   tensor::QuantizedMatrix weight(std::string_view module) const override {
     return matrices.find(module)->second;
+  }
+  void advise(std::string_view module, base::Access access) const override {
+    advice.emplace_back(module, access);
   }
   bool has_vector(std::string_view name) const override { return vectors.contains(name); }
   std::vector<float> vector(std::string_view name, int64_t expected) const override {

@@ -140,6 +140,24 @@ TEST(Load, FindsQuantizedValuesThatAreNoNumbers) {
   EXPECT_THAT(load_error(checkpoint), HasSubstr("holds NaN at [96, 35]"));
 }
 
+// Every matrix of a block is announced before the block that precedes it is read, and given back once packed.
+TEST(Load, AnnouncesAndReleasesThePages) {
+  const auto checkpoint = random_checkpoint(tiny_config("llama"));
+  const Runner r(checkpoint, kernels::kernel_set("ref"), Precision::fp32);
+  const auto position = [&](const std::string& module, base::Access access) {
+    const auto& advice = checkpoint->advice;
+    return std::find(advice.begin(), advice.end(), std::pair(module, access)) - advice.begin();
+  };
+  const auto count = std::ssize(checkpoint->advice);
+  for (const std::string name : {"self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"}) {
+    const std::string first = "model.layers.0." + name, second = "model.layers.1." + name;
+    EXPECT_LT(position(first, base::Access::soon), position(first, base::Access::done));
+    EXPECT_LT(position(first, base::Access::done), count);
+    EXPECT_LT(position(second, base::Access::soon), position(first, base::Access::done));
+    EXPECT_LT(position(second, base::Access::soon), position(second, base::Access::done));
+  }
+}
+
 TEST(Load, CountsBytes) {
   const Runner r(random_checkpoint(tiny_config("qwen3")), kernels::kernel_set("ref"), Precision::fp32);
   const uint64_t embedding = 97 * 36 * 4;

@@ -183,11 +183,11 @@ QuantizedMatrix BnbReader::read(const Parts& parts) {
   m.cols = parts.cols;
   m.flat_block = parts.block;
   m.stored_bytes = parts.stored_bytes();
-  const int64_t n = parts.rows * parts.cols;
-  m.codes = Storage::owned(static_cast<size_t>(n));
   const auto* packed = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
-  uint8_t* codes = m.codes.mutable_u8();
-  for (int64_t i = 0; i < n; ++i) codes[i] = i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 15;
+  m.deferred = [packed, cols = parts.cols](int64_t begin, int64_t end, uint8_t* codes) {
+    for (int64_t i = begin * cols; i < end * cols; ++i)
+      *codes++ = i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 15;
+  };
   m.scales.codes = Storage::borrowed(parts.absmax->bytes);
   m.scales.format = parts.nested_absmax ? &numeric::uint8 : &numeric::fp32;
   if (!parts.nested_absmax) return m;

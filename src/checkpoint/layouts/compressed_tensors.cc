@@ -130,7 +130,7 @@ class CtReader final : public LayoutReader {
            (parts.zero ? parts.zero->bytes.size() : 0);
   }
   static QuantizedMatrix read(const Parts& parts);
-  static Storage read_codes(const Parts& parts);
+  static void read_codes(const Parts& parts, QuantizedMatrix& m);
   static std::vector<int16_t> read_zero_points(const Parts& parts);
 
   CtConfig config_;
@@ -223,7 +223,7 @@ QuantizedMatrix CtReader::read(const Parts& parts) {
   m.cols = parts.cols;
   m.block_rows = parts.block_rows;
   m.block_cols = parts.block_cols;
-  m.codes = read_codes(parts);
+  read_codes(parts, m);
   m.scales.format = plain_format(parts.scale->info->dtype);
   m.scales.codes = Storage::borrowed(parts.scale->bytes);
   if (parts.zero) m.zero_points = read_zero_points(parts);
@@ -238,22 +238,23 @@ QuantizedMatrix CtReader::read(const Parts& parts) {
   return m;
 }
 
-Storage CtReader::read_codes(const Parts& parts) {
+void CtReader::read_codes(const Parts& parts, QuantizedMatrix& m) {
   const int bits = parts.group->weights.bits;
-  if (!parts.packed && bits == 8) return Storage::borrowed(parts.codes->bytes);
-  Storage codes = Storage::owned(static_cast<size_t>(parts.rows * parts.cols));
-  const auto* from = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
-  uint8_t* to = codes.mutable_u8();
-  if (!parts.packed) {
-    const auto mask = static_cast<uint8_t>((1 << bits) - 1);
-    for (size_t i = 0; i < codes.size(); ++i) to[i] = from[i] & mask;
-    return codes;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
+  const int64_t cols = parts.cols;
+  if (parts.packed) {
+    const int64_t row_bytes = 4 * parts.codes->info->shape[1];
+    const auto unpack = parts.padded ? unpack_padded_run : unpack_dense_run;
+    m.deferred = [=](int64_t begin, int64_t end, uint8_t* to) {
+      for (int64_t r = begin; r < end; ++r, to += cols) unpack(bytes + r * row_bytes, cols, bits, to);
+    };
+  } else if (bits == 8) {
+    m.codes = Storage::borrowed(parts.codes->bytes);
+  } else {
+    m.deferred = [=, mask = static_cast<uint8_t>((1 << bits) - 1)](int64_t begin, int64_t end, uint8_t* to) {
+      for (int64_t i = begin * cols; i < end * cols; ++i) *to++ = bytes[i] & mask;
+    };
   }
-  const int64_t row_bytes = 4 * parts.codes->info->shape[1];
-  for (int64_t r = 0; r < parts.rows; ++r, from += row_bytes, to += parts.cols)
-    parts.padded ? unpack_padded_run(from, parts.cols, bits, to)
-                 : unpack_run(from, 1, parts.cols, bits, to, 1);
-  return codes;
 }
 
 std::vector<int16_t> CtReader::read_zero_points(const Parts& parts) {
@@ -265,9 +266,9 @@ std::vector<int16_t> CtReader::read_zero_points(const Parts& parts) {
     std::memcpy(codes.data(), from, codes.size());
   else
     for (int64_t c = 0; c < cols; ++c) unpack_run(from + 4 * c, cols, rows, bits, codes.data() + c, cols);
-  const numeric::Format& format = *numeric::find_format(fmt::format("int{}", bits));
   std::vector<int16_t> zeros(codes.size());
-  for (size_t i = 0; i < zeros.size(); ++i) zeros[i] = static_cast<int16_t>(format.decode(codes[i]));
+  for (size_t i = 0; i < zeros.size(); ++i)  // the sign is the highest of `bits` bits
+    zeros[i] = static_cast<int16_t>(static_cast<int8_t>(codes[i] << (8 - bits)) >> (8 - bits));
   return zeros;
 }
 

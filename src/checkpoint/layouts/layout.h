@@ -31,7 +31,7 @@ class LayoutReader {
   virtual ~LayoutReader() = default;
   virtual Role role(const TensorView& tensor) const = 0;
   virtual bool has_weight(std::string_view module) const = 0;
-  virtual tensor::QuantizedMatrix weight(std::string_view module) const = 0;
+  virtual tensor::QuantizedMatrix weight(std::string_view module) const = 0;  // codes may be deferred
   virtual std::string scheme() const = 0;  // a preset's name where one says it
 };
 

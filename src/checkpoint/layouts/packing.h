@@ -17,6 +17,8 @@ void pack_run(const uint8_t* codes, int64_t n, int64_t code_stride, int bits, ui
               int64_t word_stride);
 void unpack_run(const uint8_t* words, int64_t word_stride, int64_t n, int bits, uint8_t* codes,
                 int64_t code_stride);
+// The same for runs without strides, several codes at once.
+void unpack_dense_run(const uint8_t* words, int64_t n, int bits, uint8_t* codes);
 void unpack_padded_run(const uint8_t* words, int64_t n, int bits, uint8_t* codes);
 
 }  // namespace aquatint::checkpoint
