@@ -178,7 +178,8 @@ TEST_F(Cli, BenchReportsTheContractsKeys) {
   const Json j = run_json({"bench", model_, "--prompt-tokens", "16", "--generate-tokens", "4", "--repeat",
                            "2", "--batch", "1,2", "--head", "int8"});
   EXPECT_EQ(j["head"], "int8");
-  for (const char* key : {"peaks", "peak_ram_bytes", "weight_bytes", "kernels"})
+  for (const char* key :
+       {"peaks", "peak_ram_bytes", "weight_bytes", "kernels", "load_seconds", "load_gb_per_second"})
     EXPECT_TRUE(j.contains(key)) << key;
   ASSERT_EQ(j["runs"].size(), 2u);
   EXPECT_EQ(j["runs"][1]["batch"], 2);
