@@ -1,39 +1,60 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/quant_report.h"
-#include "numeric/scheme.h"
+#include "cli/recipe_flags.h"
 #include "quant/pipeline.h"
 
 namespace aquatint::cli {
 namespace {
 
 struct Options {
-  std::string model, to, scheme, method = "rtn", layout, clip, dtype;
-  int group = 0;
+  std::string model, to, dtype;
+  RecipeFlags recipe;
   bool dry_run = false;
 };
 
-quant::QuantizeOptions resolve(const Options& o) {
-  quant::QuantizeOptions q;
-  q.scheme = numeric::find_scheme(o.scheme);
-  if (!q.scheme)
-    throw base::BadUsage(fmt::format("--scheme {} is unknown; aquatint formats lists them", o.scheme));
-  q.method = o.method;
-  q.layout = o.layout;
-  q.group = o.group;
-  if (!o.clip.empty()) q.clip = quant::parse_clip(o.clip);
-  q.dtype = parse_dtype(o.dtype);
-  q.dry_run = o.dry_run;
-  return q;
+// What the pipeline can do of the recipe today: one scheme for every linear, by a method that reads no
+// calibration.
+quant::QuantizeOptions options_of(const quant::Recipe& recipe, const checkpoint::Checkpoint& model) {
+  for (const quant::MethodStep& step : recipe.methods)
+    if (std::ranges::none_of(quant::methods(), [&](const auto* m) { return m->name == step.name; }))
+      throw base::BadUsage(fmt::format("method {} does not work on whole models yet; use rtn", step.name));
+  if (recipe.methods.size() > 1)
+    throw base::BadUsage(
+        fmt::format("methods cannot be combined yet; use {} alone", recipe.methods.back().name));
+  std::vector<std::string> notes;
+  const std::vector<quant::Assignment> layers = quant::assign(recipe, quant::list_tensors(model), notes);
+  const quant::Assignment& first = layers.front();
+  for (const quant::Assignment& layer : layers)
+    if (!first.scheme || !layer.scheme || layer.scheme->name != first.scheme->name ||
+        layer.scheme->weights.group != first.scheme->weights.group || layer.clip != first.clip)
+      throw base::BadUsage(fmt::format("{} and {} differ; layers of several schemes cannot be written yet",
+                                       first.module, layer.module));
+  quant::QuantizeOptions options;
+  options.scheme = numeric::find_scheme(first.scheme->name);
+  options.method = recipe.methods.back().name;
+  options.layout = recipe.layout;
+  options.group = recipe.group;
+  options.clip = first.clip;
+  return options;
 }
 
-void run(const Options& o, const Common& common) {
-  const quant::QuantizeOptions options = resolve(o);
+void run(const Options& o, const Common& common, std::optional<uint64_t> seed) {
+  const quant::Recipe recipe = to_recipe(o.recipe, seed);
+  const numeric::Format* dtype = parse_dtype(o.dtype);
   const api::Backend backend(common.backend);
   const auto checkpoint = checkpoint::open_checkpoint(o.model);
+  for (const std::string& note : recipe.notes) base::warn("{}", note);
+  if (recipe.calibration)
+    base::warn("{} reads no calibration; the files are not used", recipe.methods.back().name);
+  quant::QuantizeOptions options = options_of(recipe, *checkpoint);
+  options.dtype = dtype;
+  options.dry_run = o.dry_run;
   const quant::Report report = quant::quantize(*checkpoint, o.to, options, backend.pool());
   if (common.json) return print_json(quant::to_json(report));
   print_result(report_text(report));
@@ -47,15 +68,14 @@ std::function<void()> add_quantize(CLI::App& app, Common& common) {
   add_model(app, o->model);
   add_backend_options(app, common);
   option(app, "--to", o->to, "folder to write; must not exist")->required();
-  option(app, "--scheme", o->scheme, "which formats: W4A16, W8A8, FP8_DYNAMIC, NF4, …")->required();
-  option(app, "--method", o->method, "how codes are found");
-  option(app, "--layout", o->layout, "how the bytes lie; default: the first that says the scheme exactly");
-  option(app, "--group", o->group, "weights that share a scale; 0: the scheme's, made to divide every width")
-      ->check(CLI::Range(0, 4096));
-  option(app, "--clip", o->clip, "none or mse: search smaller scales; default: mse below 8 bits");
+  add_recipe_flags(app, o->recipe);
+  add_seed(app, common);
   option(app, "--dtype", o->dtype, "of what stays unquantized: bf16, fp16, fp32");
   app.add_flag("--dry-run", o->dry_run, "print the sizes, write nothing")->envname("AQUATINT_DRY_RUN");
-  return [o, &common] { run(*o, common); };
+  return [o, &common, &app] {
+    const bool seeded = app.get_option("--seed")->count() > 0;
+    run(*o, common, seeded ? std::optional(common.seed) : std::nullopt);
+  };
 }
 
 }  // namespace aquatint::cli

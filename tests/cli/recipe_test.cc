@@ -1,0 +1,121 @@
+// Recipes and flags: what `quantize` makes of them.
+#include "cli/fixture.h"
+#include "cli/recipe_flags.h"
+
+namespace aquatint::test {
+namespace {
+
+using cli::RecipeFlags;
+using cli::to_recipe;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+template <class Call>
+std::string usage_error(Call call) {
+  try {
+    call();
+  } catch (const base::BadUsage& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+std::vector<std::string> method_names(const quant::Recipe& recipe) {
+  std::vector<std::string> names;
+  for (const quant::MethodStep& step : recipe.methods) names.push_back(step.name);
+  return names;
+}
+
+TEST(RecipeFlagsTest, FlagsMakeARecipe) {
+  RecipeFlags flags;
+  flags.scheme = "w4a16";
+  flags.method = "smoothquant,gptq";
+  flags.group = 32;
+  flags.clip = "none";
+  flags.calibration = "a.txt:3,b:c.jsonl";
+  flags.samples = 16;
+  const quant::Recipe recipe = to_recipe(flags, 9);
+  EXPECT_EQ(recipe.scheme->name, "W4A16");
+  EXPECT_THAT(method_names(recipe), ElementsAre("smoothquant", "gptq"));
+  EXPECT_EQ(recipe.group, 32);
+  EXPECT_EQ(recipe.clip, quant::Clip::none);
+  const quant::CalibrationOptions options = recipe.calibration->options();
+  ASSERT_EQ(options.sources.size(), 2u);
+  EXPECT_EQ(options.sources[0].file, "a.txt");
+  EXPECT_EQ(options.sources[0].ratio, 3);
+  EXPECT_EQ(options.sources[1].file, "b:c.jsonl");
+  EXPECT_EQ(options.samples, 16);
+  EXPECT_EQ(options.length, 2048);
+  EXPECT_EQ(options.seed, 9u);
+}
+
+TEST(RecipeFlagsTest, FlagsOverrideAFile) {
+  const fs::path file = fs::path(testing::TempDir()) / fmt::format("aquatint-{}.yaml", getpid());
+  base::write_text(file,
+                   "scheme: W4A16\ngroup: 64\nmethods: [awq]\nclip: mse\n"
+                   "calibration: {files: a.txt, samples: 8, seed: 3}\n");
+  RecipeFlags flags;
+  flags.recipe = file;
+  EXPECT_EQ(to_json(to_recipe(flags, {})), to_json(quant::read_recipe(file)));
+  flags.method = "gptq";
+  flags.group = 32;
+  flags.calibration = "self";
+  flags.length = 64;
+  const quant::Recipe recipe = to_recipe(flags, 4);
+  fs::remove(file);
+  EXPECT_THAT(method_names(recipe), ElementsAre("gptq"));
+  EXPECT_EQ(recipe.group, 32);
+  EXPECT_EQ(recipe.clip, quant::Clip::mse);
+  EXPECT_TRUE(recipe.calibration->self);
+  EXPECT_EQ(recipe.calibration->options().samples, 8);
+  EXPECT_EQ(recipe.calibration->options().length, 64);
+  EXPECT_EQ(recipe.calibration->seed, 4u);
+}
+
+TEST(RecipeFlagsTest, ContradictionsAreWrongUsage) {
+  const auto refused = [](RecipeFlags flags) { return usage_error([&] { to_recipe(flags, {}); }); };
+  RecipeFlags flags;
+  EXPECT_THAT(refused(flags), HasSubstr("--scheme S or --recipe FILE"));
+  flags.scheme = "W4A16";
+  flags.samples = 3;
+  EXPECT_THAT(refused(flags), HasSubstr("add --calibration"));
+  flags.samples = 0;
+  flags.calibration = "a.txt,,b.txt";
+  EXPECT_THAT(refused(flags), HasSubstr("missing between the commas"));
+  flags.calibration = "";
+  flags.method = "gptq,awq";
+  EXPECT_THAT(refused(flags), HasSubstr("awq comes after"));
+  flags.method = "gtpq";
+  EXPECT_THAT(refused(flags), HasSubstr("did you mean 'gptq'"));
+  flags.recipe = "r.yaml";
+  EXPECT_THAT(refused(flags), HasSubstr("give one of them"));
+}
+
+TEST_F(Cli, QuantizesByARecipe) {
+  const std::string recipe = (scratch_ / "r.yaml").string(), to = (scratch_ / "q").string();
+  base::write_text(recipe, "scheme: W4A16\ngroup: 32\n");
+  const Json by_recipe = run_json({"quantize", model_, "--to", to, "--recipe", recipe});
+  const Json by_flags = run_json(
+      {"quantize", model_, "--to", to + "2", "--scheme", "W4A16", "--group", "32", "--method", "rtn"});
+  EXPECT_EQ(by_recipe["layers"], by_flags["layers"]);
+  EXPECT_EQ(run_json({"inspect", to})["scheme"], "W4A16");
+}
+
+TEST_F(Cli, RefusesRecipesInOneLine) {
+  const std::string recipe = (scratch_ / "r.yaml").string(), to = (scratch_ / "q").string();
+  const auto refused = [&](const std::string& yaml) {
+    base::write_text(recipe, yaml);
+    return run({"quantize", model_, "--to", to, "--recipe", recipe});
+  };
+  expect_error(refused("scheme: W4A16\nlayers: [{match: 're:.*dwn', keep: true}]"), 3,
+               "r.yaml:2: no layer matches");
+  expect_error(refused("scheme: W4A16\ngruop: 3"), 3, "did you mean 'group'");
+  expect_error(refused("scheme: W4A16\ngroup: 128"), 3, "the largest that does is 64");
+  expect_error(run({"quantize", model_, "--to", to, "--scheme", "W4A16", "--group", "128"}), 2,
+               "the largest that does is 64");
+  expect_error(run({"quantize", model_, "--to", to, "--recipe", "/nowhere.yaml"}), 3, "/nowhere.yaml");
+  EXPECT_FALSE(fs::exists(to));
+}
+
+}  // namespace
+}  // namespace aquatint::test
