@@ -8,6 +8,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ struct WeightInfo {
   int64_t rows = 0, cols = 0;
   uint64_t stored_bytes = 0;  // codes, scales and offsets
   bool quantized = false;     // not plain 16- or 32-bit values
+  // As it is stored; its name is a preset's where one says it, else that of the format. None for plain
+  // weights and for GGUF's blocks, which no scheme says.
+  std::optional<numeric::Scheme> scheme = {};
 };
 
 // A file that travels with the weights, by its Hugging Face name (tokenizer.json, generation_config.json,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -19,21 +18,29 @@ using tensor::QuantizedMatrix;
 namespace {
 
 constexpr int64_t kChunk = 1 << 20;  // values rounded at a time
+constexpr std::string_view kHead = "lm_head";
 
-const Layout& writing_layout(std::string_view name, const numeric::Scheme* scheme) {
-  const Layout* layout = find_layout(name);
-  if (!layout) {
-    std::vector<std::string_view> names;
-    for (const Layout* known : layouts()) names.push_back(known->name);
-    throw BadUsage(
-        fmt::format("layout \"{}\" is not known, expected one of {}", name, fmt::join(names, ", ")));
-  }
-  if (!scheme && layout != &plain_layout)
-    throw BadUsage(fmt::format("layout {} holds quantized weights; name a scheme, or use safetensors", name));
-  if (scheme && !layout->can_say(*scheme))
-    throw BadUsage(fmt::format("layout {} cannot say {} exactly; leave --layout out for one that can", name,
-                               scheme->name));
-  return *layout;
+const Layout& known_layout(std::string_view name) {
+  if (const Layout* layout = find_layout(name)) return *layout;
+  std::vector<std::string_view> names;
+  for (const Layout* known : layouts()) names.push_back(known->name);
+  throw BadUsage(fmt::format("layout \"{}\" is not known, expected one of {}", name, fmt::join(names, ", ")));
+}
+
+// The first scheme that the layout cannot say, by itself or beside those before it; null when it says all.
+const numeric::Scheme* first_unsaid(const Layout& layout, std::span<const numeric::Scheme> schemes) {
+  for (const numeric::Scheme& scheme : schemes)
+    if (!layout.can_say(scheme) || (!layout.mixes_schemes && !same_form(scheme, schemes.front())))
+      return &scheme;
+  return nullptr;
+}
+
+[[noreturn]] void refuse(const Layout& layout, const numeric::Scheme& unsaid) {
+  if (!layout.can_say(unsaid))
+    throw BadUsage(fmt::format("layout {} cannot say {} exactly; leave --layout out for one that can",
+                               layout.name, unsaid.name));
+  throw BadUsage(
+      fmt::format("layout {} holds one scheme a model, so not {} beside another", layout.name, unsaid.name));
 }
 
 const char* dtype_key(const Json& config) { return config.contains("dtype") ? "dtype" : "torch_dtype"; }
@@ -53,6 +60,15 @@ std::string_view stored_name(const Format& dtype) {
   return &dtype == &numeric::fp32 ? "F32" : &dtype == &numeric::fp16 ? "F16" : "BF16";
 }
 
+// The size of what a layout makes of a matrix.
+class ByteCounter final : public TensorSink {
+ public:
+  uint64_t bytes = 0;
+  void add(const std::string&, std::string_view, const std::vector<int64_t>&, base::Bytes tensor) override {
+    bytes += tensor.size();
+  }
+};
+
 // A header's size: a line for each tensor that the layout makes of the source's.
 uint64_t header_estimate(const Checkpoint& source, const Layout& layout) {
   constexpr uint64_t kLine = 150;  // dtype, shape, offsets, and what a layout adds to the name
@@ -66,12 +82,11 @@ uint64_t header_estimate(const Checkpoint& source, const Layout& layout) {
 }  // namespace
 
 struct Writer::State {
-  State(const fs::path& to, const Checkpoint& from, const Layout& in, const numeric::Scheme* s, int group,
-        const Format* dtype)
+  State(const fs::path& to, const Checkpoint& from, const Layout& in, const Format* wanted_dtype)
       : source(from),
         layout(in),
-        scheme(s ? std::optional(*s) : std::nullopt),
-        context{scheme ? &*scheme : nullptr, group, dtype ? dtype : &source_dtype(from.config())},
+        dtype(wanted_dtype ? *wanted_dtype : source_dtype(from.config())),
+        contents{{}, {}, dtype},
         folder(to),
         out(folder.working(), header_estimate(from, in)) {}
 
@@ -97,38 +112,52 @@ struct Writer::State {
   }
 
   void left_plain(std::string_view module) {
-    if (!is_embedding(module) && module != "lm_head") unquantized.emplace_back(module);
+    if (!is_embedding(module) && module != kHead) contents.unquantized.emplace_back(module);
   }
 
-  Json config() const {
+  void left_quantized(std::string_view module, const numeric::Scheme& scheme) {
+    head_quantized |= module == kHead;
+    auto group = std::find_if(contents.groups.begin(), contents.groups.end(),
+                              [&](const Contents::Group& g) { return same_form(g.scheme, scheme); });
+    if (group == contents.groups.end()) group = contents.groups.insert(group, {scheme, {}});
+    group->modules.emplace_back(module);
+  }
+
+  Json config() {
     Json config = source.config();
     config.erase("quantization_config");
-    config[dtype_key(config)] = torch_name(*context.dtype);
-    if (scheme) config["quantization_config"] = layout.quantization_config(context, unquantized);
+    config[dtype_key(config)] = torch_name(dtype);
+    // A head that shares the embedding's weight is a linear without a tensor.
+    if (!head_quantized) contents.unquantized.insert(contents.unquantized.begin(), std::string(kHead));
+    if (!contents.groups.empty()) config["quantization_config"] = layout.quantization_config(contents);
     return config;
   }
 
   const Checkpoint& source;
   const Layout& layout;
-  std::optional<numeric::Scheme> scheme;
-  WriteContext context;
+  const Format& dtype;
+  Contents contents;
+  bool head_quantized = false;
   base::AtomicFolder folder;
   SafetensorsWriter out;
   std::set<std::string> names;
-  std::vector<std::string> unquantized = {"lm_head"};
   std::vector<uint16_t> rounded;
 };
 
-Writer::Writer(const fs::path& to, const Checkpoint& source, std::string_view layout,
-               const numeric::Scheme* scheme, int group, const Format* dtype)
-    : state_(std::make_unique<State>(to, source, writing_layout(layout, scheme), scheme, group, dtype)) {}
+Writer::Writer(const fs::path& to, const Checkpoint& source, std::string_view layout, const Format* dtype)
+    : state_(std::make_unique<State>(to, source, known_layout(layout), dtype)) {}
 
 Writer::~Writer() = default;
 
-void Writer::quantized(std::string_view module, const QuantizedMatrix& matrix) {
-  AQ_CHECK(state_->scheme, "a plain layout takes no quantized weight");
-  AQ_CHECK(state_->names.insert(std::string(module) + ".weight").second, "'{}' is written twice", module);
-  state_->layout.write(state_->context, std::string(module), matrix, state_->out);
+void Writer::quantized(std::string_view module, const QuantizedMatrix& matrix,
+                       const numeric::Scheme& scheme) {
+  State& s = *state_;
+  const numeric::Scheme both[] = {s.contents.groups.empty() ? scheme : s.contents.groups.front().scheme,
+                                  scheme};
+  if (const numeric::Scheme* unsaid = first_unsaid(s.layout, both)) refuse(s.layout, *unsaid);
+  AQ_CHECK(s.names.insert(std::string(module) + ".weight").second, "'{}' is written twice", module);
+  s.layout.write({scheme, s.dtype}, std::string(module), matrix, s.out);
+  s.left_quantized(module, scheme);
 }
 
 void Writer::plain(std::string_view name, std::span<const int64_t> shape, std::span<const float> values,
@@ -161,10 +190,24 @@ void Writer::finish() {
   state_->folder.commit();
 }
 
-std::string_view default_layout(const numeric::Scheme& scheme) {
+std::string_view default_layout(std::span<const numeric::Scheme> schemes) {
   for (const Layout* layout : layouts())
-    if (layout->can_say(scheme)) return layout->name;
-  throw BadUsage(fmt::format("no layout says {} exactly", scheme.name));
+    if (!first_unsaid(*layout, schemes)) return layout->name;
+  std::vector<std::string_view> names;
+  for (const numeric::Scheme& scheme : schemes) names.push_back(scheme.name);
+  throw BadUsage(fmt::format("no layout says {} exactly in one model", fmt::join(names, " and ")));
+}
+
+void check_layout(std::string_view name, std::span<const numeric::Scheme> schemes) {
+  const Layout& layout = known_layout(name);
+  if (const numeric::Scheme* unsaid = first_unsaid(layout, schemes)) refuse(layout, *unsaid);
+}
+
+uint64_t written_bytes(std::string_view layout, const QuantizedMatrix& matrix, const numeric::Scheme& scheme,
+                       const Format& dtype) {
+  ByteCounter counter;
+  known_layout(layout).write({scheme, dtype}, "module", matrix, counter);
+  return counter.bytes;
 }
 
 }  // namespace aquatint::checkpoint

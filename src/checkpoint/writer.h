@@ -13,16 +13,17 @@ namespace aquatint::checkpoint {
 
 class Writer {
  public:
-  // `layout` is "safetensors", "compressed-tensors" or "bitsandbytes"; `scheme` null writes a plain model.
-  // Throws BadUsage when the layout cannot say the scheme exactly, or `to` exists. `group` is the group size
-  // really used. `dtype` is that of the tensors left unquantized, for config.json and the layouts that record
-  // it; null: the source's 16-bit type, else BF16.
+  // BadUsage when the layout is not known, or `to` exists. `dtype` is that of the tensors left unquantized,
+  // for config.json and the layouts that record it; null: the source's 16-bit type, else BF16.
   Writer(const std::filesystem::path& to, const Checkpoint& source, std::string_view layout,
-         const numeric::Scheme* scheme, int group, const numeric::Format* dtype = nullptr);
+         const numeric::Format* dtype = nullptr);
   ~Writer();  // without finish(): everything written so far is removed
 
-  // A linear layer in the layout's form (the matrix must be of the scheme's format).
-  void quantized(std::string_view module, const tensor::QuantizedMatrix& matrix);
+  // A linear layer in the layout's form. The matrix must follow the scheme, whose group is the size really
+  // used. BadUsage when the layout cannot say the scheme, or not beside those that came before;
+  // check_layout() finds this out early.
+  void quantized(std::string_view module, const tensor::QuantizedMatrix& matrix,
+                 const numeric::Scheme& scheme);
   // Any tensor in 16 or 32 bit: values are rounded to `dtype` (bf16, fp16, fp32). BadUsage when a finite
   // value overflows it.
   void plain(std::string_view name, std::span<const int64_t> shape, std::span<const float> values,
@@ -38,8 +39,15 @@ class Writer {
   std::unique_ptr<State> state_;
 };
 
-// The first layout that says the scheme exactly, in the order of docs ("compressed-tensors", "bitsandbytes",
-// …).
-std::string_view default_layout(const numeric::Scheme& scheme);
+// The first layout that says all schemes of one model exactly, in the order of docs ("compressed-tensors",
+// "bitsandbytes", …); BadUsage when there is none.
+std::string_view default_layout(std::span<const numeric::Scheme> schemes);
+// BadUsage unless the layout is known and says them exactly.
+void check_layout(std::string_view layout, std::span<const numeric::Scheme> schemes);
+
+// Bytes of all tensors that the layout makes of a matrix; they depend on its shape and scheme alone, so a
+// matrix of zeros (quant::empty_matrix) tells them before anything is quantized.
+uint64_t written_bytes(std::string_view layout, const tensor::QuantizedMatrix& matrix,
+                       const numeric::Scheme& scheme, const numeric::Format& dtype);
 
 }  // namespace aquatint::checkpoint

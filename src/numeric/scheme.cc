@@ -41,13 +41,32 @@ bool same_name(std::string_view a, std::string_view b) {
                     [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
 }
 
+bool same_scales(const Format& a, const Format& b) { return &a == &b || (a.bits >= 16 && b.bits >= 16); }
+
 }  // namespace
+
+bool same_form(const Scheme& a, const Scheme& b) {
+  ActivationScheme input = b.input;
+  input.static_scale = a.input.static_scale;
+  return a.weights == b.weights && a.input == input;
+}
 
 std::span<const Scheme> schemes() { return kSchemes; }
 
 const Scheme* find_scheme(std::string_view name) {
   for (const Scheme& scheme : kSchemes)
     if (same_name(scheme.name, name)) return &scheme;
+  return nullptr;
+}
+
+const Scheme* preset_of(const Scheme& scheme) {
+  for (const Scheme& preset : kSchemes) {
+    Scheme like = scheme;
+    like.weights.group = preset.weights.group;
+    if (same_scales(*scheme.weights.scale_format, *preset.weights.scale_format))
+      like.weights.scale_format = preset.weights.scale_format;
+    if (same_form(like, preset)) return &preset;
+  }
   return nullptr;
 }
 

@@ -24,8 +24,8 @@ enum class Granularity {
 struct ActivationScheme {
   const Format* format = nullptr;
   Granularity granularity = Granularity::token;
-  bool dynamic = true;  // scale from the values at hand; otherwise a calibrated constant
-  float static_scale = 0;
+  bool dynamic = true;     // scale from the values at hand; otherwise a calibrated constant
+  float static_scale = 0;  // of one matrix; not part of what tells two schemes apart
   bool operator==(const ActivationScheme&) const = default;
 };
 
@@ -36,6 +36,7 @@ struct WeightScheme {
   bool symmetric = true;
   const Format* scale_format = &fp32;  // bf16 becomes fp16 when the model's own 16-bit type is fp16
   bool double_quantized = false;       // bitsandbytes: 8-bit scales in blocks of 256 with an offset
+  bool operator==(const WeightScheme&) const = default;
 };
 
 struct Scheme {
@@ -45,7 +46,14 @@ struct Scheme {
   std::string_view note;
 };
 
+// Whether matrices of both are stored and used alike: the names and the static scales of single matrices may
+// differ.
+bool same_form(const Scheme& a, const Scheme& b);
+
 std::span<const Scheme> schemes();                 // the presets
 const Scheme* find_scheme(std::string_view name);  // nullptr when unknown; names are case-insensitive
+// The preset with the formats and granularities of `scheme`, whatever the group size and the type of 16- or
+// 32-bit scales; nullptr when there is none.
+const Scheme* preset_of(const Scheme& scheme);
 
 }  // namespace aquatint::numeric

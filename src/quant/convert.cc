@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <optional>
+#include <map>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -30,40 +30,41 @@ LayerReport rounded(const ModelMatrix& matrix, const tensor::QuantizedMatrix& fo
   return layer;
 }
 
-// The preset that the source follows, with its own group size and scale type, so that the target can say it
-// exactly.
-numeric::Scheme source_scheme(const checkpoint::Checkpoint& source, const ModelTensors& tensors,
-                              const std::string& layout) {
+using Schemes = std::map<std::string, numeric::Scheme, std::less<>>;  // by module
+
+// What each linear of the source is stored as; empty for a plain target.
+Schemes source_schemes(const checkpoint::Checkpoint& source, const std::string& layout) {
+  Schemes schemes;
+  if (layout == kPlainLayout) return schemes;
   const std::string name = source.scheme(), where = source.path().string();
   if (name.empty())
     throw base::BadUsage(
         fmt::format("{} is not quantized; use `aquatint quantize --layout {}`, or convert to safetensors",
                     where, layout));
-  const numeric::Scheme* preset = numeric::find_scheme(name);
-  if (!preset)
-    throw base::BadUsage(
-        fmt::format("{} is {}, which layout {} cannot say exactly; convert to safetensors, or quantize anew",
-                    where, name, layout));
-  numeric::Scheme scheme = *preset;
-  std::optional<int64_t> group;
-  for (const ModelMatrix& matrix : tensors.matrices) {
-    if (!matrix.linear || !source.has_weight(matrix.module)) continue;
-    const tensor::QuantizedMatrix found = source.weight(matrix.module);
-    if (found.plain()) continue;
-    const int64_t length = found.flat_block > 0 ? found.flat_block : found.block_cols;
-    if (scheme.weights.granularity != numeric::Granularity::channel && group.value_or(length) != length)
-      throw base::BadUsage(
-          fmt::format("{}: groups of {} and of {} columns; layout {} is written with one size only", where,
-                      *group, length, layout));
-    group = length;
-    if (!scheme.weights.double_quantized) scheme.weights.scale_format = found.scales.format;
+  std::vector<numeric::Scheme> all;
+  for (const checkpoint::WeightInfo& weight : source.weights()) {
+    if (!weight.quantized) continue;
+    if (!weight.scheme)
+      throw base::BadUsage(fmt::format(
+          "{} is {}, which layout {} cannot say exactly; convert to safetensors, or quantize anew", where,
+          name, layout));
+    schemes.emplace(weight.module, *weight.scheme);
+    all.push_back(*weight.scheme);
   }
-  if (scheme.weights.group > 0) scheme.weights.group = static_cast<int>(group.value_or(scheme.weights.group));
-  return scheme;
+  checkpoint::check_layout(layout, all);
+  return schemes;
+}
+
+// 0 when they differ or there is none.
+int common_group(const Schemes& schemes) {
+  int group = schemes.empty() ? 0 : schemes.begin()->second.weights.group;
+  for (const auto& [module, scheme] : schemes)
+    if (scheme.weights.group != group) return 0;
+  return group;
 }
 
 struct Target {
-  std::optional<numeric::Scheme> scheme;  // none: plain
+  const Schemes& schemes;
   const numeric::Format& dtype;
   checkpoint::Writer& writer;
 };
@@ -71,15 +72,16 @@ struct Target {
 void write_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix, const Target& target,
                   Report& report, base::ThreadPool& pool) {
   const tensor::QuantizedMatrix found = read_matrix(source, matrix, pool);
-  if (!target.scheme || found.plain()) {
+  const auto scheme = target.schemes.find(matrix.module);
+  if (scheme == target.schemes.end()) {
     report.layers.push_back(rounded(matrix, found, target.dtype, pool));
     target.writer.plain(matrix.module, found, target.dtype);
     return;
   }
-  target.writer.quantized(matrix.module, found);
+  target.writer.quantized(matrix.module, found, scheme->second);
   LayerReport layer;
   layer.name = matrix.module;
-  layer.scheme = target.scheme->name;
+  layer.scheme = scheme->second.name;
   layer.rows = matrix.rows;
   layer.cols = matrix.cols;
   layer.bytes = found.stored_bytes;
@@ -92,17 +94,15 @@ Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path
                const std::string& layout, const numeric::Format* dtype, base::ThreadPool& pool) {
   const auto start = base::Clock::now();
   const ModelTensors tensors = list_tensors(source);
-  std::optional<numeric::Scheme> scheme;
-  if (layout != kPlainLayout) scheme = source_scheme(source, tensors, layout);
+  const Schemes schemes = source_schemes(source, layout);
   const numeric::Format& plain = dtype ? *dtype : source_dtype(source);
-  const int group = scheme ? scheme->weights.group : 0;
 
   Report report;
-  report.scheme = scheme ? scheme->name : "";
+  report.scheme = schemes.empty() ? "" : source.scheme();
   report.layout = layout;
-  report.group = group;
-  checkpoint::Writer writer(to, source, layout, scheme ? &*scheme : nullptr, group, &plain);
-  const Target target{scheme, plain, writer};
+  report.group = common_group(schemes);
+  checkpoint::Writer writer(to, source, layout, &plain);
+  const Target target{schemes, plain, writer};
   int64_t done = 0;
   for (const ModelMatrix& matrix : tensors.matrices) {
     base::progress("convert", done++, static_cast<int64_t>(tensors.matrices.size()), "matrices");

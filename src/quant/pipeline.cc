@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/machine.h"
-#include "checkpoint/layouts/layout.h"
 #include "checkpoint/writer.h"
 #include "quant/model_tensors.h"
 #include "quant/plain_tensors.h"
@@ -61,7 +60,8 @@ Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeOptions& opti
   plan.clip = options.clip.value_or(default_clip(plan.scheme.weights));
   plan.dtype = options.dtype ? options.dtype : &source_dtype(source);
   plan.layout =
-      options.layout.empty() ? std::string(checkpoint::default_layout(plan.scheme)) : options.layout;
+      options.layout.empty() ? std::string(checkpoint::default_layout({&plan.scheme, 1})) : options.layout;
+  checkpoint::check_layout(plan.layout, {&plan.scheme, 1});
   refuse_group(plan.scheme, options.group);
   if (plan.scheme.weights.granularity == Granularity::group) {
     const int wanted = options.group > 0 ? options.group : plan.scheme.weights.group;
@@ -92,22 +92,8 @@ LayerReport layer_report(const Plan& plan, const ModelMatrix& matrix) {
   return layer;
 }
 
-// The size of what a layout makes of a matrix.
-class ByteCounter final : public checkpoint::TensorSink {
- public:
-  uint64_t bytes = 0;
-  void add(const std::string&, std::string_view, const std::vector<int64_t>&, base::Bytes tensor) override {
-    bytes += tensor.size();
-  }
-};
-
 // Exact without reading a weight: a layout's bytes depend on the shape alone.
 void predict(const Plan& plan, Report& report) {
-  const checkpoint::Layout* layout = checkpoint::find_layout(plan.layout);
-  if (!layout || !layout->can_say(plan.scheme))
-    throw base::BadUsage(fmt::format("layout {} cannot say {} exactly; leave --layout out for one that can",
-                                     plan.layout, plan.scheme.name));
-  const checkpoint::WriteContext context{&plan.scheme, plan.scheme.weights.group, plan.dtype};
   std::map<std::pair<int64_t, int64_t>, std::pair<uint64_t, uint64_t>> by_shape;  // → stored, written bytes
   uint64_t stored_bytes = 0;
   for (const ModelMatrix& matrix : plan.tensors.matrices) {
@@ -118,9 +104,8 @@ void predict(const Plan& plan, Report& report) {
     auto [found, is_new] = by_shape.try_emplace({matrix.rows, matrix.cols});
     if (is_new) {
       const tensor::QuantizedMatrix empty = empty_matrix(matrix.rows, matrix.cols, plan.scheme.weights);
-      ByteCounter counter;
-      layout->write(context, matrix.module, empty, counter);
-      found->second = {empty.stored_bytes, counter.bytes};
+      found->second = {empty.stored_bytes,
+                       checkpoint::written_bytes(plan.layout, empty, plan.scheme, *plan.dtype)};
     }
     LayerReport layer = layer_report(plan, matrix);
     layer.bytes = found->second.first;
@@ -152,13 +137,13 @@ void write_linear(const Plan& plan, const checkpoint::Checkpoint& source, const 
   LayerReport layer = layer_report(plan, matrix);
   layer.bytes = quantized.stored_bytes;
   layer.relative_error = relative_error(values, values_of(quantized, pool));
-  writer.quantized(matrix.module, quantized);
+  writer.quantized(matrix.module, quantized, plan.scheme);
   report.layers.push_back(std::move(layer));
 }
 
 void write_model(const Plan& plan, const checkpoint::Checkpoint& source, const std::filesystem::path& to,
                  Report& report, base::ThreadPool& pool) {
-  checkpoint::Writer writer(to, source, plan.layout, &plan.scheme, plan.scheme.weights.group, plan.dtype);
+  checkpoint::Writer writer(to, source, plan.layout, plan.dtype);
   int64_t done = 0;
   const auto total = static_cast<int64_t>(plan.tensors.matrices.size());
   for (const ModelMatrix& matrix : plan.tensors.matrices) {

@@ -58,9 +58,17 @@ inline tensor::Storage random_scales(int64_t n, const numeric::Format& format, b
   return scales;
 }
 
+// A preset with a group size of the test's own, where it has one.
+inline numeric::Scheme with_group(std::string_view preset, int group) {
+  numeric::Scheme scheme = *numeric::find_scheme(preset);
+  if (scheme.weights.group > 0) scheme.weights.group = group;
+  return scheme;
+}
+
 // Random codes and scales in the form of `scheme`; NaN codes of E4M3 are left out.
 inline tensor::QuantizedMatrix random_matrix(const numeric::Scheme& scheme, int64_t rows, int64_t cols,
-                                             int group, uint64_t seed) {
+                                             uint64_t seed) {
+  const int group = scheme.weights.group;
   base::Rng rng(seed);
   tensor::QuantizedMatrix m;
   m.format = scheme.weights.format;

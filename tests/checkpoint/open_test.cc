@@ -168,11 +168,11 @@ TEST(Open, ReadsTensorAndBlockScalesAndStaticInputs) {
 TEST(Open, FlippedBytesOfAQuantizedModelAreReadOrRefused) {
   for (const char* name : {"W4A16_ASYM", "NF4"}) {
     test::TempFolder folder;
-    const numeric::Scheme& scheme = *numeric::find_scheme(name);
+    const numeric::Scheme scheme = test::with_group(name, 64);
     const test::MemoryCheckpoint from(Json::object());
     {
-      Writer writer(folder / "out", from, default_layout(scheme), &scheme, 64);
-      writer.quantized("a", test::random_matrix(scheme, 3, 64, 64, 1));
+      Writer writer(folder / "out", from, default_layout({&scheme, 1}));
+      writer.quantized("a", test::random_matrix(scheme, 3, 64, 1), scheme);
       writer.finish();
     }
     for (const char* file_name : {"out/model.safetensors", "out/config.json"}) {

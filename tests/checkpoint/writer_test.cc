@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <map>
 
 #include "build.h"
 #include "checkpoint/layouts/layout.h"
@@ -34,16 +35,16 @@ MemoryCheckpoint source() {
   return from;
 }
 
-int group_of(const numeric::Scheme& scheme) {
-  return scheme.weights.granularity == numeric::Granularity::flat ? 64 : 32;
+numeric::Scheme sized(const numeric::Scheme& preset) {
+  return test::with_group(preset.name, preset.weights.granularity == numeric::Granularity::flat ? 64 : 32);
 }
 
 void write_model(const fs::path& to, const numeric::Scheme& scheme, const tensor::QuantizedMatrix& m) {
   const MemoryCheckpoint from = source();
-  Writer writer(to, from, default_layout(scheme), &scheme, group_of(scheme));
+  Writer writer(to, from, default_layout({&scheme, 1}));
   writer.plain("model.embed_tokens", tensor::plain_matrix(std::vector<float>(7 * kCols, 0.5f), 7, kCols),
                numeric::bf16);
-  writer.quantized(kLinear, m);
+  writer.quantized(kLinear, m, scheme);
   const int64_t shape[] = {3};
   const float values[] = {1, 2, 3};
   writer.plain("model.norm.weight", shape, values, numeric::bf16);
@@ -52,13 +53,15 @@ void write_model(const fs::path& to, const numeric::Scheme& scheme, const tensor
 
 // hub → layout → hub keeps every value, for each preset.
 TEST(Writer, EverySchemeComesBackExactly) {
-  for (const numeric::Scheme& scheme : numeric::schemes()) {
+  for (const numeric::Scheme& preset : numeric::schemes()) {
     test::TempFolder folder;
-    const auto m = test::random_matrix(scheme, kRows, kCols, group_of(scheme), 7);
+    const numeric::Scheme scheme = sized(preset);
+    const auto m = test::random_matrix(scheme, kRows, kCols, 7);
     write_model(folder / "out", scheme, m);
     const auto model = open_checkpoint((folder / "out").string());
     EXPECT_EQ(model->scheme(), scheme.name);
-    EXPECT_EQ(model->layout(), default_layout(scheme));
+    EXPECT_EQ(model->layout(), default_layout({&scheme, 1}));
+    EXPECT_TRUE(numeric::same_form(*model->weights()[1].scheme, scheme)) << scheme.name;
     const auto back = model->weight(kLinear);
     EXPECT_EQ(back.format, m.format);
     EXPECT_EQ(values_of(back), values_of(m)) << scheme.name;
@@ -74,9 +77,10 @@ TEST(Writer, EverySchemeComesBackExactly) {
 
 // A width that no group divides evenly into words, rows or blocks.
 TEST(Writer, OddShapesComeBackExactly) {
-  for (const numeric::Scheme& scheme : numeric::schemes()) {
+  for (const numeric::Scheme& preset : numeric::schemes()) {
     test::TempFolder folder;
-    const auto m = test::random_matrix(scheme, 5, 77, group_of(scheme), 11);
+    const numeric::Scheme scheme = sized(preset);
+    const auto m = test::random_matrix(scheme, 5, 77, 11);
     write_model(folder / "out", scheme, m);
     EXPECT_EQ(values_of(open_checkpoint((folder / "out").string())->weight(kLinear)), values_of(m))
         << scheme.name;
@@ -85,8 +89,8 @@ TEST(Writer, OddShapesComeBackExactly) {
 
 TEST(Writer, ConfigNamesTheSchemeAndWhatStays16Bit) {
   test::TempFolder folder;
-  const numeric::Scheme& scheme = *numeric::find_scheme("W4A16_ASYM");
-  write_model(folder / "out", scheme, test::random_matrix(scheme, kRows, kCols, 32, 1));
+  const numeric::Scheme scheme = test::with_group("W4A16_ASYM", 32);
+  write_model(folder / "out", scheme, test::random_matrix(scheme, kRows, kCols, 1));
   const Json config = Json::parse(base::read_text(folder / "out/config.json"));
   const Json& q = config["quantization_config"];
   EXPECT_EQ(q["quant_method"], "compressed-tensors");
@@ -104,7 +108,8 @@ TEST(Writer, ALinearLeftPlainIsIgnored) {
   test::TempFolder folder;
   const numeric::Scheme& scheme = *numeric::find_scheme("W8A16");
   const MemoryCheckpoint from = source();
-  Writer writer(folder / "out", from, "compressed-tensors", &scheme, 0, &numeric::fp16);
+  Writer writer(folder / "out", from, "compressed-tensors", &numeric::fp16);
+  writer.quantized("model.layers.1.mlp.up_proj", test::random_matrix(scheme, 2, 4, 1), scheme);
   writer.plain(kLinear, tensor::plain_matrix(std::vector<float>(8, 1.0f), 2, 4), numeric::fp16);
   writer.finish();
   const Json config = Json::parse(base::read_text(folder / "out/config.json"));
@@ -113,11 +118,90 @@ TEST(Writer, ALinearLeftPlainIsIgnored) {
   EXPECT_TRUE(open_checkpoint((folder / "out").string())->weight(kLinear).plain());
 }
 
+TEST(Writer, ChoosesALayoutThatSaysAllSchemes) {
+  const auto preset = [](const char* name) { return *numeric::find_scheme(name); };
+  const std::vector<numeric::Scheme> mixed = {preset("W4A16"), preset("W8A8")},
+                                     apart = {preset("W4A16"), preset("NF4")};
+  EXPECT_EQ(default_layout(mixed), "compressed-tensors");
+  EXPECT_THROW(default_layout(apart), base::BadUsage);
+  EXPECT_NO_THROW(check_layout("compressed-tensors", mixed));
+  EXPECT_THROW(check_layout("compressed-tensors", apart), base::BadUsage);
+}
+
+TEST(Writer, SaysTheBytesBeforehand) {
+  test::TempFolder folder;
+  const numeric::Scheme scheme = test::with_group("W4A16_ASYM", 32);
+  const auto m = test::random_matrix(scheme, kRows, kCols, 1);
+  write_model(folder / "out", scheme, m);
+  EXPECT_EQ(written_bytes("compressed-tensors", m, scheme, numeric::bf16) + 7 * kCols * 2 + 3 * 2,
+            inventory(*open_checkpoint((folder / "out").string())).bytes);
+}
+
+// Schemes by layer and by place, group sizes too, and a linear left in 16 bit among them.
+class MixedModel {
+ public:
+  MixedModel() {
+    const MemoryCheckpoint from = source();
+    Writer writer(folder_ / "out", from, "compressed-tensors");
+    for (int layer = 0; layer < 12; ++layer)
+      for (const char* place : {"self_attn.q_proj", "mlp.up_proj", "mlp.down_proj"})
+        add(writer, fmt::format("model.layers.{}.{}", layer, place), layer);
+    writer.finish();
+    model_ = open_checkpoint((folder_ / "out").string());
+  }
+  Json quantization() const { return model_->config()["quantization_config"]; }
+  const Checkpoint& model() const { return *model_; }
+  const std::map<std::string, tensor::QuantizedMatrix>& written() const { return written_; }
+
+ private:
+  void add(Writer& writer, const std::string& module, int layer) {
+    const bool attention = module.ends_with("q_proj"), down = module.ends_with("down_proj");
+    if (down && layer == 1)
+      return writer.plain(module, tensor::plain_matrix(std::vector<float>(64, 1.0f), 1, 64), numeric::bf16);
+    const char* preset = attention ? "W8A16" : down && layer == 11 ? "W8A8" : "W4A16";
+    const numeric::Scheme scheme = test::with_group(preset, down ? 32 : 64);
+    const auto m = test::random_matrix(scheme, 3, 64, static_cast<uint64_t>(layer));
+    writer.quantized(module, m, scheme);
+    written_[module] = m;
+  }
+
+  test::TempFolder folder_;
+  std::unique_ptr<Checkpoint> model_;
+  std::map<std::string, tensor::QuantizedMatrix> written_;
+};
+
+TEST(Writer, MixedSchemesComeBackExactly) {
+  const MixedModel mixed;
+  EXPECT_EQ(mixed.model().scheme(), "mixed");
+  for (const auto& [module, m] : mixed.written()) {
+    const auto back = mixed.model().weight(module);
+    EXPECT_EQ(back.format, m.format) << module;
+    EXPECT_EQ(back.input, m.input) << module;
+    EXPECT_EQ(values_of(back), values_of(m)) << module;
+  }
+  EXPECT_TRUE(mixed.model().weight("model.layers.1.mlp.down_proj").plain());
+}
+
+TEST(Writer, MixedSchemesNameTheirModulesShortly) {
+  const Json q = MixedModel().quantization();
+  EXPECT_EQ(q["format"], "mixed-precision");
+  EXPECT_EQ(q["ignore"], Json({"lm_head", "model.layers.1.mlp.down_proj"}));
+  const Json& groups = q["config_groups"];
+  ASSERT_EQ(groups.size(), 4u);
+  EXPECT_EQ(groups["group_0"]["targets"], Json({R"(re:model\.layers\.\d+\.self_attn\.q_proj$)"}));
+  EXPECT_EQ(groups["group_1"]["targets"], Json({R"(re:model\.layers\.\d+\.mlp\.up_proj$)"}));
+  EXPECT_EQ(groups["group_2"]["targets"],
+            Json({R"(re:model\.layers\.(?:0|2|3|4|5|6|7|8|9|10)\.mlp\.down_proj$)"}));
+  EXPECT_EQ(groups["group_2"]["weights"]["group_size"], 32);
+  EXPECT_EQ(groups["group_3"]["targets"], Json({"model.layers.11.mlp.down_proj"}));
+  EXPECT_EQ(groups["group_3"]["format"], "int-quantized");
+}
+
 TEST(Writer, NothingAppearsBeforeFinish) {
   test::TempFolder folder;
   {
     const MemoryCheckpoint from = source();
-    Writer writer(folder / "out", from, "safetensors", nullptr, 0);
+    Writer writer(folder / "out", from, "safetensors");
     const int64_t shape[] = {1};
     const float value[] = {1};
     writer.plain("a", shape, value, numeric::fp32);
@@ -129,23 +213,27 @@ TEST(Writer, NothingAppearsBeforeFinish) {
 TEST(Writer, RefusesWhatItCannotSay) {
   test::TempFolder folder;
   const MemoryCheckpoint from = source();
-  const auto refused = [&](std::string_view layout, const char* scheme) -> std::string {
+  const auto refused = [&](std::string_view layout, std::vector<const char*> presets) -> std::string {
     try {
-      Writer(folder / "out", from, layout, scheme ? numeric::find_scheme(scheme) : nullptr, 0);
+      Writer writer(folder / "out", from, layout);
+      for (size_t i = 0; i < presets.size(); ++i) {
+        const numeric::Scheme scheme = test::with_group(presets[i], 64);
+        writer.quantized(fmt::format("layer{}", i), test::random_matrix(scheme, 2, 64, 1), scheme);
+      }
     } catch (const base::BadUsage& e) {
       return e.what();
     }
     return "";
   };
-  EXPECT_THAT(refused("gguf", nullptr),
+  EXPECT_THAT(refused("gguf", {}),
               HasSubstr("expected one of safetensors, compressed-tensors, bitsandbytes"));
-  EXPECT_THAT(refused("safetensors", "W4A16"), HasSubstr("cannot say W4A16"));
-  EXPECT_THAT(refused("compressed-tensors", "NF4"), HasSubstr("cannot say NF4"));
-  EXPECT_THAT(refused("bitsandbytes", "W8A8"), HasSubstr("cannot say W8A8"));
-  EXPECT_THAT(refused("compressed-tensors", nullptr), HasSubstr("name a scheme"));
+  EXPECT_THAT(refused("safetensors", {"W4A16"}), HasSubstr("cannot say W4A16"));
+  EXPECT_THAT(refused("compressed-tensors", {"W4A16", "NF4"}), HasSubstr("cannot say NF4"));
+  EXPECT_THAT(refused("bitsandbytes", {"W8A8"}), HasSubstr("cannot say W8A8"));
+  EXPECT_THAT(refused("bitsandbytes", {"NF4", "NF4", "FP4"}), HasSubstr("one scheme a model, so not FP4"));
   fs::create_directory(folder / "out");
-  EXPECT_THAT(refused("safetensors", nullptr), HasSubstr("already exists"));
-  Writer writer(folder / "other", from, "safetensors", nullptr, 0);
+  EXPECT_THAT(refused("safetensors", {}), HasSubstr("already exists"));
+  Writer writer(folder / "other", from, "safetensors");
   const int64_t shape[] = {1};
   const float large[] = {70000};
   EXPECT_THROW(writer.plain("a", shape, large, numeric::fp16), base::BadUsage);
@@ -162,7 +250,7 @@ TEST(Writer, AFullDiskLeavesNothing) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
   std::string message;
   try {
-    Writer writer(folder / "out", from, "safetensors", nullptr, 0);
+    Writer writer(folder / "out", from, "safetensors");
     writer.plain("model.embed_tokens", tensor::plain_matrix(std::vector<float>(1 << 16), 256, 256),
                  numeric::bf16);
     writer.finish();

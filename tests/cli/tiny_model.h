@@ -31,7 +31,7 @@ inline void write_tiny_model(const std::filesystem::path& to) {
                              {"torch_dtype", "bfloat16"}};
   auto model = random_checkpoint(config, 7);
   model->files.push_back({"tokenizer.json", tokenizer_json});
-  checkpoint::Writer writer(to, *model, "safetensors", nullptr, 0, &numeric::bf16);
+  checkpoint::Writer writer(to, *model, "safetensors", &numeric::bf16);
   for (const auto& [module, matrix] : model->matrices) writer.plain(module, matrix, numeric::bf16);
   for (const auto& [name, values] : model->vectors) {
     const int64_t size = static_cast<int64_t>(values.size());

@@ -4,9 +4,10 @@
 
 #include <filesystem>
 
-#include "../model/fake_checkpoint.h"
+#include "../model/runner.h"
 #include "base/error.h"
 #include "checkpoint/writer.h"
+#include "quant/plain_tensors.h"
 
 namespace aquatint::quant {
 namespace {
@@ -229,6 +230,44 @@ TEST_F(Pipeline, ConvertsOnlyWhatTheLayoutCanSay) {
   EXPECT_THROW(convert(*packed, folder_ / "no", "bitsandbytes", nullptr, pool_), base::BadUsage);
   EXPECT_THROW(convert(*source, folder_ / "no", "compressed-tensors", nullptr, pool_), base::BadUsage);
   EXPECT_FALSE(fs::exists(folder_ / "no"));
+}
+
+// Schemes that round inputs differently, groups that differ, a linear left plain: in memory and through a
+// file.
+TEST_F(Pipeline, MixedSchemesRunAsTheyAreWritten) {
+  const auto source = test::random_checkpoint(config_of());
+  const auto in_memory = std::make_shared<test::FakeCheckpoint>(*source);
+  const ModelTensors tensors = list_tensors(*source);
+  const std::array presets = {"W4A16", "W8A8", "W4A16_ASYM", "FP8_DYNAMIC", "W8A16", "plain"};
+  {
+    checkpoint::Writer writer(folder_ / "mixed", *source, "compressed-tensors", &numeric::fp32);
+    for (size_t i = 0; i < tensors.matrices.size(); ++i) {
+      const ModelMatrix& matrix = tensors.matrices[i];
+      const numeric::Scheme* preset = numeric::find_scheme(presets[i % presets.size()]);
+      tensor::QuantizedMatrix& m = in_memory->matrices[matrix.module];
+      if (!matrix.linear || !preset) {
+        writer.plain(matrix.module, m, numeric::fp32);
+        continue;
+      }
+      numeric::Scheme scheme = *preset;
+      if (scheme.weights.group > 0) scheme.weights.group = i % 2 == 0 ? 16 : 32;
+      m = rtn.quantize(values(m), matrix.rows, matrix.cols, scheme.weights, {}, pool_);
+      m.input = scheme.input;
+      writer.quantized(matrix.module, m, scheme);
+    }
+    write_vectors(tensors, *source, numeric::fp32, writer);
+    writer.finish();
+  }
+  convert(*open("mixed"), folder_ / "again", "compressed-tensors", &numeric::fp32, pool_);
+  const auto logits = [](const std::shared_ptr<const checkpoint::Checkpoint>& from) {
+    const test::Runner runner(from, kernels::kernel_set("scalar"), kernels::Precision::bf16);
+    model::KvCache cache = runner.cache();
+    return runner.logits(runner.run(test::some_tokens(9), cache, kernels::Phase::prefill));
+  };
+  const std::vector<float> expected = logits(in_memory);
+  EXPECT_EQ(logits(open("mixed")), expected);
+  EXPECT_EQ(logits(open("again")), expected);
+  EXPECT_EQ(open("again")->config()["quantization_config"], open("mixed")->config()["quantization_config"]);
 }
 
 TEST_F(Pipeline, JsonHasTheKeysOthersRelyOn) {

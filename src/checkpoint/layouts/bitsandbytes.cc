@@ -64,6 +64,13 @@ void check_quant_map(const TensorView& map, const numeric::Format& format) {
       throw BadInput(fmt::format("{} is not the table of {}", map.where(), format.name));
 }
 
+numeric::Scheme scheme_of(const Parts& parts) {
+  numeric::Scheme scheme;
+  scheme.weights = {parts.type->format, Granularity::flat, static_cast<int>(parts.block)};
+  scheme.weights.double_quantized = parts.nested_absmax != nullptr;
+  return named(scheme);
+}
+
 class BnbReader final : public LayoutReader {
  public:
   BnbReader(const Json& quantization, const SafetensorsSet& files, std::string where)
@@ -83,7 +90,8 @@ class BnbReader final : public LayoutReader {
     if (!name.ends_with(".weight") || plain_format(tensor.info->dtype)) return plain_role(tensor);
     const Parts parts = locate(name);
     return {Role::weight,
-            {name.substr(0, name.rfind('.')), parts.rows, parts.cols, parts.stored_bytes(), true}};
+            {name.substr(0, name.rfind('.')), parts.rows, parts.cols, parts.stored_bytes(), true,
+             scheme_of(parts)}};
   }
 
   bool has_weight(std::string_view module) const override {
@@ -237,7 +245,7 @@ void write(const WriteContext& context, const std::string& module, const Quantiz
                   : m.scales.format == &numeric::fp32);
   Json state = {{"quant_type", type->name},
                 {"blocksize", m.flat_block},
-                {"dtype", torch_name(*context.dtype)},
+                {"dtype", torch_name(context.dtype)},
                 {"shape", {m.rows, m.cols}}};
   write_codes(name, m, sink);
   sink.add(name + ".absmax", nested ? "U8" : "F32", {m.scales.count()}, m.scales.codes.bytes());
@@ -255,8 +263,8 @@ void write(const WriteContext& context, const std::string& module, const Quantiz
   sink.add(state_name(name, type->name), "U8", {std::ssize(text)}, std::as_bytes(std::span(text)));
 }
 
-Json quantization_config(const WriteContext& context, const std::vector<std::string>& unquantized) {
-  const numeric::WeightScheme& w = context.scheme->weights;
+Json quantization_config(const Contents& contents) {
+  const numeric::WeightScheme& w = contents.groups.front().scheme.weights;
   return {{"quant_method", "bitsandbytes"},
           {"load_in_4bit", true},
           {"load_in_8bit", false},
@@ -264,10 +272,10 @@ Json quantization_config(const WriteContext& context, const std::vector<std::str
           {"_load_in_8bit", false},
           {"bnb_4bit_quant_type", type_of(w.format)->name},
           {"bnb_4bit_use_double_quant", w.double_quantized},
-          {"bnb_4bit_compute_dtype", torch_name(*context.dtype)},
+          {"bnb_4bit_compute_dtype", torch_name(contents.dtype)},
           {"bnb_4bit_quant_storage", "uint8"},
           {"llm_int8_threshold", 6.0},
-          {"llm_int8_skip_modules", unquantized},
+          {"llm_int8_skip_modules", contents.unquantized},
           {"llm_int8_enable_fp32_cpu_offload", false},
           {"llm_int8_has_fp16_weight", false}};
 }
@@ -293,6 +301,7 @@ const Layout bitsandbytes = {
     .can_say = can_say,
     .write = write,
     .quantization_config = quantization_config,
+    .mixes_schemes = false,
     .tensors_per_weight = 6,
 };
 

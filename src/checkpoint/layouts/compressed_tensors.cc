@@ -67,6 +67,25 @@ void set_blocks(Parts& parts) {
   }
 }
 
+const numeric::Format* format_of(const CtWeights& w) {
+  return w.floating ? &numeric::fp8_e4m3 : numeric::find_format(fmt::format("int{}", w.bits));
+}
+
+// With FP32 scales.
+numeric::Scheme scheme_of(const CtGroup& group) {
+  const CtWeights& w = group.weights;
+  numeric::Scheme scheme;
+  scheme.weights = {format_of(w), w.granularity, static_cast<int>(w.group), w.symmetric};
+  scheme.input = group.input;
+  return named(scheme);
+}
+
+numeric::Scheme scheme_of(const Parts& parts) {
+  numeric::Scheme scheme = scheme_of(*parts.group);
+  scheme.weights.scale_format = plain_format(parts.scale->info->dtype);
+  return scheme;
+}
+
 // One value per block: [grid rows, grid columns], or without the extents of 1.
 void check_grid(const TensorView& tensor, const Parts& parts) {
   const int64_t r = parts.grid_rows(), c = parts.grid_cols();
@@ -99,7 +118,7 @@ class CtReader final : public LayoutReader {
     if (!packed && plain_format(tensor.info->dtype)) return plain_role(tensor);
     const std::string module = name.substr(0, name.rfind('.'));
     const Parts parts = locate(module);
-    return {Role::weight, {module, parts.rows, parts.cols, stored_bytes(parts), true}};
+    return {Role::weight, {module, parts.rows, parts.cols, stored_bytes(parts), true, scheme_of(parts)}};
   }
 
   bool has_weight(std::string_view module) const override {
@@ -218,7 +237,7 @@ void CtReader::check_zero_points(Parts& parts) const {
 QuantizedMatrix CtReader::read(const Parts& parts) {
   const CtWeights& weights = parts.group->weights;
   QuantizedMatrix m;
-  m.format = weights.floating ? &numeric::fp8_e4m3 : numeric::find_format(fmt::format("int{}", weights.bits));
+  m.format = format_of(weights);
   m.rows = parts.rows;
   m.cols = parts.cols;
   m.block_rows = parts.block_rows;
@@ -272,17 +291,11 @@ std::vector<int16_t> CtReader::read_zero_points(const Parts& parts) {
   return zeros;
 }
 
-// The preset that a group follows; a group size other than the preset's keeps the name.
-std::string scheme_of(const CtGroup& group) {
-  const CtWeights& w = group.weights;
-  const numeric::Format* format =
-      w.floating ? &numeric::fp8_e4m3 : numeric::find_format(fmt::format("int{}", w.bits));
-  for (const numeric::Scheme& preset : numeric::schemes())
-    if (preset.weights.format == format && preset.weights.granularity == w.granularity &&
-        preset.weights.symmetric == w.symmetric && !preset.weights.double_quantized &&
-        preset.input == group.input)
-      return std::string(preset.name);
-  return fmt::format("{} weights, {} inputs", format->name,
+// The preset that a group follows, whatever its group size.
+std::string name_of(const CtGroup& group) {
+  const numeric::Scheme scheme = scheme_of(group);
+  if (numeric::find_scheme(scheme.name)) return std::string(scheme.name);
+  return fmt::format("{} weights, {} inputs", scheme.name,
                      group.input.format ? group.input.format->name : "16-bit");
 }
 
@@ -290,7 +303,7 @@ std::string CtReader::scheme() const {
   std::string name;
   for (const CtGroup& group : config_.groups()) {
     if (group.format == "dense") continue;
-    const std::string own = scheme_of(group);
+    const std::string own = name_of(group);
     if (!name.empty() && own != name) return "mixed";
     name = own;
   }
@@ -316,6 +329,7 @@ const Layout compressed_tensors = {
     .can_say = ct_can_say,
     .write = ct_write,
     .quantization_config = ct_quantization_config,
+    .mixes_schemes = true,
     .tensors_per_weight = 4,
 };
 

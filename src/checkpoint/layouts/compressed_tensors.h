@@ -8,6 +8,6 @@ namespace aquatint::checkpoint {
 bool ct_can_say(const numeric::Scheme& scheme);
 void ct_write(const WriteContext& context, const std::string& module, const tensor::QuantizedMatrix& matrix,
               TensorSink& sink);
-base::Json ct_quantization_config(const WriteContext& context, const std::vector<std::string>& unquantized);
+base::Json ct_quantization_config(const Contents& contents);
 
 }  // namespace aquatint::checkpoint

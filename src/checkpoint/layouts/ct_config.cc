@@ -14,7 +14,7 @@ using numeric::ActivationScheme;
 using numeric::Granularity;
 namespace {
 
-constexpr int64_t kMaxGroup = int64_t{1} << 31;
+constexpr int64_t kMaxGroup = INT32_MAX;
 constexpr std::array<std::string_view, 5> kFormats = {"dense", "int-quantized", "float-quantized",
                                                       "naive-quantized", "pack-quantized"};
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "checkpoint/layouts/compressed_tensors.h"
+#include "checkpoint/layouts/ct_targets.h"
 #include "checkpoint/layouts/packing.h"
 
 namespace aquatint::checkpoint {
@@ -15,6 +16,7 @@ namespace {
 constexpr const char* kPacked = "pack-quantized";
 constexpr const char* kInteger = "int-quantized";
 constexpr const char* kFloat = "float-quantized";
+constexpr const char* kMixed = "mixed-precision";  // on top, when the groups differ
 
 // The format that compressed-tensors itself chooses for these weights and inputs; nullptr when it has none
 // that other readers load.
@@ -72,15 +74,27 @@ void check(const Scheme& scheme, const QuantizedMatrix& m) {
   AQ_CHECK(m.zero_points.empty() == scheme.weights.symmetric && m.scales.count() == m.blocks());
 }
 
+Json config_group(const Scheme& scheme, const std::vector<std::string>& targets) {
+  const bool grouped = scheme.weights.granularity == Granularity::group;
+  Json weights = args(*scheme.weights.format, scheme.weights.symmetric, grouped ? "group" : "channel", false);
+  if (grouped) weights["group_size"] = scheme.weights.group;
+  const Json input = scheme.input.format ? args(*scheme.input.format, true, "token", true) : Json(nullptr);
+  return {{"targets", targets},
+          {"format", format_of(scheme)},
+          {"weights", weights},
+          {"input_activations", input},
+          {"output_activations", nullptr}};
+}
+
 }  // namespace
 
 bool ct_can_say(const Scheme& scheme) { return format_of(scheme) != nullptr; }
 
 void ct_write(const WriteContext& context, const std::string& module, const QuantizedMatrix& m,
               TensorSink& sink) {
-  check(*context.scheme, m);
+  check(context.scheme, m);
   const std::string name = module + ".weight";
-  if (format_of(*context.scheme) == kPacked) {
+  if (format_of(context.scheme) == kPacked) {
     const int64_t shape[2] = {m.rows, m.cols};
     write_packed_codes(name, m, sink);
     sink.add(name + "_shape", "I64", {2}, std::as_bytes(std::span(shape)));
@@ -92,26 +106,21 @@ void ct_write(const WriteContext& context, const std::string& module, const Quan
            m.scales.codes.bytes());
 }
 
-Json ct_quantization_config(const WriteContext& context, const std::vector<std::string>& unquantized) {
-  const Scheme& scheme = *context.scheme;
-  const bool grouped = scheme.weights.granularity == Granularity::group;
-  Json weights = args(*scheme.weights.format, scheme.weights.symmetric, grouped ? "group" : "channel", false);
-  if (grouped) weights["group_size"] = context.group;
-  const Json input = scheme.input.format ? args(*scheme.input.format, true, "token", true) : Json(nullptr);
-  const char* format = format_of(scheme);
+Json ct_quantization_config(const Contents& contents) {
+  Json groups = Json::object();
+  const char* format = format_of(contents.groups.front().scheme);
+  for (size_t i = 0; i < contents.groups.size(); ++i) {
+    const char* own = format_of(contents.groups[i].scheme);
+    if (std::string_view(own) != format) format = kMixed;
+    groups[fmt::format("group_{}", i)] = config_group(contents.groups[i].scheme, ct_targets(contents, i));
+  }
   return {{"quant_method", "compressed-tensors"},
           {"format", format},
           {"quantization_status", "compressed"},
           {"global_compression_ratio", nullptr},
-          {"ignore", unquantized},
+          {"ignore", contents.unquantized},
           {"kv_cache_scheme", nullptr},
-          {"config_groups",
-           {{"group_0",
-             {{"targets", {"Linear"}},
-              {"format", format},
-              {"weights", weights},
-              {"input_activations", input},
-              {"output_activations", nullptr}}}}}};
+          {"config_groups", groups}};
 }
 
 }  // namespace aquatint::checkpoint

@@ -44,9 +44,19 @@ class TensorSink {
 };
 
 struct WriteContext {
-  const numeric::Scheme* scheme = nullptr;
-  int group = 0;                                  // really used
-  const numeric::Format* dtype = &numeric::bf16;  // of the tensors left unquantized
+  const numeric::Scheme& scheme;  // of this matrix, its group size as really used
+  const numeric::Format& dtype;   // of the tensors left unquantized
+};
+
+// What a finished model holds, for its quantization_config.
+struct Contents {
+  struct Group {
+    numeric::Scheme scheme;
+    std::vector<std::string> modules;
+  };
+  std::vector<Group> groups;             // one for each scheme, at least one
+  std::vector<std::string> unquantized;  // linears left in 16 bit
+  const numeric::Format& dtype;
 };
 
 struct Layout {
@@ -59,8 +69,8 @@ struct Layout {
   bool (*can_say)(const numeric::Scheme& scheme);
   void (*write)(const WriteContext& context, const std::string& module, const tensor::QuantizedMatrix& matrix,
                 TensorSink& sink);
-  // `unquantized` are the linears left in 16 bit.
-  base::Json (*quantization_config)(const WriteContext& context, const std::vector<std::string>& unquantized);
+  base::Json (*quantization_config)(const Contents& contents);
+  bool mixes_schemes;      // in one model
   int tensors_per_weight;  // at most
 };
 
@@ -78,6 +88,8 @@ Role plain_role(const TensorView& tensor);
 tensor::QuantizedMatrix read_plain(const TensorView& tensor);
 const TensorView& require_tensor(const SafetensorsSet& files, const std::string& name,
                                  const std::string& where);
+// With the name of the preset that it follows, or of the weights' format.
+numeric::Scheme named(numeric::Scheme scheme);
 bool is_embedding(
     std::string_view module);  // by Hugging Face's naming; everything else of two dimensions is a linear
 

@@ -53,6 +53,7 @@ const Layout plain_layout = {
     .can_say = [](const numeric::Scheme&) { return false; },
     .write = nullptr,
     .quantization_config = nullptr,
+    .mixes_schemes = false,
     .tensors_per_weight = 1,
 };
 
@@ -89,6 +90,12 @@ const TensorView& require_tensor(const SafetensorsSet& files, const std::string&
   const TensorView* tensor = files.find(name);
   if (!tensor) throw BadInput(fmt::format("{}: tensor '{}' is missing", where, name));
   return *tensor;
+}
+
+numeric::Scheme named(numeric::Scheme scheme) {
+  const numeric::Scheme* preset = numeric::preset_of(scheme);
+  scheme.name = preset ? preset->name : scheme.weights.format->name;
+  return scheme;
 }
 
 bool is_embedding(std::string_view module) { return module.ends_with("embed_tokens"); }
