@@ -103,3 +103,40 @@ struct StripRange {
 inline StripRange strips_of(const Block& b, int64_t begin, int64_t end) {
   return {std::max<int64_t>(0, begin - b.first_strip), std::min(b.strips, end - b.first_strip)};
 }
+
+// ---- streaming: every strip of a range past one pass of rows
+//
+// multiply(strips, sums): sums[stream][row] of as many strips and rows as `sums` has, scales applied.
+
+template <int rows, int streams, class Multiply>
+void stream_strips(const Block& b, int64_t first, int64_t step, const Outputs& out, Multiply multiply) {
+  const std::byte* strips[streams];
+  for (int s = 0; s < streams; ++s) strips[s] = b.strip(first + s * step);
+  alignas(64) float sums[streams][rows][16];
+  multiply(strips, sums);
+  for (int s = 0; s < streams; ++s) {
+    const int64_t row = (first + s * step) * kStrip;
+    for (int r = 0; r < rows; ++r) finish(out, r, b.first_row + row, b.rows - row, b.unit, load(sums[s][r]));
+  }
+}
+
+// Several streams far apart hide the latency of memory, and of the products: each sum is one chain.
+template <int rows, class Multiply>
+void stream_range(const Block& b, StripRange range, const Outputs& out, Multiply multiply) {
+  constexpr int kStreams = kStreamsOf<rows>;
+  const int64_t step = (range.end - range.begin) / kStreams;
+  for (int64_t i = 0; i < step; ++i) stream_strips<rows, kStreams>(b, range.begin + i, step, out, multiply);
+  int64_t i = range.begin + step * kStreams;
+  if constexpr (kStreams > 2)
+    for (; i + 2 <= range.end; i += 2) stream_strips<rows, 2>(b, i, 1, out, multiply);
+  for (; i < range.end; ++i) stream_strips<rows, 1>(b, i, 1, out, multiply);
+}
+
+template <class Multiply>
+void stream_rows(const Block& b, StripRange range, int64_t rows, const Outputs& out, Multiply multiply) {
+  if constexpr (kPassRows >= 8)
+    if (rows == 8) return stream_range<8>(b, range, out, multiply);
+  if (rows == 4) return stream_range<4>(b, range, out, multiply);
+  if (rows == 2) return stream_range<2>(b, range, out, multiply);
+  stream_range<1>(b, range, out, multiply);
+}

@@ -57,38 +57,12 @@ void stream_values(const Block& b, const std::byte* const* strips, const float* 
     for (int r = 0; r < rows; ++r) store(out[s][r], total[s][r]);
 }
 
-template <Form form, int rows, int streams>
-void decode_strips(const Block& b, int64_t first, int64_t step, const float* values, int64_t depth,
-                   const Outputs& out) {
-  const std::byte* strips[streams];
-  for (int s = 0; s < streams; ++s) strips[s] = b.strip(first + s * step);
-  alignas(64) float sums[streams][rows][16];
-  stream_values<form, rows, streams>(b, strips, values, depth, sums);
-  for (int s = 0; s < streams; ++s) {
-    const int64_t row = (first + s * step) * kStrip;
-    for (int r = 0; r < rows; ++r) finish(out, r, b.first_row + row, b.rows - row, 1, load(sums[s][r]));
-  }
-}
-
-// Several streams far apart hide the latency of memory and of the additions.
-template <Form form, int rows>
-void decode_range(const Block& b, StripRange range, const float* values, int64_t depth, const Outputs& out) {
-  constexpr int kStreams = kStreamsOf<rows>;
-  const int64_t step = (range.end - range.begin) / kStreams;
-  for (int64_t i = 0; i < step; ++i)
-    decode_strips<form, rows, kStreams>(b, range.begin + i, step, values, depth, out);
-  for (int64_t i = range.begin + step * kStreams; i < range.end; ++i)
-    decode_strips<form, rows, 1>(b, i, 1, values, depth, out);
-}
-
 template <Form form>
 void decode_form(const Block& b, StripRange range, int64_t rows, const float* values, int64_t depth,
                  const Outputs& out) {
-  if constexpr (kPassRows >= 8)
-    if (rows == 8) return decode_range<form, 8>(b, range, values, depth, out);
-  if (rows == 4) return decode_range<form, 4>(b, range, values, depth, out);
-  if (rows == 2) return decode_range<form, 2>(b, range, values, depth, out);
-  decode_range<form, 1>(b, range, values, depth, out);
+  stream_rows(b, range, rows, out, [&](const std::byte* const* strips, auto& sums) {
+    stream_values<form>(b, strips, values, depth, sums);
+  });
 }
 
 inline void decode_values(const Block& b, StripRange range, int64_t rows, const float* values, int64_t depth,

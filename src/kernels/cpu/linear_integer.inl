@@ -93,38 +93,11 @@ void stream_codes(const Block& b, const std::byte* const* strips, const BlockInp
   for (int i = 0; i < streams * rows; ++i) store(out[i / rows][i % rows], total[i / rows][i % rows]);
 }
 
-template <Form form, bool look, bool wide, int rows, int streams>
-void multiply_strips(const Block& b, int64_t first, int64_t step, const BlockInputs& x, const Outputs& out) {
-  const std::byte* strips[streams];
-  for (int s = 0; s < streams; ++s) strips[s] = b.strip(first + s * step);
-  alignas(64) float sums[streams][rows][16];
-  stream_codes<form, look, wide, rows, streams>(b, strips, x, sums);
-  for (int s = 0; s < streams; ++s) {
-    const int64_t row = (first + s * step) * kStrip;
-    for (int r = 0; r < rows; ++r) finish(out, r, b.first_row + row, b.rows - row, b.unit, load(sums[s][r]));
-  }
-}
-
-// Several streams far apart hide the latency of memory, and of the products: each sum is one chain.
-template <Form form, bool look, bool wide, int rows>
-void multiply_range(const Block& b, StripRange range, const BlockInputs& x, const Outputs& out) {
-  constexpr int kStreams = kStreamsOf<rows>;
-  const int64_t step = (range.end - range.begin) / kStreams;
-  for (int64_t i = 0; i < step; ++i)
-    multiply_strips<form, look, wide, rows, kStreams>(b, range.begin + i, step, x, out);
-  int64_t i = range.begin + step * kStreams;
-  if constexpr (kStreams > 2)
-    for (; i + 2 <= range.end; i += 2) multiply_strips<form, look, wide, rows, 2>(b, i, 1, x, out);
-  for (; i < range.end; ++i) multiply_strips<form, look, wide, rows, 1>(b, i, 1, x, out);
-}
-
 template <Form form, bool look, bool wide>
 void multiply_rows(const Block& b, StripRange range, int64_t rows, const BlockInputs& x, const Outputs& out) {
-  if constexpr (kPassRows >= 8)
-    if (rows == 8) return multiply_range<form, look, wide, 8>(b, range, x, out);
-  if (rows == 4) return multiply_range<form, look, wide, 4>(b, range, x, out);
-  if (rows == 2) return multiply_range<form, look, wide, 2>(b, range, x, out);
-  multiply_range<form, look, wide, 1>(b, range, x, out);
+  stream_rows(b, range, rows, out, [&](const std::byte* const* strips, auto& sums) {
+    stream_codes<form, look, wide>(b, strips, x, sums);
+  });
 }
 
 template <Form form>
