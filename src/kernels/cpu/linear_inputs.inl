@@ -63,6 +63,13 @@ inline int64_t flush_columns(const Block& b, Rule rule) {
   return std::min(b.group, b.codebook && large ? kInputBlock / 2 : kInputBlock);  // 2047 · 32767 · 32 < 2^31
 }
 
+// Σ codes of columns [begin, end) of one row, whose sums are `step` apart.
+inline int32_t sum_of(const int32_t* sums, int64_t begin, int64_t end, int64_t step) {
+  int32_t sum = 0;
+  for (int64_t i = begin / kSumColumns; i < end / kSumColumns; ++i) sum += sums[i * step];
+  return sum;
+}
+
 // What a block needs of its inputs beside the codes: [flushes][rows] and [groups][rows].
 struct BlockInputs {
   const int32_t* words;
@@ -86,8 +93,7 @@ inline BlockInputs block_inputs(const Block& b, Rule rule, const Codes& codes) {
     const int64_t end = g * b.group + b.group_columns(g);
     for (int64_t k = g * b.group; k < end; k += flush, ++f)
       for (int64_t r = 0; r < rows; ++r) {
-        int32_t sum = 0;
-        for (int64_t i = k / kSumColumns; i < std::min(k + flush, end) / kSumColumns; ++i) sum += codes.sums[i * rows + r];
+        const int32_t sum = sum_of(codes.sums + r, k, std::min(k + flush, end), rows);
         starts[f * rows + r] = -b.bias * sum;
         scales[f * rows + r] = codes.scales[k / kInputBlock * rows + r];
         if (sums) sums[g * rows + r] += static_cast<float>(sum) * scales[f * rows + r];

@@ -66,12 +66,6 @@ void unpack_lines(const Block& b, const std::byte* strip, std::byte* out) {
   }
 }
 
-inline int32_t sum_of(const int32_t* sums, int64_t begin, int64_t end) {
-  int32_t sum = 0;
-  for (int64_t i = begin / kSumColumns; i < end / kSumColumns; ++i) sum += sums[i];
-  return sum;
-}
-
 // Strips [strip, strip + strips) as the tile reads them.
 struct CodePanel {
   const Block& block;
@@ -87,7 +81,7 @@ AQ_INLINE void add_flush(const CodePanel& p, const RowCodes& x, int64_t begin, i
   I sum[rows][strips];
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
-    const I start = set_i(-p.block.bias * sum_of(x.sums + i * x.depth / kSumColumns, begin, end));
+    const I start = set_i(-p.block.bias * sum_of(x.sums + i * x.depth / kSumColumns, begin, end, 1));
 #pragma GCC unroll 4
     for (int j = 0; j < strips; ++j) sum[i][j] = start;
   }
@@ -127,7 +121,7 @@ void add_offsets(const CodePanel& p, const RowCodes& x, int64_t g, const V (&sca
   for (int i = 0; i < rows; ++i) {
     float inputs = 0;
     for (int64_t k = begin; k < end; k += kInputBlock)
-      inputs += static_cast<float>(sum_of(x.sums + i * x.depth / kSumColumns, k, std::min(k + kInputBlock, end))) *
+      inputs += static_cast<float>(sum_of(x.sums + i * x.depth / kSumColumns, k, std::min(k + kInputBlock, end), 1)) *
                 x.scales[i * x.depth / kInputBlock + k / kInputBlock];
     for (int j = 0; j < strips; ++j) store(totals[i][j], fma(factors[j], set(inputs), load(totals[i][j])));
   }
