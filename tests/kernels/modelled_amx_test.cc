@@ -25,7 +25,6 @@ namespace aquatint::kernels::avx512 {
 namespace {
 // clang-format off
 #include "kernels/cpu/generic.inl"
-#include "kernels/cpu/linear_prompt_codes.inl"
 #include "kernels/cpu/amx_linear.inl"
 // clang-format on
 }  // namespace

@@ -13,7 +13,6 @@ namespace {
 
 // clang-format off
 #include "kernels/cpu/generic.inl"
-#include "kernels/cpu/linear_prompt_codes.inl"
 #include "kernels/cpu/amx_linear.inl"
 // clang-format on
 

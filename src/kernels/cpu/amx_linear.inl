@@ -1,7 +1,7 @@
 // Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to
 // BF16 (or int8) row-major; weights are read as tiles from the packed lines when they are BF16 or meet int8
 // inputs, else turned to BF16 panels once per pass over the rows. T is the tile unit or its model. Included
-// inside namespace avx512 after generic.inl and avx512_int8.inl.
+// inside namespace avx512 after generic.inl; what tiles do not do, the avx512 set does.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
 constexpr int64_t kPairRows = 32;                     // of two tiles
@@ -173,6 +173,6 @@ void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase 
                 bool accumulate, float* y, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
   if (phase == Phase::decode || w.precision == Precision::fp32)
-    return linear_any(matrix, x, rows, phase, bias, accumulate, y, pool);
+    return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, pool);
   (bytes_on_tiles(w) ? linear_tiles<T, true> : linear_tiles<T, false>)(w, x, rows, bias, accumulate, y, pool);
 }
