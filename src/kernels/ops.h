@@ -20,11 +20,11 @@ namespace aquatint::kernels {
 
 enum class Phase { prefill, decode };  // prompt tokens, generated tokens
 
-// What a linear's input (unless the weight asks for less) is rounded to. The residual stream, norms, softmax and
-// sums of products stay in FP32 or wider. Attention rounds queries to BF16 unless it is fp32.
+// What a linear's input (unless the weight asks for less) is rounded to. The residual stream, norms, softmax
+// and sums of products stay in FP32 or wider. Attention rounds queries to BF16 unless it is fp32.
 //   fp32  not at all; weights keep their exact FP32 values
-//   bf16  to BF16. Over integer codes, generated tokens then go as 16-bit block fixed point: 64 columns share
-//         s = max|x| / 32767, codes round(x / s), exact integer sums ("precise")
+//   bf16  to BF16. Over integer codes then to 16-bit block fixed point: 64 columns share s = max|x| / 32767,
+//         codes round(x / s), exact integer sums ("precise"); prompts so in the avx512 set only
 //   int8  as bf16, but over integer codes as int8 in blocks of 64, s = max|x| / 127 ("fast"); prompts in sets
 //         without byte products and weights in irregular groups are read as bf16 does
 enum class Precision { fp32, bf16, int8 };

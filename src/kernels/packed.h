@@ -2,17 +2,16 @@
 // holding the same few columns of its 16 rows, so that a vector lane is an output row and a thread reads one
 // stream.
 //
-//   form     run of lines   bytes (or bits) of lane n
-//   f32      1: 1 column    its FP32 value
-//   bf16     1: 2 columns   its two BF16 values
-//   fp8      1: 4 columns   its four E4M3 codes
-//   bits8    2: 8 columns   four unsigned codes, twice
-//   bits4    1: 8 columns   nibbles 0 … 7 hold columns 0, 4, 1, 5, 2, 6, 3, 7
-//   bits6    3: 16 columns  two lines as bits4 for the low bits; a plane: byte i holds the two high bits of
-//   columns
-//                           8 s + 4 h + i at bit 4 s + 2 h
-//   bits5    5: 32 columns  four lines as bits4; a plane: byte i holds the high bit of columns 8 s + 4 h + i
-//   at bit 2 s + h
+//   form   run of lines  bytes (or bits) of lane n
+//   f32    1: 1 column   its FP32 value
+//   bf16   1: 2 columns  its two BF16 values
+//   fp8    1: 4 columns  its four E4M3 codes
+//   bits8  2: 8 columns  four unsigned codes, twice
+//   bits4  1: 8          nibbles 0 … 7 hold columns 0, 4, 1, 5, 2, 6, 3, 7
+//   bits6  3: 16         two lines as bits4 for the low bits; a plane for the high ones:
+//                        byte i has two bits of column 8 s + 4 h + i at bit 4 s + 2 h
+//   bits5  5: 32         four lines as bits4; a plane:
+//                        byte i has the high bit of column 8 s + 4 h + i at bit 2 s + h
 //
 // (So masks give four consecutive columns a dword for byte products, and columns (0, 2), (1, 3), (4, 6), (5,
 // 7) for products of 16-bit pairs.) Scales stand in the stream, where the reader is anyway: the groups of a
@@ -34,11 +33,8 @@ constexpr int64_t kDepthUnit = 64;  // columns are padded to a multiple
 
 enum class Form { f32, bf16, fp8, bits4, bits5, bits6, bits8 };
 enum class ScaleType { none, f32, fp16, bf16, super };  // super: FP16 per segment times int8 per group
-enum class Offset {
-  none,
-  zero_point,
-  minimum
-};  // value = scale · (code − offset)  or  scale · code + offset
+// zero_point: value = scale · (code − offset); minimum: scale · code + offset.
+enum class Offset { none, zero_point, minimum };
 
 constexpr bool is_integer(Form form) { return form >= Form::bits4; }
 constexpr int64_t run_columns(Form form) {

@@ -16,11 +16,11 @@ inline Rule rule_of(const Packed& w) {
   return w.precision == Precision::int8 ? Rule::fixed8 : Rule::fixed16;
 }
 
-// Codes of `rows` rows, row by row for prompts, interleaved ([eight columns][words][rows]) for generated tokens.
+// Codes of the `rows` rows of a pass over generated tokens, interleaved.
 struct Codes {
-  int32_t* words;        // bytes or pairs of 16 bits
-  float* scales;         // [depth / kInputBlock][rows]
-  int32_t* sums;         // of the codes, [depth / kSumColumns][rows]
+  int32_t* words;  // bytes or pairs of 16 bits, [eight columns][words][rows]
+  float* scales;   // [depth / kInputBlock][rows]
+  int32_t* sums;   // of the codes, [depth / kSumColumns][rows]
   int64_t rows;
 };
 
