@@ -217,6 +217,48 @@ TEST_P(Linear, PartsAreStackedAndResultsAccumulate) {
   }
 }
 
+// A part's bits must not depend on the parts it is stacked with.
+TEST_P(Linear, PartsKeepTheirArithmetic) {
+  constexpr int64_t kIn = 128, kRows = 5;
+  const KernelSet& set = *GetParam();
+  base::ThreadPool pool(2);
+  const std::vector<float> x = cases::random_floats(kRows * kIn, 3);
+  const auto kinds = cases::weight_kinds();
+  const auto matrix = [&](std::string_view name, int64_t out) {
+    const auto named = [&](const WeightKind& k) { return k.name == name; };
+    return cases::random_matrix(*std::find_if(kinds.begin(), kinds.end(), named), out, kIn, 1);
+  };
+  const auto multiply = [&](std::span<const QuantizedMatrix* const> parts, Precision precision, Phase phase) {
+    const auto packed = set.pack(parts, precision, pool);
+    std::vector<float> y(static_cast<size_t>(kRows * packed->rows()));
+    set.linear(*packed, x.data(), kRows, phase, nullptr, false, y.data(), pool);
+    return y;
+  };
+  const auto expect_kept = [&](const QuantizedMatrix& a, const QuantizedMatrix& b, Precision precision,
+                               Phase phase, const std::string& what) {
+    const QuantizedMatrix* const parts[] = {&a, &b};
+    const std::vector<float> both = multiply(parts, precision, phase),
+                             first = multiply({parts, 1}, precision, phase),
+                             second = multiply({parts + 1, 1}, precision, phase);
+    for (int64_t r = 0; r < kRows; ++r) {
+      const float* row = both.data() + r * (a.rows + b.rows);
+      EXPECT_TRUE(std::equal(row, row + a.rows, first.data() + r * a.rows)) << what << ", first part";
+      EXPECT_TRUE(std::equal(row + a.rows, row + a.rows + b.rows, second.data() + r * b.rows))
+          << what << ", second part";
+    }
+  };
+  for (const auto& [a, b] : {std::pair{"w4a16", "nf4"},
+                             {"nf4", "int8_channel"},
+                             {"bf16", "q4_1"},
+                             {"fp8_channel", "int8_channel"},
+                             {"w8a8", "w4a8"}})
+    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
+      for (const Phase phase : {Phase::prefill, Phase::decode})
+        expect_kept(matrix(a, 21), matrix(b, 40), precision, phase,
+                    fmt::format("{} {} on {} {} {}", set.name, a, b, name_of(precision),
+                                phase == Phase::prefill ? "prefill" : "decode"));
+}
+
 TEST_P(Linear, CompactFormsStayCompact) {
   if (GetParam()->name == "ref") return;  // keeps FP32 values
   base::ThreadPool pool(1);

@@ -123,15 +123,16 @@ float tile_row(const Packed& w, const float* x, std::byte* out, int32_t& sum) {
 }
 
 // Codes of both sides meet as bytes, and one scale covers a row of the weight.
-inline bool bytes_on_tiles(const Packed& w) {
-  return w.integer_inputs() && std::all_of(w.blocks.begin(), w.blocks.end(), [](const Block& b) {
-           return b.form == Form::bits8 && b.groups == 1 && b.offset == Offset::none;
-         });
+inline bool bytes_on_tiles(const Packed& w, const Block& b) {
+  return w.integer_inputs() && b.form == Form::bits8 && b.groups == 1 && b.offset == Offset::none;
 }
 
+// The parts whose codes go as bytes (`integer`), or the others.
 template <class T, bool integer>
 void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
                   base::ThreadPool& pool) {
+  const auto takes = [&](const Block& b) { return bytes_on_tiles(w, b) == integer; };
+  if (std::none_of(w.blocks.begin(), w.blocks.end(), takes)) return;
   static thread_local Scratch row_scratch, scale_scratch, sums_of_rows;
   // A stride that is no multiple of 4 KiB: 16 rows of a tile must not fall into the same sets of the L1
   // cache.
@@ -158,8 +159,8 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
       const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
       int64_t before = 0;
       for (const Block& b : w.blocks) {
-        const int64_t here = base::ceil_div(b.strips, 2);
-        for (int64_t i = std::max<int64_t>(0, begin - before); i < std::min(here, end - before); ++i)
+        const int64_t here = base::ceil_div(b.strips, 2), last = takes(b) ? std::min(here, end - before) : 0;
+        for (int64_t i = std::max<int64_t>(0, begin - before); i < last; ++i)
           multiply_strips<T, integer>(w, b, 2 * i, input, std::min(chunk, rows - row), panel, sums, out);
         before += here;
       }
@@ -174,5 +175,6 @@ void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase 
   const auto& w = static_cast<const Packed&>(matrix);
   if (phase == Phase::decode || w.precision == Precision::fp32)
     return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, pool);
-  (bytes_on_tiles(w) ? linear_tiles<T, true> : linear_tiles<T, false>)(w, x, rows, bias, accumulate, y, pool);
+  linear_tiles<T, true>(w, x, rows, bias, accumulate, y, pool);
+  linear_tiles<T, false>(w, x, rows, bias, accumulate, y, pool);
 }

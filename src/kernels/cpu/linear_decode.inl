@@ -118,7 +118,7 @@ inline void decode_pass(const Packed& w, const float* x, int64_t rows, int64_t b
       decode_values(b, range, rows, values, w.depth, out);
       continue;
     }
-    const Rule rule = rule_of(b, rule_of(w));
+    const Rule rule = rule_of(w, b);
     const bool wide = wide_inputs(b, rule);
     multiply_codes(b, range, wide, rows, block_inputs(b, rule, codes.get(rule, wide)), out);
   }

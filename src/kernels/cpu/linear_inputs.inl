@@ -11,9 +11,10 @@ enum class Rule { fixed16, fixed8, codes };
 
 constexpr int64_t kSumColumns = 16;  // of the sums kept: the smallest group of weights
 
-inline Rule rule_of(const Packed& w) {
+// For one part of a matrix. Codebooks are not worth rounding inputs to int8: they cannot use the byte products.
+inline Rule rule_of(const Packed& w, const Block& b) {
   if (w.integer_inputs()) return Rule::codes;
-  return w.precision == Precision::int8 ? Rule::fixed8 : Rule::fixed16;
+  return w.precision == Precision::int8 && !b.codebook ? Rule::fixed8 : Rule::fixed16;
 }
 
 // Codes of the `rows` rows of a pass over generated tokens, interleaved.

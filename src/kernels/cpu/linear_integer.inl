@@ -128,7 +128,3 @@ inline void multiply_codes(const Block& b, StripRange range, bool wide, int64_t 
 inline bool wide_inputs(const Block& b, Rule rule) {
   return rule == Rule::fixed16 || b.codebook || (b.form == Form::bits8 && !kBytesOfBits8);
 }
-// Codebooks are not worth rounding inputs to int8: they cannot use the byte products.
-inline Rule rule_of(const Block& b, Rule rule) {
-  return b.codebook && rule == Rule::fixed8 ? Rule::fixed16 : rule;
-}

@@ -183,9 +183,19 @@ void multiply_group(const Block& b, Rule rule, int64_t strip, const RowCodes& x,
   multiply_panel<wide>(rows, strips, p, x, out);
 }
 
+// Parts that meet inputs of this width; those of one matrix then share a rule too.
 template <bool wide>
-void linear_prompt_codes(const Packed& w, Rule rule, const float* x, int64_t rows, const float* bias, bool accumulate,
-                         float* y, base::ThreadPool& pool) {
+bool takes(const Packed& w, const Block& b) {
+  return is_integer(b.form) && wide_inputs(b, rule_of(w, b)) == wide;
+}
+
+template <bool wide>
+void linear_prompt_codes(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
+                         base::ThreadPool& pool) {
+  const auto part =
+      std::find_if(w.blocks.begin(), w.blocks.end(), [&](const Block& b) { return takes<wide>(w, b); });
+  if (part == w.blocks.end()) return;
+  const Rule rule = rule_of(w, *part);
   static thread_local Scratch code_scratch, scale_scratch, sum_scratch, row_scratch;
   // A stride that is no multiple of 4 KiB: the rows of a tile must not fall into the same sets of the L1 cache.
   const int64_t stride = w.depth * (wide ? 2 : 1) + kLine;
@@ -206,7 +216,7 @@ void linear_prompt_codes(const Packed& w, Rule rule, const float* x, int64_t row
       const RowCodes input = codes.from(row);
       const Outputs out = {y + row * w.out_features, w.out_features, input.row_scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
-        if (is_integer(b.form)) multiply_group<wide>(b, rule, strip, input, std::min(chunk, rows - row), panel, out);
+        if (takes<wide>(w, b)) multiply_group<wide>(b, rule, strip, input, std::min(chunk, rows - row), panel, out);
       });
     }
   });
@@ -216,13 +226,9 @@ inline void linear_any(const PackedMatrix& matrix, const float* x, int64_t rows,
                        bool accumulate, float* y, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
   if (phase == Phase::decode) return linear_decode(w, x, rows, bias, accumulate, y, pool);
-  const auto holds_codes = [](const Block& b) { return is_integer(b.form); };
-  if (!std::all_of(w.blocks.begin(), w.blocks.end(), holds_codes))
+  const auto floating = [](const Block& b) { return !is_integer(b.form); };
+  if (std::any_of(w.blocks.begin(), w.blocks.end(), floating))
     linear_prefill(w, false, x, rows, bias, accumulate, y, pool);
-  if (std::none_of(w.blocks.begin(), w.blocks.end(), holds_codes)) return;
-  Rule rule = rule_of(w);
-  for (const Block& b : w.blocks) rule = rule_of(b, rule);
-  const bool wide =
-      std::any_of(w.blocks.begin(), w.blocks.end(), [&](const Block& b) { return wide_inputs(b, rule); });
-  (wide ? linear_prompt_codes<true> : linear_prompt_codes<false>)(w, rule, x, rows, bias, accumulate, y, pool);
+  linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, pool);
+  linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, pool);
 }
