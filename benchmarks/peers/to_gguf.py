@@ -33,7 +33,9 @@ def interleave(bits, heads):
     return bits.reshape(heads, 2, rows // heads // 2, cols).swapaxes(1, 2).reshape(rows, cols)
 
 
-def add_metadata(writer, config):
+def add_config(writer, config):
+    """What GGUF says of a Llama-like model's config.json, rope scaling apart."""
+    head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -42,17 +44,20 @@ def add_metadata(writer, config):
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_theta"])
-    writer.add_rope_dimension_count(config["hidden_size"] // config["num_attention_heads"])
-    writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("no_vocab")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
+    writer.add_rope_dimension_count(head_dim)
+    if "head_dim" in config:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
 
 
 def convert(folder, target):
     config = json.loads((folder / "config.json").read_text())
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     writer = gguf.GGUFWriter(target, "llama")
-    add_metadata(writer, config)
+    add_config(writer, config)
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tokenizer_model("no_vocab")
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
     for name, bits in tensors_of(folder):
         short = names.get_name(name, (".weight",))
         if bits.ndim == 1:

@@ -1,11 +1,16 @@
 """config.json synthesized from GGUF metadata, for each architecture and rope scaling: what transformers' config says that
 the file was made from."""
 import math
+import sys
 
 import gguf
 import numpy as np
 import pytest
+from conftest import ROOT
 from transformers import AutoConfig
+
+sys.path.insert(0, str(ROOT / "benchmarks/peers"))
+from to_gguf import add_config
 
 BASE = dict(vocab_size=96, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=4096, rms_norm_eps=1e-5, tie_word_embeddings=False,
@@ -47,20 +52,9 @@ def llama3_divisors(rope, theta, dim):
 def write(path, arch, c):
     head_dim = c.get("head_dim", c["hidden_size"] // c["num_attention_heads"])
     writer = gguf.GGUFWriter(path, arch)
-    writer.add_block_count(c["num_hidden_layers"])
-    writer.add_context_length(c["max_position_embeddings"])
-    writer.add_embedding_length(c["hidden_size"])
-    writer.add_feed_forward_length(c["intermediate_size"])
-    writer.add_head_count(c["num_attention_heads"])
-    writer.add_head_count_kv(c["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
-    writer.add_rope_freq_base(c["rope_theta"])
-    writer.add_rope_dimension_count(head_dim)
+    add_config(writer, c)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    if "head_dim" in c:
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
     if c.get("sliding_window"):
         writer.add_sliding_window(c["sliding_window"])
     tensors = {"token_embd.weight": (c["vocab_size"], c["hidden_size"]),
