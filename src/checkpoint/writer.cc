@@ -126,6 +126,8 @@ struct Writer::State {
   Json config() {
     Json config = source.config();
     config.erase("quantization_config");
+    config.erase(kProvenanceKey);
+    if (!provenance.is_null()) config[kProvenanceKey] = provenance;
     config[dtype_key(config)] = torch_name(dtype);
     // A head that shares the embedding's weight is a linear without a tensor.
     if (!head_quantized) contents.unquantized.insert(contents.unquantized.begin(), std::string(kHead));
@@ -138,6 +140,7 @@ struct Writer::State {
   const Format& dtype;
   Contents contents;
   bool head_quantized = false;
+  Json provenance;
   base::AtomicFolder folder;
   SafetensorsWriter out;
   std::set<std::string> names;
@@ -148,6 +151,8 @@ Writer::Writer(const fs::path& to, const Checkpoint& source, std::string_view la
     : state_(std::make_unique<State>(to, source, known_layout(layout), dtype)) {}
 
 Writer::~Writer() = default;
+
+void Writer::record(Json provenance) { state_->provenance = std::move(provenance); }
 
 void Writer::quantized(std::string_view module, const QuantizedMatrix& matrix,
                        const numeric::Scheme& scheme) {

@@ -11,6 +11,9 @@
 
 namespace aquatint::checkpoint {
 
+// Of config.json: where a quantized model comes from. Other readers ignore keys that they do not know.
+inline constexpr const char* kProvenanceKey = "aquatint";
+
 class Writer {
  public:
   // BadUsage when the layout is not known, or `to` exists. `dtype` is that of the tensors left unquantized,
@@ -30,6 +33,9 @@ class Writer {
              const numeric::Format& dtype);
   // The same from a matrix, row block by row block, so that a large embedding needs no FP32 copy.
   void plain(std::string_view module, const tensor::QuantizedMatrix& matrix, const numeric::Format& dtype);
+
+  // What config.json holds under kProvenanceKey; without a call nothing, whatever the source has there.
+  void record(base::Json provenance);
 
   // config.json with its quantization_config, index, side files; then the folder gets its final name.
   void finish();

@@ -4,6 +4,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
 #include "model/config.h"
+#include "quant/provenance.h"
 #include "report/table.h"
 
 namespace aquatint::cli {
@@ -51,6 +52,7 @@ Findings inspect(const std::string& model) {
                        ? names->front().get<std::string>()
                        : base::string_or(config, "model_type", "unknown", model);
   look_for_trouble(f);
+  for (std::string& reason : quant::stale(*f.checkpoint)) f.warnings.push_back(std::move(reason));
   return f;
 }
 

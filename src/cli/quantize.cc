@@ -8,6 +8,7 @@
 #include "cli/quant_report.h"
 #include "cli/recipe_flags.h"
 #include "quant/pipeline.h"
+#include "quant/provenance.h"
 
 namespace aquatint::cli {
 namespace {
@@ -55,6 +56,7 @@ void run(const Options& o, const Common& common, std::optional<uint64_t> seed) {
   quant::QuantizeOptions options = options_of(recipe, *checkpoint);
   options.dtype = dtype;
   options.dry_run = o.dry_run;
+  if (!o.dry_run) options.provenance = quant::provenance(recipe, nullptr, *checkpoint);
   const quant::Report report = quant::quantize(*checkpoint, o.to, options, backend.pool());
   if (common.json) return print_json(quant::to_json(report));
   print_result(report_text(report));

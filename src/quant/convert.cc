@@ -102,6 +102,8 @@ Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path
   report.layout = layout;
   report.group = common_group(schemes);
   checkpoint::Writer writer(to, source, layout, &plain);
+  if (const auto record = source.config().find(checkpoint::kProvenanceKey); record != source.config().end())
+    writer.record(*record);
   const Target target{schemes, plain, writer};
   int64_t done = 0;
   for (const ModelMatrix& matrix : tensors.matrices) {

@@ -26,6 +26,7 @@ struct Plan {
   Clip clip = Clip::none;
   std::string layout;
   const numeric::Format* dtype = nullptr;
+  base::Json provenance = {};
 };
 
 void refuse_group(const numeric::Scheme& scheme, int group) {
@@ -59,6 +60,7 @@ Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeOptions& opti
   plan.method = &find_method(options.method);
   plan.clip = options.clip.value_or(default_clip(plan.scheme.weights));
   plan.dtype = options.dtype ? options.dtype : &source_dtype(source);
+  plan.provenance = options.provenance;
   plan.layout =
       options.layout.empty() ? std::string(checkpoint::default_layout({&plan.scheme, 1})) : options.layout;
   checkpoint::check_layout(plan.layout, {&plan.scheme, 1});
@@ -144,6 +146,7 @@ void write_linear(const Plan& plan, const checkpoint::Checkpoint& source, const 
 void write_model(const Plan& plan, const checkpoint::Checkpoint& source, const std::filesystem::path& to,
                  Report& report, base::ThreadPool& pool) {
   checkpoint::Writer writer(to, source, plan.layout, plan.dtype);
+  writer.record(plan.provenance);
   int64_t done = 0;
   const auto total = static_cast<int64_t>(plan.tensors.matrices.size());
   for (const ModelMatrix& matrix : plan.tensors.matrices) {

@@ -21,8 +21,9 @@ struct QuantizeOptions {
   int group = 0;                  // 0: the preset's; see choose_group
   std::optional<Clip> clip = {};  // unset: default_clip()
   const numeric::Format* dtype =
-      nullptr;           // of what stays unquantized; null: the source's 16-bit type, else BF16
-  bool dry_run = false;  // sizes only: nothing is quantized, nothing written
+      nullptr;                 // of what stays unquantized; null: the source's 16-bit type, else BF16
+  bool dry_run = false;        // sizes only: nothing is quantized, nothing written
+  base::Json provenance = {};  // for config.json, see provenance.h; null: nothing
 };
 
 struct LayerReport {

@@ -94,8 +94,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void count(size_t nodes, int line) {
     nodes_ += nodes;
-    if (nodes_ > kMostNodes)
-      fail(line, fmt::format("more than {} values; aliases may not multiply a recipe", kMostNodes));
+    if (nodes_ > kMostNodes) fail(line, fmt::format("more than {} values, aliases followed", kMostNodes));
   }
 
   YamlNode node(const YAML::Mark& mark, YamlNode::Kind kind) {

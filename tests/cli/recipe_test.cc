@@ -98,7 +98,18 @@ TEST_F(Cli, QuantizesByARecipe) {
   const Json by_flags = run_json(
       {"quantize", model_, "--to", to + "2", "--scheme", "W4A16", "--group", "32", "--method", "rtn"});
   EXPECT_EQ(by_recipe["layers"], by_flags["layers"]);
-  EXPECT_EQ(run_json({"inspect", to})["scheme"], "W4A16");
+  const Json inspected = run_json({"inspect", to});
+  EXPECT_EQ(inspected["scheme"], "W4A16");
+  EXPECT_THAT(inspected["warnings"].dump(), testing::Not(HasSubstr("stale")));
+}
+
+TEST_F(Cli, InspectSaysThatTheBaseHasChanged) {
+  const fs::path base = scratch_ / "base", to = scratch_ / "q";
+  fs::copy(model_, base, fs::copy_options::recursive);
+  run_json({"quantize", base.string(), "--to", to.string(), "--scheme", "W8A16"});
+  fs::remove_all(base);
+  run_json({"convert", to.string(), "--to", base.string(), "--layout", "safetensors"});
+  EXPECT_THAT(run_json({"inspect", to.string()})["warnings"].dump(), HasSubstr("has changed since"));
 }
 
 TEST_F(Cli, RefusesRecipesInOneLine) {
