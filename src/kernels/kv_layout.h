@@ -1,8 +1,9 @@
 // Where the keys and values of one sequence in one layer lie.
 //
 // Like packed weights they are lines of 64 bytes: 16 lanes of 4 bytes, a lane holding `per_lane` codes, the
-// first in its lowest bits. What a line of keys meets are per_lane entries of a query, what a line of values
-// meets are per_lane weights; neither needs a transposition, and BF16 lines are AMX tiles' rows as they are.
+// first in its lowest bits; codes of 4 bits in the order of packed weights, 0, 4, 1, 5, 2, 6, 3, 7. What a
+// line of keys meets are per_lane entries of a query, what a line of values meets are per_lane weights;
+// neither needs a transposition, and BF16 lines are AMX tiles' rows as they are.
 //
 //   keys    [position / 16][dimension / per_lane]: lanes are positions, codes in a lane dimensions
 //   values  [position / per_lane][dimension / 16]: lanes are dimensions, codes in a lane positions
@@ -22,6 +23,11 @@
 namespace aquatint::kernels {
 
 constexpr int64_t kKvLine = 64, kKvStrip = 16;  // bytes; positions in a strip of keys
+
+// The lowest bit of code i of a lane.
+constexpr int64_t kv_code_bit(int64_t per_lane, int64_t i) {
+  return per_lane == 8 ? 4 * (i % 4 * 2 + i / 4) : 32 / per_lane * i;
+}
 
 // Keys or values in one form: whole lines.
 struct KvPlane {

@@ -40,7 +40,9 @@ enum class Precision { fp32, bf16, int8 };
 //               positions are read in BF16: a token at `position` reads codes below kv_exact_from(position).
 //               Groups of keys begin at multiples of kKvGroup, so what a token reads follows from its
 //               position alone (after Liu et al., "KIVI", arXiv 2402.02750).
-// A scale of 0 becomes FP32 (int4: BF16) epsilon.
+// A scale of 0 becomes FP32 (int4: BF16) epsilon. For generated tokens over int8 and int4 codes, queries
+// (times int4's scales) and weights (times the values' scales) become 16-bit fixed point, and products are
+// summed exactly: a head's dimensions share max / 32767, 64 or 128 positions the largest scale / 32767.
 enum class KvFormat { fp32, bf16, fp8_e4m3, int8, int4 };
 
 constexpr int64_t kKvGroup = 64;   // positions of keys under one scale

@@ -83,15 +83,20 @@ class Attention : public testing::TestWithParam<const KernelSet*> {
 // A score is a chain of dim products, so its error is at most (dim + 6) eps · Σ|q k| · scale, scales and the
 // exponent's scale included; weights differ by twice that, relatively, plus the exponential's and the running
 // sums'. Values then average with these weights. int4 adds codes · scale and minima apart: the scales' part
-// reaches twice the largest value, the minima once.
-void expect_close(const Sequence& s, const std::vector<float>& got, const std::vector<float>& want,
-                  const std::string& what) {
+// reaches twice the largest value, the minima once. Over integer codes generated tokens' queries and weights
+// are rounded to max / 65534: dim of them in a score, kChunk where the largest weight is 1.
+void expect_close(const Sequence& s, Phase phase, const std::vector<float>& got,
+                  const std::vector<float>& want, const std::string& what) {
   double most_score = 0, most_value = 0;
   for (const float x : s.qkv) most_value = std::max(most_value, static_cast<double>(std::fabs(x)));
   const double addends = s.format == KvFormat::int4 ? 3 : 1, dim = static_cast<double>(s.shape.head_dim);
   most_score = addends * most_value * most_value * dim * s.shape.scale;
+  constexpr double kChunk = 128;
+  const bool fixed_point =
+      phase == Phase::decode && (s.format == KvFormat::int8 || s.format == KvFormat::int4);
   const double relative =
-      0x1p-24 * (2 * (dim + 6) * most_score + 2.0 * static_cast<double>(s.tokens) + 32) * addends;
+      0x1p-24 * (2 * (dim + 6) * most_score + 2.0 * static_cast<double>(s.tokens) + 32) * addends +
+      (fixed_point ? (2 * most_score + kChunk * addends) / 65534 : 0);
   Worst worst;
   for (size_t i = 0; i < got.size(); ++i)
     worst.see(static_cast<int64_t>(i), got[i], want[i], relative * most_value);
@@ -117,7 +122,7 @@ TEST_P(Attention, MatchesTheDefinition) {
       for (const Phase phase : {Phase::prefill, Phase::decode}) {
         Sequence again(c, format, 1);
         expect_close(
-            again, attend(set_, again, precision, phase, pool_), want,
+            again, phase, attend(set_, again, precision, phase, pool_), want,
             fmt::format("{} {} {} heads of {}, window {}, {} tokens, {}", set_.name, name(format), c.heads,
                         c.dim, c.window, c.tokens, phase == Phase::prefill ? "prefill" : "decode"));
       }

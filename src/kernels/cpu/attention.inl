@@ -43,10 +43,3 @@ inline float soften(float* scores, int64_t from, int64_t to, float most, float c
   }
   return sum(total);
 }
-
-AQ_INLINE float exp2_of(float x) {
-  alignas(64) float lanes[16];
-  store(lanes, exp2(set(x)));
-  return lanes[0];
-}
-

@@ -13,6 +13,8 @@
 #include "kernels/cpu/kv_store.inl"
 #include "kernels/cpu/attention.inl"
 #include "kernels/cpu/attention_prefill.inl"
+#include "kernels/cpu/attention_chunk.inl"
+#include "kernels/cpu/attention_codes.inl"
 #include "kernels/cpu/attention_decode.inl"
 #include "kernels/cpu/stats.inl"
 // clang-format on

@@ -7,7 +7,7 @@ constexpr int64_t kPiece = kKvGroup;
 template <KvFormat f>
 constexpr int kCodes = f == KvFormat::fp32 ? 1 : f == KvFormat::bf16 ? 2 : f == KvFormat::int4 ? 8 : 4;
 
-// x[i] = code i of every lane, without its scale.
+// x[i] = code i of every lane, without its scale, in units of kUnit<f>.
 template <KvFormat f>
 AQ_INLINE void unpack_line(const std::byte* line, V (&x)[8]) {
   if constexpr (f == KvFormat::fp32) x[0] = load(reinterpret_cast<const float*>(line));
@@ -16,16 +16,19 @@ AQ_INLINE void unpack_line(const std::byte* line, V (&x)[8]) {
   if constexpr (f == KvFormat::int8) unpack_int8(line, x);
   if constexpr (f == KvFormat::int4) {
     alignas(64) static constexpr float kValues[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    constexpr int kNibble[8] = {0, 2, 4, 6, 1, 3, 5, 7};  // the order of packed weights
-    V codes[8];
-    unpack_codes4(line, load(kValues), codes);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) x[kNibble[i]] = codes[i];
+    unpack_codes4(line, load(kValues), x);
   }
 }
 
 template <KvFormat f>
 constexpr bool kScaled = f == KvFormat::fp8_e4m3 || f == KvFormat::int8;
+template <KvFormat f>
+constexpr float kUnit = f == KvFormat::fp8_e4m3 ? kUnitOfFp8 : 1;
+// Of codes of 8 bits: what unpacked ones are multiplied with, for 16 positions.
+template <KvFormat f>
+AQ_INLINE V load_scales(const std::byte* scales, int64_t position, int64_t n = 16) {
+  return mul(load_n(reinterpret_cast<const float*>(scales) + position, n), set(kUnit<f>));
+}
 
 struct KvPiece {
   KvFormat form;  // of this piece: an int4 cache has bf16 ones too
@@ -94,7 +97,7 @@ void key_panel(const KvPiece& piece, int64_t strips, int64_t depth, float* panel
     read_pairs(piece.key_scales, padded, scales, minima);
   }
   for (int64_t s = 0; s < strips; ++s) {
-    const V scale = kScaled<f> ? load(reinterpret_cast<const float*>(piece.key_scales) + 16 * s) : zero();
+    const V scale = kScaled<f> ? load_scales<f>(piece.key_scales, 16 * s) : zero();
     for (int64_t line = 0; line < piece.key_lines; ++line) {
       V x[8];
       unpack_line<f>(piece.keys + (s * piece.key_lines + line) * kKvLine, x);
@@ -113,7 +116,8 @@ void key_panel(const KvPiece& piece, int64_t strips, int64_t depth, float* panel
 template <KvFormat f>
 void value_panel(const KvPiece& piece, int64_t count, int64_t width, float* panel) {
   alignas(64) float scales[kPiece], minima[kPiece];
-  if constexpr (kScaled<f>) std::memcpy(scales, piece.value_scales, static_cast<size_t>(count) * 4);
+  if constexpr (kScaled<f>)
+    by_vector(count, [&](int64_t i, int64_t n) { store(scales + i, load_scales<f>(piece.value_scales, i, n)); });
   if constexpr (f == KvFormat::int4) read_pairs(piece.value_scales, kPiece, scales, minima);
   for (int64_t p = 0; p < count; p += kCodes<f>)
     for (int64_t j = 0; j < piece.value_lines; ++j) {

@@ -88,7 +88,7 @@ inline void quantize_run(const float* x, int64_t count, std::byte* pair, uint8_t
 // Eight codes as a lane.
 inline uint32_t join_codes(const uint8_t* codes, int64_t step) {
   uint32_t lane = 0;
-  for (int64_t i = 0; i < 8; ++i) lane |= uint32_t{codes[i * step]} << (4 * i);
+  for (int64_t i = 0; i < 8; ++i) lane |= uint32_t{codes[i * step]} << kv_code_bit(8, i);
   return lane;
 }
 

@@ -2,6 +2,7 @@
 // output, columns ascending, group by group: a row's bits do not depend on the other rows. Floating codes here,
 // integer ones in linear_integer.inl. Included inside an instruction set's namespace.
 
+// A line's columns, in units of kUnitOfFp8 when they are E4M3.
 template <Form form>
 AQ_INLINE void unpack(const std::byte* line, V (&w)[8]) {
   if constexpr (form == Form::f32) w[0] = load(reinterpret_cast<const float*>(line));
@@ -42,7 +43,7 @@ void stream_values(const Block& b, const std::byte* const* strips, const float* 
 #pragma GCC unroll 4
     for (int s = 0; s < streams; ++s) {
       if constexpr (form == Form::fp8) {
-        const V scale = load_scale(b, strips[s] + b.header_at(g), g);
+        const V scale = mul(load_scale(b, strips[s] + b.header_at(g), g), set(kUnitOfFp8));
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) total[s][r] = fma(scale, part[s][r], total[s][r]);
       } else {

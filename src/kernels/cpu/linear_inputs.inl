@@ -25,19 +25,23 @@ struct Codes {
   int64_t rows;
 };
 
+// put(k, codes) for each 16 of x[count] as integers up to `range`, ties to even; returns their scale.
+template <class Put>
+AQ_INLINE float fixed_point(const float* x, int64_t count, float range, Put put) {
+  V most = zero();
+  for (int64_t k = 0; k < count; k += 16) most = max(most, abs(load(x + k)));
+  const float m = largest(most);
+  const V inverse = set(m > 0x1p-100f ? range / m : 0.0f);  // smaller ones count as zero: it must stay finite
+  for (int64_t k = 0; k < count; k += 16) put(k, nearest_i(mul(load(x + k), inverse)));
+  return m / range;
+}
+
 // One row's codes of a block of columns; returns the scale.
 template <class Put>
 AQ_INLINE float code_block(Rule rule, const float* x, Put put) {
-  float scale = 1, inverse = 1;
-  if (rule != Rule::codes) {
-    V most = zero();
-    for (int64_t k = 0; k < kInputBlock; k += 16) most = max(most, abs(load(x + k)));
-    const float m = largest(most), range = rule == Rule::fixed16 ? 32767.0f : 127.0f;
-    scale = m / range;
-    inverse = m > 0x1p-100f ? range / m : 0.0f;  // smaller ones count as zero: range / m must stay finite
-  }
-  for (int64_t k = 0; k < kInputBlock; k += 16) put(k, nearest_i(mul(load(x + k), set(inverse))));
-  return scale;
+  if (rule != Rule::codes) return fixed_point(x, kInputBlock, rule == Rule::fixed16 ? 32767.0f : 127.0f, put);
+  for (int64_t k = 0; k < kInputBlock; k += 16) put(k, nearest_i(load(x + k)));
+  return 1;
 }
 
 // Rows [0, rows) of x[rows][depth] as interleaved codes of `wide` words: 4 pairs or 2 quads for eight columns.

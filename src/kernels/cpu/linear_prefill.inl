@@ -54,7 +54,8 @@ void unpack_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t
         });
       } else {
         unpack<form>(run, w);
-        for (int i = 0; i < run_columns(form); ++i, out += 16) store(out, affine(w[i]));
+        const V unit = set(form == Form::fp8 ? kUnitOfFp8 : 1.0f);
+        for (int i = 0; i < run_columns(form); ++i, out += 16) store(out, affine(mul(w[i], unit)));
       }
     }
   }

@@ -152,6 +152,7 @@ AQ_INLINE __m256 e4m3_at(__m256i v, int shift) {
   const __m256 repaired = _mm256_sub_ps(_mm256_add_ps(normal, normal), limit);
   return floats(_mm256_or_si256(sign, bits(_mm256_blendv_ps(normal, repaired, tiny))));
 }
+constexpr float kUnitOfFp8 = 1;
 AQ_INLINE void unpack_fp8(const std::byte* p, V (&w)[8]) {
   const __m256i a = half_line(p, 0), b = half_line(p, 1);
 #pragma GCC unroll 4
@@ -189,6 +190,10 @@ AQ_INLINE I right(I x) {
 template <int count>
 AQ_INLINE I left(I x) {
   return {_mm256_slli_epi32(x.a, count), _mm256_slli_epi32(x.b, count)};
+}
+template <int count>
+AQ_INLINE I halves_right(I x) {
+  return {_mm256_srai_epi16(x.a, count), _mm256_srai_epi16(x.b, count)};
 }
 AQ_INLINE V to_float(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
 AQ_INLINE I nearest_i(V x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }

@@ -100,23 +100,36 @@ AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
   w[2] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(v, 8), 24));
   w[3] = _mm512_cvtepi32_ps(_mm512_srai_epi32(v, 24));
 }
-// E4M3 as BF16, four at once. Its low nibble (last bit of the exponent, mantissa) is BF16's low byte, moved
-// up; the exponent's other bits give the high byte, 60 more. Codes of exponent 0 are looked up: m · 2^-9.
-AQ_INLINE void unpack_fp8(const std::byte* p, V (&w)[8]) {
-  const __m512i v = line(p);
+// E4M3 times 2^-8 as BF16: the code moves to the place of BF16, where its exponent lacks 120; 112, in bits
+// that are all 0, needs no addition.
+constexpr float kUnitOfFp8 = 256;
+// Of the upper byte of each half dword; wrong for exponent 0.
+AQ_INLINE __m512i normal_fp8(__m512i codes) {
+  constexpr int kAndOr = 0xea;  // (a & b) | c
+  return _mm512_ternarylogic_epi32(_mm512_srai_epi16(codes, 4),
+                                   _mm512_set1_epi32(static_cast<int>(0x87f087f0)),
+                                   _mm512_set1_epi32(0x38003800), kAndOr);
+}
+// Of the upper and of the lower bytes, any exponent. The low nibble (last bit of the exponent, mantissa) is
+// BF16's low byte, moved up; codes of exponent 0 are looked up: m · 2^-17.
+AQ_INLINE void any_fp8(__m512i v, __m512i& odd, __m512i& even) {
   const auto table = [](uint64_t bytes) { return _mm512_set1_epi64(static_cast<int64_t>(bytes)); };
   const __m512i nibble = _mm512_and_si512(v, _mm512_set1_epi8(15));
   const __m512i exponent = _mm512_and_si512(_mm512_srli_epi32(v, 4), _mm512_set1_epi8(7));
   const __mmask64 tiny = _mm512_testn_epi8_mask(v, _mm512_set1_epi8(0x78));
-  __m512i low = _mm512_slli_epi32(nibble, 4), high = _mm512_add_epi8(exponent, _mm512_set1_epi8(60));
+  __m512i low = _mm512_slli_epi32(nibble, 4), high = _mm512_add_epi8(exponent, _mm512_set1_epi8(56));
   low = _mm512_mask_shuffle_epi8(low, tiny, table(0x60402000c0800000), nibble);
-  high = _mm512_mask_shuffle_epi8(high, tiny, table(0x3c3c3c3c3b3b3b00), nibble);
-  high =
-      _mm512_ternarylogic_epi32(high, v, _mm512_set1_epi8(static_cast<char>(0x80)), 0xf8);  // high | v & sign
-  const __m512i odd_bytes = _mm512_set1_epi32(static_cast<int>(0xff00ff00));
-  constexpr int kSelect = 0xca;  // mask ? second : third
-  const __m512i even = _mm512_ternarylogic_epi32(odd_bytes, _mm512_slli_epi32(high, 8), low, kSelect);
-  const __m512i odd = _mm512_ternarylogic_epi32(odd_bytes, high, _mm512_srli_epi32(low, 8), kSelect);
+  high = _mm512_mask_shuffle_epi8(high, tiny, table(0x3838383837373700), nibble);
+  high = _mm512_or_si512(high, _mm512_and_si512(v, _mm512_set1_epi8(static_cast<char>(0x80))));
+  constexpr __mmask64 kUpper = 0xaaaaaaaaaaaaaaaa;
+  odd = _mm512_mask_blend_epi8(kUpper, _mm512_srli_epi32(low, 8), high);
+  even = _mm512_mask_blend_epi8(kUpper, low, _mm512_slli_epi32(high, 8));
+}
+AQ_INLINE void unpack_fp8(const std::byte* p, V (&w)[8]) {
+  const __m512i v = line(p);
+  __m512i odd = normal_fp8(v), even = normal_fp8(_mm512_slli_epi32(v, 8));
+  if (_mm512_testn_epi8_mask(v, _mm512_set1_epi8(0x78)) != 0) [[unlikely]]
+    any_fp8(v, odd, even);
   const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
   w[0] = _mm512_castsi512_ps(_mm512_slli_epi32(even, 16));
   w[1] = _mm512_castsi512_ps(_mm512_slli_epi32(odd, 16));
@@ -143,6 +156,10 @@ AQ_INLINE I right(I a) {
 template <int count>
 AQ_INLINE I left(I a) {
   return count == 0 ? a : _mm512_slli_epi32(a, count);
+}
+template <int count>
+AQ_INLINE I halves_right(I a) {
+  return _mm512_srai_epi16(a, count);
 }
 AQ_INLINE V to_float(I a) { return _mm512_cvtepi32_ps(a); }
 AQ_INLINE I nearest_i(V a) { return _mm512_cvtps_epi32(a); }

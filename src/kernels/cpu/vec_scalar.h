@@ -111,6 +111,7 @@ AQ_INLINE void unpack_int8(const std::byte* p, V (&w)[8]) {
 }
 // E4M3's exponent and mantissa moved to FP32's place with the biases' difference added; exponent 0 is then
 // repaired: 2^-7 · (1 + m/8) stands where 2^-6 · m/8 is meant.
+constexpr float kUnitOfFp8 = 1;  // w · kUnitOfFp8 are the values
 AQ_INLINE void unpack_fp8(const std::byte* p, V (&w)[8]) {
   const U v = read<U>(p);
   for (int i = 0; i < 4; ++i) {
@@ -141,6 +142,12 @@ AQ_INLINE I right(I a) {
 template <int count>
 AQ_INLINE I left(I a) {
   return reinterpret_cast<I>(reinterpret_cast<U>(a) << static_cast<uint32_t>(count));
+}
+// Each signed half of a dword shifted right.
+template <int count>
+AQ_INLINE I halves_right(I a) {
+  using S = int16_t __attribute__((vector_size(64)));
+  return reinterpret_cast<I>(reinterpret_cast<S>(a) >> static_cast<int16_t>(count));
 }
 AQ_INLINE V to_float(I a) { return __builtin_convertvector(a, V); }
 AQ_INLINE I nearest_i(V a) {  // ties to even, |a| < 2^22
