@@ -43,7 +43,7 @@ struct CalibrationTarget {
 
 // Every sequence has `length` tokens and starts with a BOS where the tokenizer adds one. Text: windows that
 // do not overlap, chosen by seed; a smaller `samples` takes the first of a larger one's. JSONL: documents in
-// seeded order, packed one after the other with the end token between and cut into windows; without an end
+// seeded order, packed one after the other with an end token between and cut into windows; without an end
 // token each document has windows of its own, the last one shorter. Counts follow the ratios exactly (largest
 // remainder). A file that holds fewer windows than its share gives what it has, with a note, if that is 16 or
 // more. BadInput: a file that is empty, too short, not UTF-8, or with a line that is no such document.

@@ -67,7 +67,8 @@ class Packer {
 
   void add(const std::vector<int32_t>& document) {
     if (document.empty()) return;
-    if (!stream_.empty()) stream_.push_back(target_.end);
+    if (!stream_.empty() && !ended_) stream_.push_back(target_.end);
+    ended_ = ends(document);
     stream_.insert(stream_.end(), document.begin(), document.end());
     tokens_ += static_cast<int64_t>(document.size());
     while (!full() && cut(request_.length)) {
@@ -82,6 +83,12 @@ class Packer {
   Sequences take() { return std::move(windows_); }
 
  private:
+  // Chat templates end a turn with the end token, often with a line break behind it.
+  bool ends(const std::vector<int32_t>& document) const {
+    const auto tail = document.end() - static_cast<std::ptrdiff_t>(std::min<size_t>(2, document.size()));
+    return std::find(tail, document.end(), target_.end) != document.end();
+  }
+
   // One window of at least `fewest` tokens; false when the stream has none.
   bool cut(int64_t fewest) {
     if (stream_.empty()) return false;
@@ -99,6 +106,7 @@ class Packer {
   const WindowRequest& request_;
   const CalibrationTarget& target_;
   std::vector<int32_t> stream_;
+  bool ended_ = false;  // the last document in the stream, by an end token of its own
   Sequences windows_;
   int64_t tokens_ = 0;
 };

@@ -183,6 +183,15 @@ TEST_F(Calibration, DocumentsArePackedWithTheEndTokenBetween) {
   EXPECT_NE(set.fingerprint, read({{{folder_ / "d.jsonl"}}, 12, 16, 4}).fingerprint);
 }
 
+TEST_F(Calibration, DocumentsThatEndThemselvesGetNoSecondEndToken) {
+  std::string lines;
+  for (int i = 0; i < 40; ++i)
+    lines += i % 2 ? "{\"text\": \"1234567\\u0000\"}\n" : "{\"text\": \"123456\\u0000.\"}\n";
+  const CalibrationSet set = read({{{write("d.jsonl", lines)}}, 20, 16, 0});
+  ASSERT_THAT(set.sequences, SizeIs(20));
+  for (const auto& window : set.sequences) EXPECT_EQ(std::count(window.begin(), window.end(), kEnd), 2);
+}
+
 TEST_F(Calibration, WithoutAnEndTokenDocumentsShareNoWindow) {
   CalibrationTarget to = target();
   to.end = -1;
