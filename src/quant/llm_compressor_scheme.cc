@@ -48,6 +48,20 @@ const numeric::Format* format_of(const YamlNode& args, const YamlReader& reader)
   return format;
 }
 
+// Blocks are 128 × 128 and inputs beside them groups of 128: the only sizes that a preset has.
+void check_blocks(const YamlNode& args, Granularity granularity, int64_t group, const YamlReader& reader) {
+  constexpr std::string_view kSide = "128";
+  const YamlNode* block = args.find("block_structure");
+  if (granularity != Granularity::block) {
+    if (block) reader.fail(block->line, "block_structure needs strategy: block");
+    return;
+  }
+  const bool square =
+      block && block->items.size() == 2 && block->items[0].text == kSide && block->items[1].text == kSide;
+  if (!square || group > 0)
+    reader.fail(args.line, "strategy block needs block_structure: [128, 128] and no group_size");
+}
+
 bool boolean_or(const YamlNode& args, std::string_view key, bool otherwise, const YamlReader& reader) {
   const YamlNode* node = args.find(key);
   return node ? reader.boolean(*node, key) : otherwise;
@@ -57,9 +71,10 @@ Arguments read_arguments(const YamlNode& args, std::string_view what, const Yaml
   reader.require_keys(reader.map(args, what), kArguments, what);
   const YamlNode* size = args.find("group_size");
   const int64_t group = size ? reader.integer(*size, "group_size", -1, 1 << 20) : 0;
-  return {format_of(args, reader), granularity_of(args, group, reader),
-          boolean_or(args, "symmetric", true, reader), boolean_or(args, "dynamic", false, reader),
-          static_cast<int>(std::max<int64_t>(group, 0))};
+  const Granularity granularity = granularity_of(args, group, reader);
+  check_blocks(args, granularity, group, reader);
+  return {format_of(args, reader), granularity, boolean_or(args, "symmetric", true, reader),
+          boolean_or(args, "dynamic", false, reader), static_cast<int>(std::max<int64_t>(group, 0))};
 }
 
 bool is(const numeric::Scheme& preset, const Arguments& weights, const std::optional<Arguments>& input) {
@@ -81,7 +96,7 @@ const numeric::Scheme* preset_like(const Arguments& weights, const std::optional
 void note_idle(const YamlNode& args, std::string_view what, std::initializer_list<std::string_view> keys,
                const YamlReader& reader, std::vector<std::string>& notes) {
   for (const std::string_view key : keys)
-    if (const YamlNode* value = args.find(key))
+    if (const YamlNode* value = args.find(key); value && !value->says_nothing())
       notes.push_back(fmt::format("{}:{}: {}.{} has no effect here", reader.where(), value->line, what, key));
 }
 

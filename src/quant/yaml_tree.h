@@ -24,6 +24,7 @@ class YamlNode {
   std::vector<YamlNode> items;  // of a list
   std::vector<Entry> entries;   // of a map, in order, keys different
 
+  bool says_nothing() const { return kind != Kind::scalar && items.empty() && entries.empty(); }
   // The value under `key`; null when absent or null.
   const YamlNode* find(std::string_view key) const;
 };

@@ -100,6 +100,32 @@ GPTQModifier:
   EXPECT_EQ(parse("GPTQModifier: {scheme: W4A16, actorder: static}").methods[0].settings["act_order"], true);
 }
 
+// As llm-compressor saves a recipe beside the weights: every argument, most of them empty.
+TEST(LlmCompressor, ASavedRecipe) {
+  const Recipe r = parse(R"(
+default_stage:
+  default_modifiers:
+    AWQModifier:
+      config_groups:
+        group_0:
+          targets: [Linear]
+          weights: {num_bits: 4, type: int, symmetric: false, group_size: 128, strategy: group,
+                    block_structure: null, dynamic: false, actorder: null, observer: mse, observer_kwargs: {},
+                    scale_dtype: null, zp_dtype: torch.int8}
+          input_activations: null
+          output_activations: null
+          format: null
+      targets: [Linear]
+      ignore: [lm_head]
+      duo_scaling: true
+      sequential_targets: null
+)");
+  EXPECT_EQ(r.scheme->name, "W4A16_ASYM");
+  EXPECT_EQ(r.group, 128);
+  EXPECT_EQ(r.clip, Clip::mse);
+  EXPECT_THAT(r.notes, ElementsAre(HasSubstr("r.yaml:10: weights.zp_dtype has no effect")));
+}
+
 TEST(LlmCompressor, TwoModifiersWithSchemes) {
   const Recipe r = parse(
       "QuantizationModifier: {scheme: FP8_DYNAMIC, targets: ['re:.*self_attn.*']}\n"
@@ -137,6 +163,11 @@ TEST(LlmCompressor, RefusesWhatItCannotHonour) {
   EXPECT_THAT(refused("GPTQModifier: {scheme: W4A16, actorder: sideways}"),
               HasSubstr("actorder 'sideways' is unknown"));
   EXPECT_THAT(refused("AWQModifier: {scheme: W4A16_ASYM, duo_scaling: false}"), HasSubstr("duo_scaling"));
+  EXPECT_THAT(
+      refused(
+          "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 8, type: float, "
+          "strategy: block, block_structure: [64, 64]}}}}"),
+      HasSubstr("needs block_structure: [128, 128]"));
   EXPECT_THAT(refused("SmoothQuantModifier: {ignore: ['re:.*mlp.*']}"),
               HasSubstr("cannot be left out of smoothing"));
   EXPECT_THAT(
