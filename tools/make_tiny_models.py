@@ -40,6 +40,9 @@ MODELS = {
                             head_dim=8, num_hidden_layers=2)),
     "qwen3_tied": ("Qwen3", dict(hidden_size=60, intermediate_size=52, num_attention_heads=4, num_key_value_heads=2,
                                  head_dim=18, tie_word_embeddings=True, attention_bias=True)),
+    # Widths that groups of 128 divide, for quantized formats. Last by name: the others' seeds count names.
+    "wide": ("Llama", dict(hidden_size=128, intermediate_size=256, num_attention_heads=4, num_key_value_heads=2,
+                           num_hidden_layers=2, tie_word_embeddings=True)),
 }
 
 

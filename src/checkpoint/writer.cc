@@ -211,7 +211,10 @@ void check_layout(std::string_view name, std::span<const numeric::Scheme> scheme
 uint64_t written_bytes(std::string_view layout, const QuantizedMatrix& matrix, const numeric::Scheme& scheme,
                        const Format& dtype) {
   ByteCounter counter;
-  known_layout(layout).write({scheme, dtype}, "module", matrix, counter);
+  QuantizedMatrix sized = matrix;
+  sized.input = scheme.input;
+  if (sized.input.needs_calibration()) sized.input.static_scale = 1;
+  known_layout(layout).write({scheme, dtype}, "module", sized, counter);
   return counter.bytes;
 }
 

@@ -12,6 +12,37 @@ using numeric::ActivationScheme;
 using numeric::Format;
 using numeric::Granularity;
 
+namespace {
+
+bool in_groups(const ActivationScheme& scheme) {
+  return scheme.granularity == Granularity::group && scheme.group > 0 && scheme.dynamic &&
+         scheme.format->kind == numeric::Kind::floating;
+}
+
+float group_scale(const ActivationScheme& scheme, float largest) {
+  if (scheme.scale_format == &numeric::e8m0) return numeric::mx_scale(largest, *scheme.format);
+  if (scheme.scale_format != &numeric::fp8_e4m3) return input_scale(scheme, largest);
+  const Format& e4m3 = numeric::fp8_e4m3;
+  const float scale = e4m3.decode(e4m3.encode(scheme.static_scale * (largest / scheme.format->max)));
+  return (scale == 0 ? 0.125f : scale) / scheme.static_scale;
+}
+
+void round_groups(const ActivationScheme& scheme, Precision precision, int64_t cols, float* values) {
+  for (int64_t begin = 0; begin < cols; begin += scheme.group) {
+    const int64_t end = std::min(begin + scheme.group, cols);
+    float largest = 0;
+    for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::fabs(values[i]));
+    const float scale = group_scale(scheme, largest);
+    for (int64_t i = begin; i < end; ++i) {
+      const float rounded = scheme.format->decode(scheme.format->encode(values[i] / scale)) * scale;
+      values[i] =
+          precision == Precision::fp32 ? rounded : numeric::bf16_to_float(numeric::float_to_bf16(rounded));
+    }
+  }
+}
+
+}  // namespace
+
 void check_input_scheme(const ActivationScheme& scheme) {
   const Format* format = scheme.format;
   if (!format) return;
@@ -20,9 +51,10 @@ void check_input_scheme(const ActivationScheme& scheme) {
     throw base::BadInput(
         fmt::format("linear input format {} is not supported; use int8 or fp8_e4m3", format->name));
   const bool whole_rows = scheme.granularity == Granularity::token || !scheme.dynamic;
-  if (!whole_rows)
-    throw base::BadInput(fmt::format("dynamic {} inputs need one scale per token", format->name));
-  if (!scheme.dynamic && !(scheme.static_scale > 0 && std::isfinite(scheme.static_scale)))
+  if (!whole_rows && !in_groups(scheme))
+    throw base::BadInput(
+        fmt::format("dynamic {} inputs need one scale per token, or floats in groups", format->name));
+  if (scheme.needs_calibration() && !(scheme.static_scale > 0 && std::isfinite(scheme.static_scale)))
     throw base::BadInput(
         fmt::format("the static input scale is {}, expected a positive number", scheme.static_scale));
 }
@@ -51,6 +83,10 @@ float round_input(const ActivationScheme& scheme, Precision precision, const flo
   for (int64_t i = 0; i < cols; ++i)
     values[i] = precision == Precision::fp32 ? x[i] : numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
   if (!scheme.format) return 1.0f;
+  if (in_groups(scheme)) {
+    round_groups(scheme, precision, cols, values);
+    return 1.0f;
+  }
   float largest = 0;
   for (int64_t i = 0; i < cols; ++i) largest = std::max(largest, std::fabs(values[i]));
   const float scale = input_scale(scheme, largest);

@@ -8,6 +8,11 @@
 //                zeros takes s = FP32 epsilon. This is compressed-tensors' rule (calculate_qparams), in FP32,
 //                division and all.
 //
+//   in groups    floats only: q = round(clamp(x / s)) and x becomes q · s (in bf16 precision rounded to
+//   BF16). s is
+//                max|x| / largest, a power of two (numeric::mx_scale), or E4M3(divisor · max|x| / largest) /
+//                divisor, with E4M3's 0.125 in place of 0
+//
 // Codes of at most 8 bits are exact in BF16, so every set multiplies the rounded values and applies s to the
 // sums.
 #pragma once
@@ -21,8 +26,8 @@ namespace aquatint::kernels {
 float round_input(const numeric::ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
                   float* values);
 
-// Precision::int8's rule over integer codes: values[i] ≈ x[i] on a grid of max|x| / 127 in blocks of 64 columns, with
-// x already rounded to BF16.
+// Precision::int8's rule over integer codes: values[i] ≈ x[i] on a grid of max|x| / 127 in blocks of 64
+// columns, with x already rounded to BF16.
 constexpr int64_t kInputBlock = 64;
 void round_blocks(const float* x, int64_t cols, float* values);
 

@@ -47,6 +47,11 @@ inline uint16_t float_to_bf16(float value) {
   if ((u & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((u >> 16) | 0x40u);  // quiet NaN
   return static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
+// The power of two that MX blocks whose largest magnitude is `largest` are divided by, as compressed-tensors
+// takes it: 2^(floor(log2 of largest) − that of the element's maximum), with `largest` a binade up where it
+// would round past the element's maximum. 2^−127 for 0.
+float mx_scale(float largest, const Format& element);
+
 float fp16_to_float(uint16_t code);
 uint16_t float_to_fp16(float value);  // overflows to infinity, as IEEE conversion does
 

@@ -21,12 +21,18 @@ enum class Granularity {
 };
 
 // What a linear's input is rounded to before it meets the weight. `format` null: left in 16 or 32 bit.
+// Groups have scales of 16 or 32 bits, powers of two (E8M0), or E4M3 over a divisor for the tensor (NVFP4).
 struct ActivationScheme {
   const Format* format = nullptr;
   Granularity granularity = Granularity::token;
-  bool dynamic = true;     // scale from the values at hand; otherwise a calibrated constant
-  float static_scale = 0;  // of one matrix; not part of what tells two schemes apart
+  bool dynamic = true;  // scale from the values at hand; otherwise a calibrated constant
+  // Calibrated, of one matrix, not part of what tells two schemes apart: the scale of the tensor, or, with
+  // E4M3 scales, the divisor (448 · 6 / largest input).
+  float static_scale = 0;
+  int group = 0;
+  const Format* scale_format = &fp32;
   bool operator==(const ActivationScheme&) const = default;
+  bool needs_calibration() const { return format && (!dynamic || scale_format == &fp8_e4m3); }
 };
 
 struct WeightScheme {
@@ -36,7 +42,12 @@ struct WeightScheme {
   bool symmetric = true;
   const Format* scale_format = &fp32;  // bf16 becomes fp16 when the model's own 16-bit type is fp16
   bool double_quantized = false;       // bitsandbytes: 8-bit scales in blocks of 256 with an offset
+  bool minima = false;  // asymmetric by a real minimum of the scales' type instead of an integer zero-point
   bool operator==(const WeightScheme&) const = default;
+  // E4M3 scales stand under an FP32 divisor of the whole matrix, as NVFP4 has it.
+  bool has_divisor() const { return scale_format == &fp8_e4m3; }
+  // NVFP4 and the MX formats define their group size.
+  bool fixed_group() const { return scale_format->bits == 8; }
 };
 
 struct Scheme {
@@ -45,6 +56,9 @@ struct Scheme {
   ActivationScheme input;
   std::string_view note;
 };
+
+// With another group size, also of the inputs where they follow the weights' (FP8_BLOCK).
+Scheme with_group(Scheme scheme, int group);
 
 // Whether matrices of both are stored and used alike: the names and the static scales of single matrices may
 // differ.

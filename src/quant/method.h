@@ -26,6 +26,9 @@ struct MethodOptions {
   Clip clip = Clip::none;
   // diag(H), `cols` values ≥ 0: how much an error in each input column matters. Empty: all alike.
   std::span<const float> importance;
+  // The magnitude that a scale of the whole matrix is taken from, where it is shared by matrices that servers
+  // fuse (q, k, v; gate, up); 0: the matrix's own.
+  float largest = 0;
 };
 
 struct Method {

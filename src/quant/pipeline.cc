@@ -29,8 +29,13 @@ struct Plan {
   base::Json provenance = {};
 };
 
+// FP8_BLOCK's tiles count: their inputs are rounded in groups that must divide the width.
+bool has_groups(const numeric::WeightScheme& w) {
+  return w.granularity == Granularity::group || w.granularity == Granularity::block;
+}
+
 void refuse_group(const numeric::Scheme& scheme, int group) {
-  if (scheme.weights.granularity != Granularity::group && group != 0)
+  if ((!has_groups(scheme.weights) || scheme.weights.fixed_group()) && group != 0)
     throw base::BadUsage(fmt::format("--group {}: {} has no group size to choose", group, scheme.name));
 }
 
@@ -51,6 +56,21 @@ void check_source(const checkpoint::Checkpoint& source, const numeric::Scheme& s
                            source.path().filename().string(), already));
 }
 
+void set_group(int wanted, Plan& plan, Report& report) {
+  numeric::Scheme& scheme = plan.scheme;
+  const int group = choose_group(wanted, plan.tensors.linear_widths());
+  if (group != wanted && scheme.weights.fixed_group())
+    throw base::BadUsage(
+        fmt::format("{} has groups of {}, which do not divide every width of this model; {} would",
+                    scheme.name, wanted, group));
+  if (group != wanted)
+    note(report,
+         fmt::format(
+             "groups of {} instead of {}: the largest power of two that divides every width of this model",
+             group, wanted));
+  scheme = numeric::with_group(scheme, group);
+}
+
 Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeOptions& options, Report& report) {
   AQ_CHECK(options.scheme, "no scheme");
   check_source(source, *options.scheme, report);
@@ -65,15 +85,13 @@ Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeOptions& opti
       options.layout.empty() ? std::string(checkpoint::default_layout({&plan.scheme, 1})) : options.layout;
   checkpoint::check_layout(plan.layout, {&plan.scheme, 1});
   refuse_group(plan.scheme, options.group);
-  if (plan.scheme.weights.granularity == Granularity::group) {
-    const int wanted = options.group > 0 ? options.group : plan.scheme.weights.group;
-    plan.scheme.weights.group = choose_group(wanted, plan.tensors.linear_widths());
-    if (plan.scheme.weights.group != wanted)
-      note(report,
-           fmt::format(
-               "groups of {} instead of {}: the largest power of two that divides every width of this model",
-               plan.scheme.weights.group, wanted));
-  }
+  if (has_groups(plan.scheme.weights))
+    set_group(options.group > 0 ? options.group : plan.scheme.weights.group, plan, report);
+  if (plan.scheme.input.needs_calibration())
+    throw base::BadUsage(
+        fmt::format("{} needs the range of the inputs from calibration; choose FP8_DYNAMIC, FP8_BLOCK, "
+                    "NVFP4A16 or MXFP4, which do not",
+                    plan.scheme.name));
   if (plan.scheme.weights.scale_format == &numeric::bf16 && plan.dtype == &numeric::fp16)
     plan.scheme.weights.scale_format = &numeric::fp16;
   report.scheme = plan.scheme.name;

@@ -53,7 +53,10 @@ void apply_block(const QuantizedMatrix& m, int64_t block, int64_t n, float* valu
 
 float Scales::at(int64_t i) const {
   float value = table.empty() ? decode_at(*format, codes, i) : table[codes.u8()[i]];
-  if (super_format) value *= decode_at(*super_format, super, i / per_super);
+  if (super_format) {
+    const float second = decode_at(*super_format, super, i / per_super);
+    value = super_divides ? value / second : value * second;
+  }
   if (offset != 0) value += offset;  // −0 stays −0 where there is none
   return negated ? -value : value;
 }

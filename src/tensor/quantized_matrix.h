@@ -18,7 +18,8 @@
 namespace aquatint::tensor {
 
 // Scales (or minima) of blocks, on one or two levels:
-//   at(i) = value(codes[i]) · super(i / per_super) + offset
+//   at(i) = value(codes[i]) · super(i / per_super) + offset,   or value(codes[i]) / super(…) when
+//   super_divides
 // One level when `super_format` is null.
 struct Scales {
   const numeric::Format* format = nullptr;  // null: no scales at all
@@ -27,9 +28,10 @@ struct Scales {
 
   const numeric::Format* super_format = nullptr;
   Storage super;
-  int64_t per_super = 1;  // first-level scales under one second-level scale
-  float offset = 0;       // added after the multiplication (bitsandbytes' nested_offset)
-  bool negated = false;   // at(i) changes sign (K-quants subtract their minima)
+  int64_t per_super = 1;       // first-level scales under one second-level scale
+  bool super_divides = false;  // NVFP4 as compressed-tensors stores it
+  float offset = 0;            // added after the multiplication (bitsandbytes' nested_offset)
+  bool negated = false;        // at(i) changes sign (K-quants subtract their minima)
 
   bool present() const { return format != nullptr; }
   int64_t count() const { return format ? static_cast<int64_t>(codes.size()) / format->bytes() : 0; }

@@ -18,7 +18,11 @@ TEST(KernelRates, EveryKernelHasItsRatesAndShares) {
   for (const KernelRate& rate : rates) {
     EXPECT_GT(rate.decode_1_cache.value, 0) << rate.kernel;
     EXPECT_GT(rate.decode_1_cache.share, 0) << rate.kernel;
-    EXPECT_DOUBLE_EQ(rate.prefill_512.share, rate.prefill_512.value / (rate.kernel == "W8A8" ? 4e12 : 2e12));
+    const numeric::Scheme* scheme = numeric::find_scheme(rate.kernel);
+    const bool integers =
+        scheme && scheme->input.format && scheme->input.format->kind == numeric::Kind::integer;
+    EXPECT_DOUBLE_EQ(rate.prefill_512.share, rate.prefill_512.value / (integers ? 4e12 : 2e12))
+        << rate.kernel;
     if (std::isfinite(rate.decode_8.value)) {
       EXPECT_DOUBLE_EQ(rate.decode_8.share, rate.decode_8.value / 10e9);
     }

@@ -18,7 +18,8 @@ struct WeightKind {
   const numeric::Format* scale_format = nullptr;  // null: no scales at all
   enum { none, zero_points, minima } offset = none;
   numeric::ActivationScheme input = {};
-  int per_super = 0;  // > 0: scales (and minima) are small integers, that many under one FP16 factor
+  int per_super = 0;     // > 0: scales (and minima) are small integers, that many under one FP16 factor
+  bool divided = false;  // scales stand under one FP32 divisor
 };
 
 inline std::vector<WeightKind> weight_kinds() {
@@ -53,6 +54,26 @@ inline std::vector<WeightKind> weight_kinds() {
       {"odd_group", &int4, 24, &bf16},
       {"int6_g64", &int6, 64, &fp16},
       {"mxfp4", &fp4_e2m1, 32, &e8m0},
+      {"w4a4", &int4, 32, &bf16, WeightKind::none, {&int4, Granularity::token}},
+      {"w4afp8", &int4, 64, &bf16, WeightKind::none, fp8_token},
+      {"w4a8_fp", &fp4_e2m1, 64, &bf16, WeightKind::none, fp8_token},
+      {"fp8_groups", &fp8_e4m3, 0, &fp32, WeightKind::none, {&fp8_e4m3, Granularity::group, true, 0, 32}},
+      {"mxfp4_both",
+       &fp4_e2m1,
+       32,
+       &e8m0,
+       WeightKind::none,
+       {&fp4_e2m1, Granularity::group, true, 0, 32, &e8m0}},
+      {"mxfp6", &fp6_e2m3, 32, &e8m0},
+      {"mxfp8", &fp8_e4m3, 32, &e8m0, WeightKind::none, {&fp8_e4m3, Granularity::group, true, 0, 32, &e8m0}},
+      {"nvfp4",
+       &fp4_e2m1,
+       16,
+       &fp8_e4m3,
+       WeightKind::none,
+       {&fp4_e2m1, Granularity::group, true, 700, 16, &fp8_e4m3},
+       0,
+       true},
       {"q4_k", &uint4, 32, &uint6, WeightKind::minima, {}, 2},
       {"q5_k", &uint5, 32, &uint6, WeightKind::minima, {}, 2},
       {"q6_k", &int6, 16, &int8, WeightKind::none, {}, 4},
@@ -114,7 +135,14 @@ inline tensor::QuantizedMatrix random_matrix(const WeightKind& kind, int64_t row
     return kind.per_super > 0 ? two_level_scales(*kind.scale_format, m.blocks(), kind.per_super, typical, rng)
                               : random_scales(*kind.scale_format, m.blocks(), typical, rng);
   };
-  m.scales = scales(0.15 / kind.format->max);
+  m.scales = scales((kind.divided ? 2688 : 1) * 0.15 / kind.format->max);
+  if (kind.divided) {
+    const float divisor[] = {2688};
+    m.scales.super_format = &numeric::fp32;
+    m.scales.super = tensor::Storage::copy_of(std::span<const float>(divisor));
+    m.scales.per_super = m.blocks();
+    m.scales.super_divides = true;
+  }
   if (kind.offset == WeightKind::zero_points)
     for (int64_t i = 0; i < m.blocks(); ++i)
       m.zero_points.push_back(static_cast<int16_t>(rng.below(1u << kind.format->bits)));

@@ -116,7 +116,7 @@ TEST(CtConfig, ReadsSchemesAndTargets) {
   const CtConfig config(json, "f", warnings);
   const CtGroup* group = config.group_of("model.layers.0.mlp.up_proj");
   ASSERT_NE(group, nullptr);
-  EXPECT_EQ(group->weights.bits, 4);
+  EXPECT_EQ(group->weights.format, &numeric::int4);
   EXPECT_EQ(group->weights.granularity, numeric::Granularity::group);
   EXPECT_EQ(group->input.format, &numeric::int8);
   EXPECT_EQ(config.group_of("lm_head"), nullptr);
@@ -130,8 +130,8 @@ TEST(CtConfig, NamesBeatClasses) {
   json["config_groups"]["group_1"] = {{"targets", {"re:.*down_proj"}},
                                       {"weights", {{"num_bits", 8}, {"strategy", "channel"}}}};
   const CtConfig config(json, "f", warnings);
-  EXPECT_EQ(config.group_of("model.layers.0.mlp.down_proj")->weights.bits, 8);
-  EXPECT_EQ(config.group_of("model.layers.0.mlp.up_proj")->weights.bits, 4);
+  EXPECT_EQ(config.group_of("model.layers.0.mlp.down_proj")->weights.format, &numeric::int8);
+  EXPECT_EQ(config.group_of("model.layers.0.mlp.up_proj")->weights.format, &numeric::int4);
 }
 
 TEST(CtConfig, RefusesWhatItCannotRead) {
@@ -144,7 +144,8 @@ TEST(CtConfig, RefusesWhatItCannotRead) {
   EXPECT_THAT(refused(ct_config({{"num_bits", 7}, {"strategy", "channel"}})), HasSubstr("7 bits"));
   EXPECT_THAT(refused(ct_config({{"num_bits", 4}, {"type", "float"}, {"strategy", "channel"}})),
               HasSubstr("float weights of 4 bits"));
-  EXPECT_THAT(refused(ct_config({{"strategy", "tensor_group"}})), HasSubstr("tensor_group"));
+  EXPECT_THAT(refused(ct_config({{"strategy", "tensor_group"}, {"group_size", 16}})),
+              HasSubstr("tensor_group"));
   EXPECT_THAT(refused(ct_config({{"strategy", "group"}})), HasSubstr("group_size"));
   EXPECT_THAT(refused(ct_config({{"strategy", "block"}, {"block_structure", "axb"}})),
               HasSubstr("block_structure"));

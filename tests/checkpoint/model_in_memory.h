@@ -58,45 +58,69 @@ inline tensor::Storage random_scales(int64_t n, const numeric::Format& format, b
   return scales;
 }
 
-// A preset with a group size of the test's own, where it has one.
+// A preset with a group size of the test's own, where it has one to choose.
 inline numeric::Scheme with_group(std::string_view preset, int group) {
-  numeric::Scheme scheme = *numeric::find_scheme(preset);
-  if (scheme.weights.group > 0) scheme.weights.group = group;
-  return scheme;
+  const numeric::Scheme& scheme = *numeric::find_scheme(preset);
+  return scheme.weights.group > 0 && !scheme.weights.fixed_group() ? numeric::with_group(scheme, group)
+                                                                   : scheme;
+}
+
+inline void set_blocks(const numeric::WeightScheme& w, tensor::QuantizedMatrix& m) {
+  using numeric::Granularity;
+  m.block_cols =
+      w.granularity == Granularity::group || w.granularity == Granularity::block ? w.group : m.cols;
+  if (w.granularity == Granularity::tensor) m.block_rows = m.rows;
+  if (w.granularity == Granularity::block) m.block_rows = w.group;
+  if (w.granularity == Granularity::flat) m.flat_block = w.group;
+}
+
+inline tensor::Scales double_scales(int64_t blocks, base::Rng& rng) {
+  tensor::Scales scales;
+  scales.format = &numeric::uint8;
+  scales.codes = random_codes(blocks, 8, rng);
+  for (int i = 0; i < 256; ++i) scales.table.push_back(static_cast<float>(i - 128) / 128);
+  scales.super_format = &numeric::fp32;
+  scales.per_super = 256;
+  scales.super = random_scales((blocks + 255) / 256, numeric::fp32, rng);
+  scales.offset = 1.375f;
+  return scales;
+}
+
+inline tensor::Scales one_level(int64_t blocks, const numeric::Format& format, base::Rng& rng) {
+  tensor::Scales scales;
+  scales.format = &format;
+  scales.codes = random_scales(blocks, format, rng);
+  return scales;
 }
 
 // Random codes and scales in the form of `scheme`; NaN codes of E4M3 are left out.
 inline tensor::QuantizedMatrix random_matrix(const numeric::Scheme& scheme, int64_t rows, int64_t cols,
                                              uint64_t seed) {
-  const int group = scheme.weights.group;
   base::Rng rng(seed);
+  const numeric::WeightScheme& w = scheme.weights;
   tensor::QuantizedMatrix m;
-  m.format = scheme.weights.format;
+  m.format = w.format;
   m.rows = rows;
   m.cols = cols;
   m.codes = random_codes(rows * cols, m.format->bits, rng);
   for (int64_t i = 0; i < rows * cols; ++i)
     if (m.format == &numeric::fp8_e4m3 && (m.codes.u8()[i] & 0x7f) == 0x7f) m.codes.mutable_u8()[i] = 0;
-  if (scheme.weights.granularity == numeric::Granularity::flat)
-    m.flat_block = group;
-  else
-    m.block_cols = scheme.weights.granularity == numeric::Granularity::group ? group : cols;
-  if (!scheme.weights.symmetric)
-    for (int64_t i = 0; i < m.blocks(); ++i)
-      m.zero_points.push_back(static_cast<int16_t>(static_cast<int>(rng.below(16)) - 8));
-  m.input = scheme.input;
-  if (!scheme.weights.double_quantized) {
-    m.scales.format = scheme.weights.scale_format;
-    m.scales.codes = random_scales(m.blocks(), *m.scales.format, rng);
-    return m;
+  set_blocks(w, m);
+  const int64_t blocks = m.blocks();
+  m.scales = w.double_quantized ? double_scales(blocks, rng) : one_level(blocks, *w.scale_format, rng);
+  if (w.has_divisor()) {
+    m.scales.super_format = &numeric::fp32;
+    m.scales.super = random_scales(1, numeric::fp32, rng);
+    m.scales.per_super = blocks;
+    m.scales.super_divides = true;
   }
-  m.scales.format = &numeric::uint8;
-  m.scales.codes = random_codes(m.blocks(), 8, rng);
-  for (int i = 0; i < 256; ++i) m.scales.table.push_back(static_cast<float>(i - 128) / 128);
-  m.scales.super_format = &numeric::fp32;
-  m.scales.per_super = 256;
-  m.scales.super = random_scales((m.blocks() + 255) / 256, numeric::fp32, rng);
-  m.scales.offset = 1.375f;
+  if (w.minima) m.minima = one_level(blocks, *w.scale_format, rng);
+  if (!w.symmetric && !w.minima)
+    for (int64_t i = 0; i < blocks; ++i)
+      m.zero_points.push_back(static_cast<int16_t>(
+          m.format->decode(static_cast<uint32_t>(rng.below(uint64_t{1} << m.format->bits)))));
+  m.input = scheme.input;
+  if (m.input.needs_calibration()) m.input.static_scale = 0.375f;
   return m;
 }
 

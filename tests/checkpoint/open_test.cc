@@ -166,7 +166,7 @@ TEST(Open, ReadsTensorAndBlockScalesAndStaticInputs) {
 
 // Every fifth byte of both files, another bit at each.
 TEST(Open, FlippedBytesOfAQuantizedModelAreReadOrRefused) {
-  for (const char* name : {"W4A16_ASYM", "NF4"}) {
+  for (const char* name : {"W4A16_ASYM", "NF4", "NVFP4", "MXFP6A16", "FP6", "W4A8_FP"}) {
     test::TempFolder folder;
     const numeric::Scheme scheme = test::with_group(name, 64);
     const test::MemoryCheckpoint from(Json::object());

@@ -320,7 +320,35 @@ TEST(InputRounding, IsTheRuleOfCompressedTensors) {
   }
 }
 
+// fake_quantize of compressed-tensors 0.20 with these arguments.
+TEST(InputRounding, GroupsAreThoseOfCompressedTensors) {
+  using numeric::Granularity;
+  std::vector<float> x, values(32);
+  for (int i = 0; i < 4; ++i)
+    for (const float v : {0.3f, -0.77f, 0.123f, -0.0051f, 2.5f, -6.25f, 1.75f, 0.6f}) x.push_back(v);
+  const auto expect = [&](const numeric::ActivationScheme& scheme, const std::vector<float>& first) {
+    EXPECT_EQ(round_input(scheme, Precision::fp32, x.data(), 32, values.data()), 1.0f);
+    for (size_t i = 0; i < 32; ++i) EXPECT_EQ(values[i], first[i % 8]) << scheme.format->name << " " << i;
+  };
+  const numeric::Format &fp4 = numeric::fp4_e2m1, &fp8 = numeric::fp8_e4m3;
+  expect({&fp4, Granularity::group, true, 0, 32, &numeric::e8m0}, {0.5f, -1, 0, 0, 2, -6, 2, 0.5f});
+  expect({&fp8, Granularity::group, true, 0, 32, &numeric::e8m0},
+         {0.3125f, -0.75f, 0.125f, -0x1.4p-8f, 2.5f, -6, 1.75f, 0.625f});
+  expect({&fp8, Granularity::group, true, 0, 8},
+         {0x1.3a4924p-2f, -0x1.9p-1f, 0x1.012492p-3f, -0x1.56db6ep-8f, 0x1.3a4924p+1f, -0x1.9p+2f,
+          0x1.c92492p+0f, 0x1.3a4924p-1f});
+  expect({&fp4, Granularity::group, true, 300, 16, &fp8},
+         {0x1.111112p-1f, -0x1.111112p-1f, 0, 0, 0x1.111112p+1f, -0x1.99999cp+2f, 0x1.99999cp+0f,
+          0x1.111112p-1f});
+}
+
 TEST(InputRounding, UnsupportedSchemesAreRefused) {
+  EXPECT_THROW(check_input_scheme({&numeric::int8, numeric::Granularity::group, true, 0, 32}),
+               base::BadInput);
+  EXPECT_THROW(check_input_scheme({&numeric::fp8_e4m3, numeric::Granularity::group}), base::BadInput);
+  EXPECT_THROW(
+      check_input_scheme({&numeric::fp4_e2m1, numeric::Granularity::group, true, 0, 16, &numeric::fp8_e4m3}),
+      base::BadInput);
   EXPECT_THROW(check_input_scheme({&numeric::nf4, numeric::Granularity::token}), base::BadInput);
   EXPECT_THROW(check_input_scheme({&numeric::int8, numeric::Granularity::tensor}), base::BadInput);
   EXPECT_THROW(check_input_scheme({&numeric::int8, numeric::Granularity::tensor, false, 0}), base::BadInput);

@@ -208,6 +208,16 @@ TEST(Vectors, Fp6AndFp4) {
                           {7, 7},
                           {-.1f, 8},
                           {-5, 0xe}});
+  // Ties go to the even code, with either sign; llama.cpp takes the lower one for .75, 1.75 and 3.5.
+  expect_codes(fp4_e2m1,
+               {{-.25f, 8}, {-.75f, 0xa}, {-1.75f, 0xc}, {-2.5f, 0xc}, {-3.5f, 0xe}, {-5.01f, 0xf}});
+  // 0 … 1 by 1/8, to 2 by 1/8, to 4 by 1/4, to 7.5 by 1/2.
+  for (uint32_t code = 0; code < 32; ++code) {
+    const float step = code < 16 ? .125f : code < 24 ? .25f : .5f;
+    const float first = code < 16 ? 0 : code < 24 ? 2.0f : 4.0f;
+    EXPECT_EQ(fp6_e2m3.decode(code), first + step * static_cast<float>(code < 16 ? code : code % 8)) << code;
+    EXPECT_EQ(fp6_e2m3.decode(code | 32), -fp6_e2m3.decode(code)) << code;
+  }
   const float e2m1[] = {0, .5f, 1, 1.5f, 2, 3, 4, 6};
   for (uint32_t code = 0; code < 8; ++code) EXPECT_EQ(fp4_e2m1.decode(code), e2m1[code]);
 }
@@ -220,6 +230,24 @@ TEST(Vectors, E8m0) {
   EXPECT_TRUE(std::isnan(e8m0.decode(0xff)));
   expect_codes(
       e8m0, {{1.5f, 0x80}, {1.49f, 0x7f}, {3, 0x80}, {2, 0x80}, {kInfinity, 0xfe}, {-1, 0xff}, {kNan, 0xff}});
+}
+
+// generate_mx_scales of compressed-tensors 0.20.
+TEST(Vectors, MxScales) {
+  struct Row {
+    float largest;
+    int fp4, fp6, fp8;  // exponents
+  };
+  const Row rows[] = {
+      {1, -2, -2, -8},       {1.75f, -1, -2, -7},      {1.7499999f, -2, -2, -8}, {6, 0, 0, -6},
+      {7, 1, 0, -5},         {7.5f, 1, 0, -5},         {7.8f, 1, 1, -5},         {3.9f, 0, 0, -6},
+      {1.9375f, -1, -1, -7}, {1.9374999f, -1, -2, -7}, {448, 7, 6, 1},           {.01f, -9, -9, -15}};
+  for (const Row& row : rows) {
+    EXPECT_EQ(mx_scale(row.largest, fp4_e2m1), std::ldexp(1.0f, row.fp4)) << row.largest;
+    EXPECT_EQ(mx_scale(row.largest, fp6_e2m3), std::ldexp(1.0f, row.fp6)) << row.largest;
+    EXPECT_EQ(mx_scale(row.largest, fp8_e4m3), std::ldexp(1.0f, row.fp8)) << row.largest;
+  }
+  for (const float tiny : {0.0f, 1e-44f, 0x1p-126f}) EXPECT_EQ(mx_scale(tiny, fp4_e2m1), 0x1p-127f);
 }
 
 TEST(Vectors, Bf16AndFp16) {
@@ -282,6 +310,24 @@ TEST(Vectors, IntegersClampAndWrapTheirCodes) {
   expect_codes(int4, {{-8, 8}, {-9, 8}, {7, 7}, {7.5f, 7}, {-1, 0xf}});
   expect_codes(uint4, {{-1, 0}, {15, 15}, {15.4f, 15}, {16, 15}, {2.5f, 2}});
   expect_codes(int2, {{-2, 2}, {1, 1}, {2, 1}});
+}
+
+// Two's complement of every width: all codes, ties to even, saturation.
+TEST(Vectors, IntegersOfEveryWidth) {
+  for (const Format* format : {&int2, &int3, &int4, &int5, &int6, &int8}) {
+    const int low = -(1 << (format->bits - 1)), high = -low - 1;
+    const uint32_t mask = (1u << format->bits) - 1;
+    for (int value = low; value <= high; ++value) {
+      const uint32_t code = static_cast<uint32_t>(value) & mask;
+      EXPECT_EQ(format->decode(code), static_cast<float>(value)) << format->name;
+      EXPECT_EQ(format->encode(static_cast<float>(value)), code) << format->name;
+      const int even = value % 2 == 0 ? value : value + 1;  // of value and value + 1
+      const uint32_t tie = static_cast<uint32_t>(std::min(even, high)) & mask;
+      EXPECT_EQ(format->encode(static_cast<float>(value) + 0.5f), tie) << format->name << " " << value;
+    }
+    EXPECT_EQ(format->encode(static_cast<float>(low) - 0.75f), static_cast<uint32_t>(low) & mask);
+    EXPECT_EQ(format->encode(1e30f), static_cast<uint32_t>(high));
+  }
 }
 
 TEST(Vectors, Tf32RoundsThirteenBitsAway) {

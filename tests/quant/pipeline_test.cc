@@ -64,12 +64,16 @@ const std::string kLinear = "model.layers.1.mlp.down_proj";
 TEST_F(Pipeline, WritesWhatTheMethodFoundForEveryScheme) {
   const auto source = test::random_checkpoint(config_of());
   for (const numeric::Scheme& preset : numeric::schemes()) {
+    if (preset.input.needs_calibration()) continue;
     const std::string name(preset.name);
     const Report report = run(*source, name);
     const auto written = open(name);
     EXPECT_EQ(written->scheme(), name);
-    numeric::WeightScheme weights = preset.weights;
-    if (weights.granularity == Granularity::group) weights.group = 32;
+    const bool sized =
+        preset.weights.granularity == Granularity::group || preset.weights.granularity == Granularity::block;
+    const numeric::Scheme used =
+        sized && !preset.weights.fixed_group() ? numeric::with_group(preset, 32) : preset;
+    const numeric::WeightScheme& weights = used.weights;
     EXPECT_EQ(report.group, weights.group);
     ASSERT_EQ(report.layers.size(), 14u);
     for (const LayerReport& layer : report.layers) {
@@ -87,7 +91,7 @@ TEST_F(Pipeline, WritesWhatTheMethodFoundForEveryScheme) {
       EXPECT_EQ(layer.error_basis, "identity");
       EXPECT_EQ(layer.scheme, name);
     }
-    EXPECT_EQ(written->weight(kLinear).input, preset.input);
+    EXPECT_EQ(written->weight(kLinear).input, used.input);
   }
 }
 
@@ -115,6 +119,7 @@ TEST_F(Pipeline, TiedEmbeddingsStayTied) {
 TEST_F(Pipeline, DryRunPredictsExactly) {
   const auto source = test::random_checkpoint(config_of(false));
   for (const numeric::Scheme& preset : numeric::schemes()) {
+    if (preset.input.needs_calibration()) continue;
     const std::string name(preset.name);
     const size_t before = files_left();
     const Report predicted = run(*source, name, {.dry_run = true});
@@ -130,6 +135,28 @@ TEST_F(Pipeline, DryRunPredictsExactly) {
     EXPECT_EQ(real.bytes, inspected.bytes);
     EXPECT_DOUBLE_EQ(real.bits_per_weight, inspected.bits_per_weight);
   }
+}
+
+TEST_F(Pipeline, SchemesWithCalibratedInputsAreRefusedWithoutCalibration) {
+  const auto source = test::random_checkpoint(config_of());
+  for (const char* name : {"FP8", "NVFP4"}) {
+    try {
+      run(*source, name);
+      ADD_FAILURE() << name;
+    } catch (const base::BadUsage& e) {
+      EXPECT_THAT(e.what(), HasSubstr("needs the range of the inputs from calibration"));
+    }
+  }
+  EXPECT_EQ(files_left(), 0u);
+}
+
+TEST_F(Pipeline, GroupsThatAFormatDefinesAreNotChanged) {
+  base::Json config = config_of();
+  config["intermediate_size"] = 80;  // 16 divides it, 32 does not
+  const auto source = test::random_checkpoint(config);
+  EXPECT_THROW(run(*source, "MXFP4"), base::BadUsage);
+  EXPECT_THROW(run(*source, "NVFP4A16", {.group = 32}), base::BadUsage);
+  EXPECT_EQ(run(*source, "NVFP4A16").group, 16);
 }
 
 TEST_F(Pipeline, SameBytesForAnyThreads) {

@@ -216,7 +216,7 @@ const QuantType* type_of(const numeric::Format* format) {
 
 bool can_say(const numeric::Scheme& scheme) {
   return type_of(scheme.weights.format) && scheme.weights.granularity == Granularity::flat &&
-         !scheme.input.format;
+         scheme.weights.group >= kMinBlock && scheme.weights.symmetric && !scheme.input.format;
 }
 
 const char* torch_name(const numeric::Format& dtype) {

@@ -37,8 +37,9 @@ struct Parts {
   const CtGroup* group = nullptr;
   const TensorView* codes = nullptr;
   const TensorView* scale = nullptr;
-  const TensorView* zero = nullptr;   // null when symmetric
-  const TensorView* input = nullptr;  // static scale of the input, else null
+  const TensorView* divisor = nullptr;  // of all scales, in NVFP4
+  const TensorView* zero = nullptr;     // null when symmetric
+  const TensorView* input = nullptr;    // calibrated scale of the input, else null
   bool packed = false, padded = false;
   int64_t rows = 0, cols = 0, block_rows = 1, block_cols = 1;
 
@@ -67,22 +68,22 @@ void set_blocks(Parts& parts) {
   }
 }
 
-const numeric::Format* format_of(const CtWeights& w) {
-  return w.floating ? &numeric::fp8_e4m3 : numeric::find_format(fmt::format("int{}", w.bits));
-}
-
-// With FP32 scales.
+// With FP32 scales where the file decides. `group` of tiles that are not square is 0, which no preset has.
 numeric::Scheme scheme_of(const CtGroup& group) {
   const CtWeights& w = group.weights;
   numeric::Scheme scheme;
-  scheme.weights = {format_of(w), w.granularity, static_cast<int>(w.group), w.symmetric};
+  scheme.weights = {w.format, w.granularity, w.group, w.symmetric};
+  if (w.granularity == Granularity::block && w.block_rows == w.block_cols)
+    scheme.weights.group = static_cast<int>(w.block_rows);
+  if (w.scale_format) scheme.weights.scale_format = w.scale_format;
   scheme.input = group.input;
   return named(scheme);
 }
 
 numeric::Scheme scheme_of(const Parts& parts) {
   numeric::Scheme scheme = scheme_of(*parts.group);
-  scheme.weights.scale_format = plain_format(parts.scale->info->dtype);
+  if (!parts.group->weights.scale_format)
+    scheme.weights.scale_format = plain_format(parts.scale->info->dtype);
   return scheme;
 }
 
@@ -141,12 +142,15 @@ class CtReader final : public LayoutReader {
 
   Parts locate(std::string_view module) const;
   void measure_packed(const std::string& name, Parts& parts) const;
+  void measure_bytes(Parts& parts) const;
+  void find_scales(const std::string& module, Parts& parts) const;
+  void find_input_scale(const std::string& module, Parts& parts) const;
   void measure_plain(Parts& parts) const;
   void check_zero_points(Parts& parts) const;
 
   static uint64_t stored_bytes(const Parts& parts) {
     return parts.codes->bytes.size() + parts.scale->bytes.size() +
-           (parts.zero ? parts.zero->bytes.size() : 0);
+           (parts.zero ? parts.zero->bytes.size() : 0) + (parts.divisor ? parts.divisor->bytes.size() : 0);
   }
   static QuantizedMatrix read(const Parts& parts);
   static void read_codes(const Parts& parts, QuantizedMatrix& m);
@@ -167,29 +171,63 @@ Parts CtReader::locate(std::string_view module) const {
   if (!parts.group)
     throw BadInput(fmt::format("{} is {}, but no config group of quantization_config targets '{}'",
                                parts.codes->where(), parts.codes->info->dtype, module));
-  parts.packed ? measure_packed(name, parts) : measure_plain(parts);
+  if (!parts.packed)
+    measure_plain(parts);
+  else
+    parts.group->weights.floating() ? measure_bytes(parts) : measure_packed(name, parts);
   set_blocks(parts);
-  parts.scale = &require(name + "_scale");
-  if (!plain_format(parts.scale->info->dtype))
-    throw BadInput(
-        fmt::format("{} is {}, expected F32, F16 or BF16", parts.scale->where(), parts.scale->info->dtype));
-  check_grid(*parts.scale, parts);
+  find_scales(name, parts);
   if (!parts.group->weights.symmetric) {
     parts.zero = &require(name + "_zero_point");
     check_zero_points(parts);
   }
-  if (parts.group->input.format && !parts.group->input.dynamic) {
-    parts.input = &require(std::string(module) + ".input_scale");
-    if (parts.input->info->elements() != 1 || !plain_format(parts.input->info->dtype))
-      throw BadInput(fmt::format("{} is {} of {}, expected one F32 value", parts.input->where(),
-                                 parts.input->info->dtype, shape_text(*parts.input)));
-  }
+  if (parts.group->input.needs_calibration()) find_input_scale(std::string(module), parts);
   return parts;
+}
+
+void CtReader::find_scales(const std::string& name, Parts& parts) const {
+  parts.scale = &require(name + "_scale");
+  const std::string& dtype = parts.scale->info->dtype;
+  const numeric::Format* fixed = parts.group->weights.scale_format;
+  const bool known =
+      !fixed ? plain_format(dtype) != nullptr : dtype == (fixed == &numeric::e8m0 ? "U8" : "F8_E4M3");
+  if (!known)
+    throw BadInput(fmt::format("{} is {}, expected {}", parts.scale->where(), dtype,
+                               !fixed                    ? "F32, F16 or BF16"
+                               : fixed == &numeric::e8m0 ? "U8"
+                                                         : "F8_E4M3"));
+  check_grid(*parts.scale, parts);
+  if (fixed != &numeric::fp8_e4m3) return;
+  parts.divisor = &require(name + "_global_scale");
+  if (parts.divisor->info->elements() != 1 || parts.divisor->info->dtype != "F32")
+    throw BadInput(fmt::format("{} is {} of {}, expected one F32 value", parts.divisor->where(),
+                               parts.divisor->info->dtype, shape_text(*parts.divisor)));
+}
+
+void CtReader::find_input_scale(const std::string& module, Parts& parts) const {
+  const bool per_tensor = parts.group->input.granularity == Granularity::tensor;
+  parts.input = &require(module + (per_tensor ? ".input_scale" : ".input_global_scale"));
+  if (parts.input->info->elements() != 1 || !plain_format(parts.input->info->dtype))
+    throw BadInput(fmt::format("{} is {} of {}, expected one F32 value", parts.input->where(),
+                               parts.input->info->dtype, shape_text(*parts.input)));
+}
+
+// Codes of FP4 and FP6: a stream of bits in bytes, whose rows are whole bytes.
+void CtReader::measure_bytes(Parts& parts) const {
+  const StoredTensor& info = *parts.codes->info;
+  const int bits = parts.group->weights.format->bits;
+  const bool fits = info.dtype == "U8" && info.shape.size() == 2 && info.shape[0] > 0 && info.shape[1] > 0 &&
+                    info.shape[1] <= kMaxExtent && info.shape[1] * 8 % bits == 0;
+  if (!fits)
+    throw BadInput(fmt::format("{} is {} of {}, expected a matrix of U8 that holds codes of {} bits",
+                               parts.codes->where(), info.dtype, shape_text(*parts.codes), bits));
+  parts.rows = info.shape[0];
+  parts.cols = info.shape[1] * 8 / bits;
 }
 
 void CtReader::measure_packed(const std::string& name, Parts& parts) const {
   const TensorView& shape = require(name + "_shape");
-  const int bits = parts.group->weights.bits;
+  const int bits = parts.group->weights.format->bits;
   if (shape.info->dtype != "I64" || shape.info->elements() != 2)
     throw BadInput(fmt::format("{} is {} of {}, expected two I64 values", shape.where(), shape.info->dtype,
                                shape_text(shape)));
@@ -201,7 +239,7 @@ void CtReader::measure_packed(const std::string& name, Parts& parts) const {
   const bool dense = parts.codes->info->shape == std::vector{parts.rows, packed_words(parts.cols, bits)};
   const bool padded =
       parts.codes->info->shape == std::vector{parts.rows, checkpoint::padded_words(parts.cols, bits)};
-  if (parts.codes->info->dtype != "I32" || parts.group->weights.floating || (!dense && !padded))
+  if (parts.codes->info->dtype != "I32" || (!dense && !padded))
     throw BadInput(fmt::format("{} is {} of {}, expected I32 of [{}, {}] for {} x {} codes of {} bits",
                                parts.codes->where(), parts.codes->info->dtype, shape_text(*parts.codes),
                                parts.rows, packed_words(parts.cols, bits), parts.rows, parts.cols, bits));
@@ -210,7 +248,7 @@ void CtReader::measure_packed(const std::string& name, Parts& parts) const {
 
 void CtReader::measure_plain(Parts& parts) const {
   const StoredTensor& info = *parts.codes->info;
-  const char* expected = parts.group->weights.floating ? "F8_E4M3" : "I8";
+  const char* expected = parts.group->weights.floating() ? "F8_E4M3" : "I8";
   if (info.dtype != expected || info.shape.size() != 2)
     throw BadInput(fmt::format("{} is {} of {}, expected a matrix of {} by its config group",
                                parts.codes->where(), info.dtype, shape_text(*parts.codes), expected));
@@ -221,7 +259,7 @@ void CtReader::measure_plain(Parts& parts) const {
 
 void CtReader::check_zero_points(Parts& parts) const {
   const StoredTensor& info = *parts.zero->info;
-  const int64_t words = packed_words(parts.grid_rows(), parts.group->weights.bits);
+  const int64_t words = packed_words(parts.grid_rows(), parts.group->weights.format->bits);
   if (info.dtype == "I32" && parts.packed) {
     if (info.shape != std::vector{words, parts.grid_cols()})
       throw BadInput(fmt::format("{} has shape {}, expected [{}, {}]", parts.zero->where(),
@@ -235,16 +273,22 @@ void CtReader::check_zero_points(Parts& parts) const {
 }
 
 QuantizedMatrix CtReader::read(const Parts& parts) {
-  const CtWeights& weights = parts.group->weights;
   QuantizedMatrix m;
-  m.format = format_of(weights);
+  m.format = parts.group->weights.format;
   m.rows = parts.rows;
   m.cols = parts.cols;
   m.block_rows = parts.block_rows;
   m.block_cols = parts.block_cols;
   read_codes(parts, m);
-  m.scales.format = plain_format(parts.scale->info->dtype);
+  const numeric::Format* fixed = parts.group->weights.scale_format;
+  m.scales.format = fixed ? fixed : plain_format(parts.scale->info->dtype);
   m.scales.codes = Storage::borrowed(parts.scale->bytes);
+  if (parts.divisor) {
+    m.scales.super_format = &numeric::fp32;
+    m.scales.super = Storage::borrowed(parts.divisor->bytes);
+    m.scales.per_super = m.blocks();
+    m.scales.super_divides = true;
+  }
   if (parts.zero) m.zero_points = read_zero_points(parts);
   m.input = parts.group->input;
   if (parts.input) {
@@ -258,10 +302,15 @@ QuantizedMatrix CtReader::read(const Parts& parts) {
 }
 
 void CtReader::read_codes(const Parts& parts, QuantizedMatrix& m) {
-  const int bits = parts.group->weights.bits;
+  const int bits = parts.group->weights.format->bits;
   const auto* bytes = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
   const int64_t cols = parts.cols;
-  if (parts.packed) {
+  if (parts.packed && parts.group->weights.floating()) {
+    const int64_t row_bytes = parts.codes->info->shape[1];
+    m.deferred = [=](int64_t begin, int64_t end, uint8_t* to) {
+      for (int64_t r = begin; r < end; ++r, to += cols) unpack_bytes(bytes + r * row_bytes, cols, bits, to);
+    };
+  } else if (parts.packed) {
     const int64_t row_bytes = 4 * parts.codes->info->shape[1];
     const auto unpack = parts.padded ? unpack_padded_run : unpack_dense_run;
     m.deferred = [=](int64_t begin, int64_t end, uint8_t* to) {
@@ -278,7 +327,7 @@ void CtReader::read_codes(const Parts& parts, QuantizedMatrix& m) {
 
 std::vector<int16_t> CtReader::read_zero_points(const Parts& parts) {
   const int64_t rows = parts.grid_rows(), cols = parts.grid_cols();
-  const int bits = parts.group->weights.bits;
+  const int bits = parts.group->weights.format->bits;
   const auto* from = reinterpret_cast<const uint8_t*>(parts.zero->bytes.data());
   std::vector<uint8_t> codes(static_cast<size_t>(rows * cols));
   if (parts.zero->info->dtype == "I8")

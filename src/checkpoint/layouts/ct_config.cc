@@ -15,8 +15,21 @@ using numeric::Granularity;
 namespace {
 
 constexpr int64_t kMaxGroup = INT32_MAX;
-constexpr std::array<std::string_view, 5> kFormats = {"dense", "int-quantized", "float-quantized",
-                                                      "naive-quantized", "pack-quantized"};
+// Formats of a group, with what those for FP4, FP6 and MX fix.
+struct CtFormat {
+  std::string_view name;
+  const numeric::Format* element = nullptr;
+  const numeric::Format* scale = nullptr;
+};
+constexpr std::array kFormats = {CtFormat{"dense"},
+                                 CtFormat{"int-quantized"},
+                                 CtFormat{"float-quantized"},
+                                 CtFormat{"naive-quantized"},
+                                 CtFormat{"pack-quantized"},
+                                 CtFormat{"nvfp4-pack-quantized", &numeric::fp4_e2m1, &numeric::fp8_e4m3},
+                                 CtFormat{"mxfp4-pack-quantized", &numeric::fp4_e2m1, &numeric::e8m0},
+                                 CtFormat{"mxfp6-pack-quantized", &numeric::fp6_e2m3, &numeric::e8m0},
+                                 CtFormat{"mxfp8-quantized", &numeric::fp8_e4m3, &numeric::e8m0}};
 
 std::vector<std::string> string_list(const Json& json, const char* key, const std::string& where) {
   const auto found = json.find(key);
@@ -43,11 +56,17 @@ bool is_dynamic(const Json& args, const std::string& where) {
   return base::bool_or(args, "dynamic", false, where);
 }
 
-bool is_floating(const Json& args, const std::string& where) {
+// nullptr when compressed-tensors has no such number.
+const numeric::Format* number_format(const Json& args, const std::string& where) {
   const std::string type = base::string_or(args, "type", "int", where);
   if (type != "int" && type != "float")
     throw BadInput(fmt::format("{}: \"type\" is \"{}\", expected int or float", where, type));
-  return type == "float";
+  const auto bits = base::int_or(args, "num_bits", 8, where, 1, 16);
+  if (type == "int") return bits <= 8 ? numeric::find_format(fmt::format("int{}", bits)) : nullptr;
+  return bits == 8   ? &numeric::fp8_e4m3
+         : bits == 6 ? &numeric::fp6_e2m3
+         : bits == 4 ? &numeric::fp4_e2m1
+                     : nullptr;
 }
 
 void read_block(const Json& args, const std::string& where, CtWeights& weights) {
@@ -67,57 +86,94 @@ void read_block(const Json& args, const std::string& where, CtWeights& weights) 
         fmt::format("{}: \"block_structure\" is {}, expected [rows, columns]", where, structure.dump()));
 }
 
-CtWeights parse_weights(const Json& args, const std::string& where) {
-  CtWeights weights;
-  weights.bits = static_cast<int>(base::int_or(args, "num_bits", 8, where, 1, 16));
-  weights.floating = is_floating(args, where);
-  weights.symmetric = base::bool_or(args, "symmetric", true, where);
-  const std::string strategy = strategy_of(args, where);
-  if (strategy == "tensor")
-    weights.granularity = Granularity::tensor;
-  else if (strategy == "channel")
-    weights.granularity = Granularity::channel;
-  else if (strategy == "group")
-    weights.granularity = Granularity::group;
-  else if (strategy == "block")
-    weights.granularity = Granularity::block;
-  else
-    throw BadInput(fmt::format(
-        "{}: weights of strategy \"{}\" are not supported, expected tensor, channel, group or block", where,
-        strategy));
-  if (strategy == "group") weights.group = base::require_int(args, "group_size", where, 1, kMaxGroup);
-  if (strategy == "block") read_block(args, where, weights);
+Granularity weight_granularity(const std::string& strategy, const std::string& where) {
+  if (strategy == "tensor") return Granularity::tensor;
+  if (strategy == "channel") return Granularity::channel;
+  if (strategy == "group" || strategy == "tensor_group") return Granularity::group;
+  if (strategy == "block") return Granularity::block;
+  throw BadInput(
+      fmt::format("{}: weights of strategy \"{}\" are not supported, expected tensor, channel, group, "
+                  "tensor_group or block",
+                  where, strategy));
+}
+
+void check_weights(const CtWeights& weights, const CtFormat& format, const Json& args,
+                   const std::string& strategy, const std::string& where) {
+  const bool fixed = format.element
+                         ? weights.format == format.element && weights.granularity == Granularity::group
+                         : weights.format && (!weights.floating() || weights.format->bits == 8);
+  if (!fixed)
+    throw BadInput(fmt::format("{}: {} weights of {} bits, strategy {}, are not supported in format {}",
+                               where, base::string_or(args, "type", "int", where),
+                               args.value("num_bits", Json(8)).dump(), strategy, format.name));
+  if ((strategy == "tensor_group") != (format.scale == &numeric::fp8_e4m3))
+    throw BadInput(fmt::format("{}: strategy {} does not go with format {}", where, strategy, format.name));
   if (is_dynamic(args, where)) throw BadInput(fmt::format("{}: weights cannot be dynamic", where));
-  const bool known = weights.floating
-                         ? weights.bits == 8
-                         : weights.bits <= 8 && numeric::find_format(fmt::format("int{}", weights.bits));
-  if (!known)
-    throw BadInput(fmt::format("{}: {} weights of {} bits are not supported", where,
-                               weights.floating ? "float" : "int", weights.bits));
   if (base::string_or(args, "actorder", "static", where) == "group")
     throw BadInput(fmt::format(
         "{}: \"actorder\": \"group\" is not supported; compressed-tensors dropped it too", where));
+}
+
+CtWeights parse_weights(const Json& args, const CtFormat& format, const std::string& where) {
+  const std::string strategy = strategy_of(args, where);
+  CtWeights weights;
+  weights.format = number_format(args, where);
+  weights.symmetric = base::bool_or(args, "symmetric", true, where);
+  weights.granularity = weight_granularity(strategy, where);
+  weights.scale_format = format.scale;
+  if (weights.granularity == Granularity::group)
+    weights.group = static_cast<int>(base::require_int(args, "group_size", where, 1, kMaxGroup));
+  if (weights.granularity == Granularity::block) read_block(args, where, weights);
+  check_weights(weights, format, args, strategy, where);
   return weights;
 }
 
-ActivationScheme parse_input(const Json& args, const std::string& where) {
-  ActivationScheme input;
-  const auto bits = base::int_or(args, "num_bits", 8, where, 1, 16);
-  const bool floating = is_floating(args, where);
+// How many numbers share a scale, and which type it has; nullopt for what is not supported.
+std::optional<ActivationScheme> input_scales(const Json& args, const std::string& where) {
   const std::string strategy = strategy_of(args, where);
-  input.dynamic = is_dynamic(args, where);
-  input.granularity = strategy == "token" ? Granularity::token : Granularity::tensor;
-  input.format = floating ? (bits == 8 ? &numeric::fp8_e4m3 : nullptr)
-                          : numeric::find_format(fmt::format("int{}", bits));
-  const bool known = input.format && input.format->bits <= 8 &&
-                     base::bool_or(args, "symmetric", true, where) &&
-                     (input.dynamic ? strategy == "token" : strategy == "tensor");
+  const std::string scale = base::string_or(args, "scale_dtype", "", where);
+  const bool local = args.contains("dynamic") && args["dynamic"] == "local";
+  ActivationScheme input;
+  if (strategy == "token" || strategy == "tensor") {
+    input.granularity = strategy == "token" ? Granularity::token : Granularity::tensor;
+    input.dynamic = is_dynamic(args, where);
+    return input.dynamic == (strategy == "token") ? std::optional(input) : std::nullopt;
+  }
+  if (strategy != (local ? "tensor_group" : "group") || (!local && !is_dynamic(args, where)))
+    return std::nullopt;
+  input.granularity = Granularity::group;
+  input.group = static_cast<int>(base::require_int(args, "group_size", where, 1, kMaxGroup));
+  if (local)
+    input.scale_format = &numeric::fp8_e4m3;
+  else if (scale == "torch.uint8")
+    input.scale_format = &numeric::e8m0;
+  return input;
+}
+
+ActivationScheme parse_input(const Json& args, const std::string& where) {
+  const numeric::Format* format = number_format(args, where);
+  std::optional<ActivationScheme> input = input_scales(args, where);
+  const bool in_groups = input && input->group > 0;
+  const bool known = format && input && base::bool_or(args, "symmetric", true, where) &&
+                     (in_groups ? format->kind == numeric::Kind::floating
+                                : format == &numeric::fp8_e4m3 || format->kind == numeric::Kind::integer);
   if (!known)
     throw BadInput(
-        fmt::format("{}: inputs of {} are not supported, expected symmetric 8-bit ones per token, dynamic, "
-                    "or per tensor, static",
+        fmt::format("{}: inputs of {} are not supported, expected symmetric ones per token or float groups, "
+                    "dynamic, or per tensor, static",
                     where, args.dump()));
-  return input;
+  input->format = format;
+  return *input;
+}
+
+const CtFormat& group_format(const std::string& name, const std::string& where) {
+  std::vector<std::string_view> known;
+  for (const CtFormat& format : kFormats) {
+    if (format.name == name) return format;
+    known.push_back(format.name);
+  }
+  throw BadInput(fmt::format("{}: format \"{}\" is not read, expected one of {}; use the 16-bit model", where,
+                             name, fmt::join(known, ", ")));
 }
 
 CtGroup parse_group(const Json& json, const std::string& top_format, const std::string& where) {
@@ -133,11 +189,8 @@ CtGroup parse_group(const Json& json, const std::string& top_format, const std::
   if (has_input && !input->is_object())
     throw BadInput(fmt::format("{}: key \"input_activations\" is no object", where));
   const std::string format = base::string_or(json, "format", top_format, where);
-  if (std::find(kFormats.begin(), kFormats.end(), format) == kFormats.end())
-    throw BadInput(fmt::format("{}: format \"{}\" is not read, expected one of {}; use the 16-bit model",
-                               where, format, fmt::join(kFormats, ", ")));
   return {ModulePatterns(string_list(json, "targets", where), where), format,
-          parse_weights(*weights, where + ": weights"),
+          parse_weights(*weights, group_format(format, where), where + ": weights"),
           has_input ? parse_input(*input, where + ": input_activations") : ActivationScheme{}};
 }
 

@@ -13,11 +13,16 @@
 namespace aquatint::checkpoint {
 
 struct CtWeights {
-  int bits = 8;
-  bool floating = false, symmetric = true;
+  const numeric::Format* format = nullptr;
+  bool symmetric = true;
   numeric::Granularity granularity = numeric::Granularity::tensor;
-  int64_t group = 0;                       // of Granularity::group
+  int group = 0;                           // of Granularity::group
   int64_t block_rows = 0, block_cols = 0;  // of Granularity::block
+  // Of 8 bits by the group's format: E8M0 in MX formats, E4M3 in NVFP4. Null: 16 or 32 bits, as the file has
+  // them.
+  const numeric::Format* scale_format = nullptr;
+
+  bool floating() const { return format->kind == numeric::Kind::floating; }
 };
 
 struct CtGroup {

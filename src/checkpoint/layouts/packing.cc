@@ -82,4 +82,27 @@ void unpack_padded_run(const uint8_t* words, int64_t n, int bits, uint8_t* codes
     unpack_run(words, 1, n - i < per_word ? n - i : per_word, bits, codes + i, 1);
 }
 
+void pack_bytes(const uint8_t* codes, int64_t n, int bits, uint8_t* bytes) {
+  const uint32_t mask = (1u << bits) - 1;
+  uint32_t pending = 0;
+  int filled = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    pending |= (codes[i] & mask) << filled;
+    for (filled += bits; filled >= 8; filled -= 8, pending >>= 8) *bytes++ = static_cast<uint8_t>(pending);
+  }
+  if (filled > 0) *bytes = static_cast<uint8_t>(pending);
+}
+
+void unpack_bytes(const uint8_t* bytes, int64_t n, int bits, uint8_t* codes) {
+  const uint32_t mask = (1u << bits) - 1;
+  uint32_t pending = 0;
+  int filled = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    for (; filled < bits; filled += 8) pending |= static_cast<uint32_t>(*bytes++) << filled;
+    codes[i] = static_cast<uint8_t>(pending & mask);
+    pending >>= bits;
+    filled -= bits;
+  }
+}
+
 }  // namespace aquatint::checkpoint

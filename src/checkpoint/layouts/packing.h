@@ -21,4 +21,9 @@ void unpack_run(const uint8_t* words, int64_t word_stride, int64_t n, int bits, 
 void unpack_dense_run(const uint8_t* words, int64_t n, int bits, uint8_t* codes);
 void unpack_padded_run(const uint8_t* words, int64_t n, int bits, uint8_t* codes);
 
+// Codes as they are (no 2^(b−1) added) in the same stream, cut off at the last byte: FP4 and FP6.
+constexpr int64_t packed_byte_count(int64_t n, int bits) { return (n * bits + 7) / 8; }
+void pack_bytes(const uint8_t* codes, int64_t n, int bits, uint8_t* bytes);
+void unpack_bytes(const uint8_t* bytes, int64_t n, int bits, uint8_t* codes);
+
 }  // namespace aquatint::checkpoint

@@ -10,7 +10,7 @@ using base::BadInput;
 using base::Json;
 namespace {
 
-constexpr std::array kLayouts = {&plain_layout, &compressed_tensors, &bitsandbytes};
+constexpr std::array kLayouts = {&plain_layout, &compressed_tensors, &bitsandbytes, &aquatint_layout};
 
 // Methods whose files are known and not read, with what to do instead.
 struct Unread {
@@ -50,8 +50,8 @@ const Layout& layout_of(const Json& config, const std::string& where) {
     if (unread.method == method)
       throw BadInput(fmt::format("{}: quantized by {}, which is not read: {}", where, method, unread.advice));
   throw BadInput(
-      fmt::format("{}: quantization_config has the unknown quant_method \"{}\", expected compressed-tensors "
-                  "or bitsandbytes",
+      fmt::format("{}: quantization_config has the unknown quant_method \"{}\", expected compressed-tensors, "
+                  "bitsandbytes or aquatint",
                   where, method));
 }
 

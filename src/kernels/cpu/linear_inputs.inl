@@ -11,10 +11,11 @@ enum class Rule { fixed16, fixed8, codes };
 
 constexpr int64_t kSumColumns = 16;  // of the sums kept: the smallest group of weights
 
-// For one part of a matrix. Codebooks are not worth rounding inputs to int8: they cannot use the byte products.
+// For one part of a matrix. Codebooks are not worth rounding inputs to int8: they cannot use the byte products. Inputs
+// with a rounding of their own (E4M3) are not rounded to int8 on top of it.
 inline Rule rule_of(const Packed& w, const Block& b) {
   if (w.integer_inputs()) return Rule::codes;
-  return w.precision == Precision::int8 && !b.codebook ? Rule::fixed8 : Rule::fixed16;
+  return w.precision == Precision::int8 && !b.codebook && !w.input.format ? Rule::fixed8 : Rule::fixed16;
 }
 
 // Codes of the `rows` rows of a pass over generated tokens, interleaved.

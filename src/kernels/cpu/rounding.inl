@@ -25,7 +25,7 @@ inline float round_row(const numeric::ActivationScheme& scheme, Precision precis
                        int64_t cols, int64_t depth, float* out) {
   std::memset(out + cols, 0, static_cast<size_t>(depth - cols) * sizeof(float));
   const bool integer = scheme.format && scheme.format->kind == numeric::Kind::integer;
-  if (scheme.format && !integer && scheme.format != &numeric::fp8_e4m3)
+  if (scheme.format && !integer && (scheme.format != &numeric::fp8_e4m3 || scheme.group > 0))
     return round_input(scheme, precision, x, cols, out);
   if (precision != Precision::fp32)
     map_row(x, cols, out, [](V v) { return round_bf16(v); });

@@ -20,4 +20,12 @@ uint32_t encode(float value) {
 const Format e8m0 = {"e8m0", 8,     Kind::floating, 0x1p127f, 0x1p-127f, "power-of-two scale of MX blocks",
                      decode, encode};
 
+float mx_scale(float largest, const Format& element) {
+  // OCP's E2M3 is full up to its last mantissa step; the others saturate from 1.75 times their top binade.
+  const int kept_bits = element.bits == 6 ? 3 : 1;
+  const uint32_t bumped = __builtin_bit_cast(uint32_t, largest) + (1u << (23 - kept_bits - 1));
+  const int exponent = static_cast<int>(bumped >> 23) - 127 - std::ilogb(element.max);
+  return std::ldexp(1.0f, exponent < -127 ? -127 : exponent);
+}
+
 }  // namespace aquatint::numeric

@@ -7,14 +7,27 @@ namespace {
 
 using numeric::Granularity;
 
-int64_t block_length(const numeric::WeightScheme& scheme, int64_t cols) {
-  if (scheme.granularity == Granularity::channel) return cols;
-  if (scheme.granularity == Granularity::flat && scheme.group > 0) return scheme.group;
-  if (scheme.granularity == Granularity::group && scheme.group > 0 && cols % scheme.group == 0)
-    return scheme.group;
-  throw base::BadUsage(
-      fmt::format("cannot cut rows of {} values into blocks of {}; choose a group size that divides {}", cols,
-                  scheme.group, cols));
+void set_blocks(const numeric::WeightScheme& scheme, tensor::QuantizedMatrix& m) {
+  switch (scheme.granularity) {
+    case Granularity::tensor:
+      m.block_rows = m.rows, m.block_cols = m.cols;
+      return;
+    case Granularity::channel:
+      m.block_cols = m.cols;
+      return;
+    case Granularity::flat:
+      m.flat_block = scheme.group;
+      return;
+    case Granularity::block:
+      m.block_rows = m.block_cols = scheme.group;
+      return;
+    default:
+      m.block_cols = scheme.group;
+      if (scheme.group > 0 && m.cols % scheme.group == 0) return;
+      throw base::BadUsage(
+          fmt::format("cannot cut rows of {} values into blocks of {}; choose a group size that divides {}",
+                      m.cols, scheme.group, m.cols));
+  }
 }
 
 // Codes and zero-points at their packed width.
@@ -22,19 +35,17 @@ uint64_t packed_bytes(const tensor::QuantizedMatrix& m) {
   const auto bits = static_cast<uint64_t>(m.format->bits);
   const uint64_t code_bits = static_cast<uint64_t>(m.rows) * static_cast<uint64_t>(m.cols) * bits;
   return (code_bits + 7) / 8 + (m.zero_points.size() * bits + 7) / 8 + m.scales.codes.size() +
-         m.scales.super.size();
+         m.scales.super.size() + m.minima.codes.size();
 }
 
 }  // namespace
 
 tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::WeightScheme& scheme) {
-  const int64_t length = block_length(scheme, cols);
   tensor::QuantizedMatrix m;
   m.format = scheme.format;
   m.rows = rows;
   m.cols = cols;
-  m.block_cols = length;
-  if (scheme.granularity == Granularity::flat) m.flat_block = length;
+  set_blocks(scheme, m);
   m.codes = tensor::Storage::owned(static_cast<size_t>(rows * cols));
   const auto blocks = static_cast<size_t>(m.blocks());
   if (scheme.double_quantized) {
@@ -43,7 +54,18 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
     m.scales.format = scheme.scale_format;
     m.scales.codes = tensor::Storage::owned(blocks * static_cast<size_t>(scheme.scale_format->bytes()));
   }
-  if (!scheme.symmetric) m.zero_points.resize(blocks);
+  if (scheme.has_divisor()) {
+    m.scales.super_format = &numeric::fp32;
+    m.scales.super = tensor::Storage::owned(sizeof(float));
+    m.scales.per_super = m.blocks();
+    m.scales.super_divides = true;
+  }
+  if (scheme.minima) {
+    m.minima.format = scheme.scale_format;
+    m.minima.codes = tensor::Storage::owned(blocks * static_cast<size_t>(scheme.scale_format->bytes()));
+  } else if (!scheme.symmetric) {
+    m.zero_points.resize(blocks);
+  }
   m.stored_bytes = packed_bytes(m);
   return m;
 }

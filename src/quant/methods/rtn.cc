@@ -29,27 +29,48 @@ using numeric::Kind;
 constexpr int kShrinkSteps =
     10;  // 16 steps lower the error of Gaussian weights by another 0.05 %, 6 raise it by 0.2 %
 
-// One call of rtn: the matrix cut into blocks of `length` consecutive values (the last may be shorter).
+// One call of rtn: the matrix cut into the blocks of `shape`.
 struct Job {
   std::span<const float> weights;
-  int64_t cols = 0, length = 0, count = 0;
+  const tensor::QuantizedMatrix& shape;
   const numeric::WeightScheme& scheme;
   const MethodOptions& options;
   base::ThreadPool& pool;
+  int64_t count;                     // of blocks
+  float divisor = 1;                 // of every scale, see Scales::super_divides
   std::vector<float> scales, zeros;  // per block, scales in their stored format unless double quantized
 
-  int64_t begin(int64_t block) const { return block * length; }
-  int64_t size(int64_t block) const {
-    return std::min(length, static_cast<int64_t>(weights.size()) - begin(block));
+  // Values of a block that is not cut short.
+  int64_t length() const {
+    return shape.flat_block > 0
+               ? shape.flat_block
+               : std::min(shape.block_rows, shape.rows) * std::min(shape.block_cols, shape.cols);
+  }
+  // Calls visit(index, count) for each run of neighbours of a block.
+  template <class Visit>
+  void each_run(int64_t block, Visit visit) const {
+    if (shape.flat_block > 0) {
+      const int64_t begin = block * shape.flat_block;
+      return visit(begin, std::min(shape.flat_block, static_cast<int64_t>(weights.size()) - begin));
+    }
+    const int64_t row = block / shape.blocks_per_row() * shape.block_rows;
+    const int64_t col = block % shape.blocks_per_row() * shape.block_cols;
+    for (int64_t r = row; r < std::min(row + shape.block_rows, shape.rows); ++r)
+      visit(r * shape.cols + col, std::min(shape.block_cols, shape.cols - col));
   }
   bool searched() const { return options.clip == Clip::mse; }
 
+  // What the largest magnitude of a block asks for.
+  float full_scale(float largest) const {
+    if (scheme.scale_format == &numeric::e8m0) return numeric::mx_scale(largest, *scheme.format);
+    return largest / scheme.format->max;
+  }
   // The nearest scale that can be stored and divided by.
   float round_scale(float scale) const {
     const numeric::Format& format = scheme.double_quantized ? numeric::fp32 : *scheme.scale_format;
     const float smallest = std::max(format.smallest, 0x1p-120f);
-    const float magnitude = std::clamp(std::fabs(scale), smallest, format.max);
-    const float rounded = format.decode(format.encode(magnitude));
+    const float magnitude = std::clamp(std::fabs(scale) * divisor, smallest, format.max);
+    const float rounded = format.decode(format.encode(magnitude)) / divisor;
     return scale < 0 ? -rounded : rounded;
   }
 };
@@ -58,15 +79,19 @@ struct Job {
 class BlockCopy {
  public:
   explicit BlockCopy(const Job& job)
-      : job_(job), values_(static_cast<size_t>(base::round_up(job.length, kLanes))) {
+      : job_(job), values_(static_cast<size_t>(base::round_up(job.length(), kLanes))) {
     if (!job.options.importance.empty()) importance_.resize(values_.size());
   }
   Block load(int64_t block) {
-    const int64_t begin = job_.begin(block), size = job_.size(block);
-    std::fill(std::copy_n(job_.weights.begin() + begin, size, values_.begin()), values_.end(), 0.0f);
-    for (int64_t i = 0; i < size && !importance_.empty(); ++i)
-      importance_[static_cast<size_t>(i)] =
-          job_.options.importance[static_cast<size_t>((begin + i) % job_.cols)];
+    size_t at = 0;
+    job_.each_run(block, [&](int64_t begin, int64_t size) {
+      std::copy_n(job_.weights.begin() + begin, size, values_.begin() + static_cast<int64_t>(at));
+      for (int64_t i = 0; i < size && !importance_.empty(); ++i)
+        importance_[at + static_cast<size_t>(i)] =
+            job_.options.importance[static_cast<size_t>((begin + i) % job_.shape.cols)];
+      at += static_cast<size_t>(size);
+    });
+    std::fill(values_.begin() + static_cast<int64_t>(at), values_.end(), 0.0f);
     return {values_.data(), importance_.empty() ? nullptr : importance_.data(),
             static_cast<int64_t>(values_.size())};
   }
@@ -91,9 +116,8 @@ Range range_of(const Block& block) {
 }
 
 template <class Grid>
-Chosen search_symmetric(const Job& job, const Block& block, const Grid& grid, float largest_code,
-                        float extreme) {
-  const float full = std::fabs(extreme) / largest_code;
+Chosen search_symmetric(const Job& job, const Block& block, const Grid& grid, float extreme) {
+  const float full = job.full_scale(std::fabs(extreme));
   Chosen best;
   for (int step = 0; step <= kShrinkSteps; ++step) {
     const float scale = job.round_scale(full * (1.0f - 0.5f * static_cast<float>(step) / kShrinkSteps));
@@ -107,7 +131,6 @@ Chosen search_symmetric(const Job& job, const Block& block, const Grid& grid, fl
 
 template <class Grid>
 void symmetric_scales(Job& job, const Grid& grid) {
-  const float largest_code = job.scheme.format->max;
   job.pool.parallel_for(job.count, 16, [&](int64_t first, int64_t last) {
     BlockCopy copy(job);
     for (int64_t b = first; b < last; ++b) {
@@ -115,12 +138,12 @@ void symmetric_scales(Job& job, const Grid& grid) {
       const float extreme = range_of(block).extreme();
       float& scale = job.scales[static_cast<size_t>(b)];
       if (extreme == 0)
-        scale = job.scheme.double_quantized ? 0.0f : 1.0f;
+        scale = job.scheme.double_quantized ? 0.0f : job.round_scale(1);
       else if (job.searched())
-        scale = search_symmetric(job, block, grid, largest_code, extreme).scale;
+        scale = search_symmetric(job, block, grid, extreme).scale;
       else
         scale = job.scheme.double_quantized ? std::fabs(extreme)
-                                            : job.round_scale(std::fabs(extreme) / largest_code);
+                                            : job.round_scale(job.full_scale(std::fabs(extreme)));
     }
   });
 }
@@ -170,31 +193,45 @@ void choose_codes(const Job& job, const Grid& grid, uint8_t* codes) {
   const uint32_t mask = (1u << job.scheme.format->bits) - 1;
   job.pool.parallel_for(job.count, 16, [&](int64_t first, int64_t last) {
     BlockCopy copy(job);
+    std::vector<uint8_t> found(static_cast<size_t>(base::round_up(job.length(), kLanes)));
     for (int64_t b = first; b < last; ++b) {
       const Block block = copy.load(b);
       const float scale = job.scales[static_cast<size_t>(b)];
       const float zero = job.zeros.empty() ? 0.0f : job.zeros[static_cast<size_t>(b)];
       const float inverse = 1.0f / std::max(scale, 1e-38f);
-      uint8_t* out = codes + job.begin(b);
-      const int64_t size = job.size(b);
-      for (int64_t i = 0; i < size; i += kLanes) {
+      for (int64_t i = 0; i < block.padded; i += kLanes) {
         Lanes value, nearest;
         std::memcpy(&value, block.values + i, sizeof value);
         grid.nearest(multiplies ? value * inverse : value / scale + zero, nearest);
-        for (int64_t lane = 0; lane < std::min(kLanes, size - i); ++lane)
-          out[i + lane] = grid.code(nearest[lane], mask);
+        for (int64_t lane = 0; lane < kLanes; ++lane)
+          found[static_cast<size_t>(i + lane)] = grid.code(nearest[lane], mask);
       }
+      const uint8_t* next = found.data();
+      job.each_run(b, [&](int64_t begin, int64_t size) {
+        std::memcpy(codes + begin, next, static_cast<size_t>(size));
+        next += size;
+      });
     }
   });
+}
+
+// compressed-tensors' rule: the largest weight's block gets E4M3's largest scale.
+float tensor_divisor(const Job& job) {
+  float largest = job.options.largest;
+  for (size_t i = 0; i < job.weights.size() && job.options.largest == 0; ++i)
+    largest = std::max(largest, std::fabs(job.weights[i]));
+  const float divisor = job.scheme.scale_format->max * job.scheme.format->max / largest;
+  return std::isfinite(divisor) ? divisor : 1.0f;
 }
 
 // Into the codes that the matrix has room for.
 void store_scales(const Job& job, tensor::Scales& scales) {
   const auto bytes = static_cast<size_t>(scales.format->bytes());
   for (size_t i = 0; i < job.scales.size(); ++i) {
-    const uint32_t code = scales.format->encode(job.scales[i]);
+    const uint32_t code = scales.format->encode(job.scales[i] * job.divisor);
     std::memcpy(scales.codes.mutable_u8() + i * bytes, &code, bytes);
   }
+  if (scales.super_divides) base::store(scales.super.mutable_u8(), job.divisor);
 }
 
 template <class Grid>
@@ -222,13 +259,13 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
   AQ_CHECK(options.importance.empty() || static_cast<int64_t>(options.importance.size()) == cols,
            "importance");
   const numeric::Format& format = *scheme.format;
-  if (format.bits > 8 || (!scheme.symmetric && format.kind != Kind::integer))
+  if (format.bits > 8 || scheme.minima || (!scheme.symmetric && format.kind != Kind::integer))
     throw base::BadUsage(
         fmt::format("rtn: no rule for {}{} weights", scheme.symmetric ? "" : "asymmetric ", format.name));
   tensor::QuantizedMatrix matrix = empty_matrix(rows, cols, scheme);
-  const int64_t length = matrix.flat_block > 0 ? matrix.flat_block : matrix.block_cols;
-  Job job{weights, cols, length, matrix.blocks(), scheme, options, pool, {}, {}};
+  Job job{weights, matrix, scheme, options, pool, matrix.blocks(), 1, {}, {}};
   job.scales.resize(static_cast<size_t>(job.count));
+  if (scheme.has_divisor()) job.divisor = tensor_divisor(job);
   switch (format.kind) {
     case Kind::integer:
       quantize_on(job, IntegerGrid{-format.max - 1, format.max}, matrix);

@@ -1,4 +1,4 @@
-#include "checkpoint/layouts/ct_targets.h"
+#include "checkpoint/layouts/module_targets.h"
 
 #include <algorithm>
 #include <map>
@@ -54,7 +54,7 @@ std::set<Place> places_of_others(const Contents& contents, size_t index) {
 
 }  // namespace
 
-std::vector<std::string> ct_targets(const Contents& contents, size_t index) {
+std::vector<std::string> module_targets(const Contents& contents, size_t index) {
   const std::vector<std::string>& modules = contents.groups[index].modules;
   std::vector<std::string> targets;
   if (contents.groups.size() == 1) {
