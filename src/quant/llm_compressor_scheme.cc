@@ -18,21 +18,30 @@ struct Arguments {
   const numeric::Format* format;
   Granularity granularity;
   bool symmetric, dynamic;
-  int group;
+  int group;                            // 0: none
+  const numeric::Format* scale_format;  // null: 16 or 32 bits
 };
 
-Granularity granularity_of(const YamlNode& args, int64_t group, const YamlReader& reader) {
+struct Strategy {
+  std::string_view name;
+  Granularity granularity;
+};
+constexpr std::array kStrategies = {
+    Strategy{"tensor", Granularity::tensor},      Strategy{"channel", Granularity::channel},
+    Strategy{"group", Granularity::group},        Strategy{"block", Granularity::block},
+    Strategy{"tensor_group", Granularity::group}, Strategy{"token", Granularity::token}};
+
+// As compressed-tensors infers it where it is not said.
+std::string strategy_of(const YamlNode& args, int64_t group, const YamlReader& reader) {
   const YamlNode* node = args.find("strategy");
-  if (!node) return group > 0 ? Granularity::group : group < 0 ? Granularity::channel : Granularity::tensor;
-  constexpr std::array<std::pair<std::string_view, Granularity>, 5> kStrategies = {
-      {{"tensor", Granularity::tensor},
-       {"channel", Granularity::channel},
-       {"group", Granularity::group},
-       {"block", Granularity::block},
-       {"token", Granularity::token}}};
-  for (const auto& [name, granularity] : kStrategies)
-    if (node->text == name) return granularity;
-  reader.fail(node->line, fmt::format("strategy '{}' is not supported", node->text));
+  if (node) return reader.text(*node, "strategy");
+  return group > 0 ? "group" : group < 0 ? "channel" : "tensor";
+}
+
+Granularity granularity_of(const std::string& strategy, const YamlNode& args, const YamlReader& reader) {
+  for (const Strategy& known : kStrategies)
+    if (known.name == strategy) return known.granularity;
+  reader.fail(args.line, fmt::format("strategy '{}' is not supported", strategy));
 }
 
 const numeric::Format* format_of(const YamlNode& args, const YamlReader& reader) {
@@ -42,24 +51,28 @@ const numeric::Format* format_of(const YamlNode& args, const YamlReader& reader)
   const std::string type = type_node ? reader.text(*type_node, "type") : "int";
   const numeric::Format* format = nullptr;
   if (type == "int") format = numeric::find_format(fmt::format("int{}", bits));
-  if (type == "float" && bits == 8) format = &numeric::fp8_e4m3;
-  if (type == "float" && bits == 4) format = numeric::find_format("fp4_e2m1");
+  if (type == "float")
+    format = bits == 8   ? &numeric::fp8_e4m3
+             : bits == 6 ? &numeric::fp6_e2m3
+             : bits == 4 ? &numeric::fp4_e2m1
+                         : nullptr;
   if (!format) reader.fail(args.line, fmt::format("{} of {} bits is not supported", type, bits));
   return format;
 }
 
-// Blocks are 128 × 128 and inputs beside them groups of 128: the only sizes that a preset has.
-void check_blocks(const YamlNode& args, Granularity granularity, int64_t group, const YamlReader& reader) {
-  constexpr std::string_view kSide = "128";
+// NVFP4 is known by its strategy, the MX formats by the type of their scales.
+const numeric::Format* scale_format_of(const std::string& strategy, const YamlNode& args) {
+  if (strategy == "tensor_group") return &numeric::fp8_e4m3;
+  const YamlNode* type = args.find("scale_dtype");
+  return type && type->text.ends_with("uint8") ? &numeric::e8m0 : nullptr;
+}
+
+// Tiles are square.
+int tile_of(const YamlNode& args, const YamlReader& reader) {
   const YamlNode* block = args.find("block_structure");
-  if (granularity != Granularity::block) {
-    if (block) reader.fail(block->line, "block_structure needs strategy: block");
-    return;
-  }
-  const bool square =
-      block && block->items.size() == 2 && block->items[0].text == kSide && block->items[1].text == kSide;
-  if (!square || group > 0)
-    reader.fail(args.line, "strategy block needs block_structure: [128, 128] and no group_size");
+  if (!block || block->items.size() != 2 || block->items[0].text != block->items[1].text)
+    reader.fail(args.line, "strategy block needs block_structure: [128, 128]");
+  return static_cast<int>(reader.integer(block->items[0], "block_structure", 1, 1 << 20));
 }
 
 bool boolean_or(const YamlNode& args, std::string_view key, bool otherwise, const YamlReader& reader) {
@@ -67,30 +80,41 @@ bool boolean_or(const YamlNode& args, std::string_view key, bool otherwise, cons
   return node ? reader.boolean(*node, key) : otherwise;
 }
 
+// "local" is NVFP4's: scales from the values at hand, under a calibrated one.
+bool is_dynamic(const YamlNode& args, const std::string& strategy, const YamlReader& reader) {
+  const YamlNode* node = args.find("dynamic");
+  if (node && node->text == "local" && strategy == "tensor_group") return true;
+  return boolean_or(args, "dynamic", false, reader);
+}
+
 Arguments read_arguments(const YamlNode& args, std::string_view what, const YamlReader& reader) {
   reader.require_keys(reader.map(args, what), kArguments, what);
   const YamlNode* size = args.find("group_size");
   const int64_t group = size ? reader.integer(*size, "group_size", -1, 1 << 20) : 0;
-  const Granularity granularity = granularity_of(args, group, reader);
-  check_blocks(args, granularity, group, reader);
-  return {format_of(args, reader), granularity, boolean_or(args, "symmetric", true, reader),
-          boolean_or(args, "dynamic", false, reader), static_cast<int>(std::max<int64_t>(group, 0))};
-}
-
-bool is(const numeric::Scheme& preset, const Arguments& weights, const std::optional<Arguments>& input) {
-  const numeric::WeightScheme& w = preset.weights;
-  if (w.format != weights.format || w.granularity != weights.granularity ||
-      w.symmetric != weights.symmetric || w.double_quantized)
-    return false;
-  if (!input) return preset.input.format == nullptr;
-  return preset.input.format == input->format && preset.input.granularity == input->granularity &&
-         preset.input.dynamic == input->dynamic && input->symmetric;
+  const std::string strategy = strategy_of(args, group, reader);
+  const Granularity granularity = granularity_of(strategy, args, reader);
+  const bool tiles = granularity == Granularity::block;
+  return {format_of(args, reader),
+          granularity,
+          boolean_or(args, "symmetric", true, reader),
+          is_dynamic(args, strategy, reader),
+          tiles ? tile_of(args, reader) : static_cast<int>(std::max<int64_t>(group, 0)),
+          scale_format_of(strategy, args)};
 }
 
 const numeric::Scheme* preset_like(const Arguments& weights, const std::optional<Arguments>& input) {
-  for (const numeric::Scheme& preset : numeric::schemes())
-    if (is(preset, weights, input)) return &preset;
-  return nullptr;
+  numeric::Scheme scheme;
+  scheme.weights.format = weights.format;
+  scheme.weights.granularity = weights.granularity;
+  scheme.weights.group = weights.group;
+  scheme.weights.symmetric = weights.symmetric;
+  if (weights.scale_format) scheme.weights.scale_format = weights.scale_format;
+  if (input) {
+    if (!input->symmetric) return nullptr;
+    scheme.input = {input->format, input->granularity, input->dynamic, 0, input->group, &numeric::fp32};
+    if (input->scale_format) scheme.input.scale_format = input->scale_format;
+  }
+  return numeric::preset_of(scheme);
 }
 
 void note_idle(const YamlNode& args, std::string_view what, std::initializer_list<std::string_view> keys,
@@ -134,17 +158,19 @@ SchemeWords llm_compressor_group(const YamlNode& group, const YamlReader& reader
   std::optional<Arguments> of_input;
   if (input) {
     of_input = read_arguments(*input, "input_activations", reader);
-    note_idle(*input, "input_activations",
-              {"observer", "observer_kwargs", "scale_dtype", "zp_dtype", "actorder"}, reader, notes);
+    note_idle(*input, "input_activations", {"observer", "observer_kwargs", "zp_dtype", "actorder"}, reader,
+              notes);
   }
-  note_idle(*weights, "weights", {"observer_kwargs", "scale_dtype", "zp_dtype"}, reader, notes);
+  note_idle(*weights, "weights", {"observer_kwargs", "zp_dtype"}, reader, notes);
   if (of_weights.dynamic) reader.fail(weights->line, "weights cannot be dynamic");
   SchemeWords words;
   words.scheme = preset_like(of_weights, of_input);
   if (!words.scheme)
     reader.fail(group.line,
                 "no scheme here has these weights and inputs; aquatint formats lists those there are");
-  if (words.scheme->weights.granularity == Granularity::group) words.group = of_weights.group;
+  const numeric::WeightScheme& preset = words.scheme->weights;
+  const bool said = preset.granularity == Granularity::group && !preset.fixed_group();
+  if (said || of_weights.group != preset.group) words.group = of_weights.group;
   if (const YamlNode* observer = weights->find("observer"))
     words.clip = llm_compressor_clip(reader.text(*observer, "observer"), observer->line, reader);
   if (const YamlNode* order = weights->find("actorder"))

@@ -109,9 +109,13 @@ class Assigner {
   }
 
   void check_group(const Choice& choice) const {
-    if (choice.scheme->weights.granularity != Granularity::group)
+    if (!has_groups(choice))
       fail(choice.rule,
            fmt::format("group {}: {} has no group size to choose", choice.group, choice.scheme->name));
+    const int defined = choice.scheme->weights.group;
+    if (choice.scheme->weights.fixed_group() && choice.group != defined)
+      fail(choice.rule, fmt::format("group {}: {} has groups of {} by its definition", choice.group,
+                                    choice.scheme->name, defined));
     if (choice.group < kSmallestGroup || (choice.group & (choice.group - 1)) != 0)
       fail(choice.rule,
            fmt::format("group {}: expected a power of two from {}", choice.group, kSmallestGroup));
@@ -134,8 +138,13 @@ class Assigner {
       if (needs_group(choice)) widths[choice.scheme->name].push_back(choice.matrix->cols);
     std::map<std::string_view, int> groups;
     for (const auto& [name, of_scheme] : widths) {
-      const int preset = numeric::find_scheme(name)->weights.group;
+      const numeric::WeightScheme& weights = numeric::find_scheme(name)->weights;
+      const int preset = weights.group;
       groups[name] = choose_group(preset, of_scheme);
+      if (groups[name] != preset && weights.fixed_group())
+        fail(nullptr,
+             fmt::format("{} has groups of {}, which do not divide every width of its layers; {} would", name,
+                         preset, groups[name]));
       if (groups[name] != preset)
         notes_.push_back(
             fmt::format("{} in groups of {} instead of {}: the largest power of two that divides "
@@ -146,8 +155,12 @@ class Assigner {
       if (needs_group(choice)) choice.group = groups[choice.scheme->name];
   }
 
+  static bool has_groups(const Choice& choice) {
+    const Granularity granularity = choice.scheme->weights.granularity;
+    return granularity == Granularity::group || granularity == Granularity::block;
+  }
   static bool needs_group(const Choice& choice) {
-    return choice.scheme && choice.scheme->weights.granularity == Granularity::group && choice.group == 0;
+    return choice.scheme && choice.group == 0 && has_groups(choice);
   }
 
   void check_fused() const {
@@ -182,7 +195,7 @@ class Assigner {
     Assignment made{choice.matrix->module, {}, Clip::none};
     if (!choice.scheme) return made;
     made.scheme = *choice.scheme;
-    if (choice.group) made.scheme->weights.group = choice.group;
+    if (choice.group) made.scheme = numeric::with_group(*choice.scheme, choice.group);
     made.clip = choice.clip.value_or(default_clip(made.scheme->weights));
     return made;
   }

@@ -126,6 +126,34 @@ default_stage:
   EXPECT_THAT(r.notes, ElementsAre(HasSubstr("r.yaml:10: weights.zp_dtype has no effect")));
 }
 
+TEST(LlmCompressor, ArgumentsOfEveryKindOfScheme) {
+  const auto scheme = [](const std::string& arguments) {
+    const Recipe r =
+        parse("QuantizationModifier: {config_groups: {g: {targets: [Linear], " + arguments + "}}}");
+    return fmt::format("{} {}", r.scheme->name, r.group);
+  };
+  const std::string fp8 = "{num_bits: 8, type: float, ", fp4 = "{num_bits: 4, type: float, ";
+  EXPECT_EQ(scheme("weights: " + fp8 + "strategy: tensor}, input_activations: " + fp8 + "strategy: tensor}"),
+            "FP8 0");
+  EXPECT_EQ(scheme("weights: " + fp8 + "strategy: channel}, input_activations: " + fp8 +
+                   "strategy: token, dynamic: true}"),
+            "FP8_DYNAMIC 0");
+  EXPECT_EQ(scheme("weights: " + fp8 + "strategy: block, block_structure: [128, 128]}, input_activations: " +
+                   fp8 + "strategy: group, group_size: 128, dynamic: true}"),
+            "FP8_BLOCK 0");
+  EXPECT_EQ(scheme("weights: " + fp4 +
+                   "strategy: tensor_group, group_size: 16, scale_dtype: torch.float8_e4m3fn}, "
+                   "input_activations: " +
+                   fp4 + "strategy: tensor_group, group_size: 16, dynamic: local}"),
+            "NVFP4 0");
+  EXPECT_EQ(scheme("weights: " + fp4 + "strategy: group, group_size: 32, scale_dtype: torch.uint8}"),
+            "MXFP4A16 0");
+  EXPECT_EQ(
+      scheme("weights: {num_bits: 4, strategy: group, group_size: 32}, input_activations: {strategy: token, "
+             "dynamic: true}"),
+      "W4A8 32");
+}
+
 TEST(LlmCompressor, TwoModifiersWithSchemes) {
   const Recipe r = parse(
       "QuantizationModifier: {scheme: FP8_DYNAMIC, targets: ['re:.*self_attn.*']}\n"
@@ -166,7 +194,7 @@ TEST(LlmCompressor, RefusesWhatItCannotHonour) {
   EXPECT_THAT(
       refused(
           "QuantizationModifier: {config_groups: {g: {targets: [Linear], weights: {num_bits: 8, type: float, "
-          "strategy: block, block_structure: [64, 64]}}}}"),
+          "strategy: block, block_structure: [64, 128]}}}}"),
       HasSubstr("needs block_structure: [128, 128]"));
   EXPECT_THAT(refused("SmoothQuantModifier: {ignore: ['re:.*mlp.*']}"),
               HasSubstr("cannot be left out of smoothing"));

@@ -231,6 +231,25 @@ TEST(Assign, GroupsThatDoNotFit) {
   EXPECT_THAT(not_assigned("scheme: W8A16\ngroup: 32"), HasSubstr("W8A16 has no group size to choose"));
 }
 
+TEST(Assign, GroupsThatAFormatDefines) {
+  EXPECT_EQ(assigned("scheme: MXFP4")[0].scheme->weights.group, 32);
+  EXPECT_THAT(not_assigned("scheme: MXFP4\ngroup: 16"),
+              HasSubstr("MXFP4 has groups of 32 by its definition"));
+  base::Json config = test::tiny_config("llama");
+  config["hidden_size"] = 64;
+  config["intermediate_size"] = 80;
+  config["head_dim"] = 16;
+  config["num_attention_heads"] = 4;
+  std::vector<std::string> notes;
+  const ModelTensors narrow = list_tensors(*test::random_checkpoint(config));
+  EXPECT_THAT(
+      message_of([&] { assign(parse("scheme: MXFP4"), narrow, notes); }),
+      HasSubstr("r.yaml: MXFP4 has groups of 32, which do not divide every width of its layers; 16 would"));
+  const auto tiles = assign(parse("scheme: FP8_BLOCK"), narrow, notes);
+  EXPECT_EQ(tiles[0].scheme->weights.group, 16);
+  EXPECT_EQ(tiles[0].scheme->input.group, 16);
+}
+
 TEST(Assign, RulesThatNameNoneOrTheSame) {
   EXPECT_THAT(
       not_assigned("scheme: W4A16\nlayers:\n  - {match: 're:.*dwn_proj', keep: true}"),
