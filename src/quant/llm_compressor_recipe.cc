@@ -185,7 +185,7 @@ class LlmCompressor {
     const size_t first_rule = recipe_.layers.size();
     const bool had_default = recipe_.scheme != nullptr;
     if (groups)
-      config_groups(*groups);
+      config_groups(*groups, settings.find("targets"));
     else
       preset(*scheme, settings.find("targets"));
     observers(modifier, settings);
@@ -219,7 +219,9 @@ class LlmCompressor {
             reader_.texts(entry.value, "targets"), entry.line);
   }
 
-  void config_groups(const YamlNode& groups) {
+  void config_groups(const YamlNode& groups, const YamlNode* targets_beside) {
+    if (targets_beside && reader_.texts(*targets_beside, "targets") != std::vector<std::string>{"Linear"})
+      note(targets_beside->line, "targets has no effect beside config_groups, which have their own");
     for (const YamlNode::Entry& entry : reader_.map(groups, "config_groups").entries) {
       if (entry.value.kind == Kind::list) {  // a preset's name and its targets
         apply({llm_compressor_preset(entry.key, entry.line, reader_), 0, {}, {}},

@@ -115,7 +115,7 @@ default_stage:
           input_activations: null
           output_activations: null
           format: null
-      targets: [Linear]
+      targets: ['re:.*mlp.*']
       ignore: [lm_head]
       duo_scaling: true
       sequential_targets: null
@@ -123,7 +123,8 @@ default_stage:
   EXPECT_EQ(r.scheme->name, "W4A16_ASYM");
   EXPECT_EQ(r.group, 128);
   EXPECT_EQ(r.clip, Clip::mse);
-  EXPECT_THAT(r.notes, ElementsAre(HasSubstr("r.yaml:10: weights.zp_dtype has no effect")));
+  EXPECT_THAT(r.notes, ElementsAre(HasSubstr("r.yaml:14: targets has no effect beside config_groups"),
+                                   HasSubstr("r.yaml:10: weights.zp_dtype has no effect")));
 }
 
 TEST(LlmCompressor, ArgumentsOfEveryKindOfScheme) {
