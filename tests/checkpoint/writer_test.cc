@@ -226,8 +226,9 @@ TEST(Writer, RefusesWhatItCannotSay) {
     }
     return "";
   };
-  EXPECT_THAT(refused("gguf", {}),
-              HasSubstr("expected one of safetensors, compressed-tensors, bitsandbytes, aquatint"));
+  EXPECT_THAT(
+      refused("gguf", {}),
+      HasSubstr("expected one of safetensors, compressed-tensors, bitsandbytes, gptq, awq, aquatint"));
   EXPECT_THAT(refused("safetensors", {"W4A16"}), HasSubstr("cannot say W4A16"));
   EXPECT_THAT(refused("compressed-tensors", {"W4A16", "NF4"}), HasSubstr("cannot say NF4"));
   EXPECT_THAT(refused("bitsandbytes", {"W8A8"}), HasSubstr("cannot say W8A8"));

@@ -74,7 +74,7 @@ struct Layout {
   int tensors_per_weight;  // at most
 };
 
-extern const Layout plain_layout, compressed_tensors, bitsandbytes, aquatint_layout;
+extern const Layout plain_layout, compressed_tensors, bitsandbytes, gptq, awq, aquatint_layout;
 
 std::span<const Layout* const> layouts();
 const Layout* find_layout(std::string_view name);  // nullptr when unknown

@@ -10,15 +10,14 @@ using base::BadInput;
 using base::Json;
 namespace {
 
-constexpr std::array kLayouts = {&plain_layout, &compressed_tensors, &bitsandbytes, &aquatint_layout};
+constexpr std::array kLayouts = {&plain_layout, &compressed_tensors, &bitsandbytes, &gptq,
+                                 &awq,          &aquatint_layout};
 
 // Methods whose files are known and not read, with what to do instead.
 struct Unread {
   std::string_view method, advice;
 };
 constexpr std::array kUnread = {
-    Unread{"gptq", "use the unquantized model, or a compressed-tensors export of it"},
-    Unread{"awq", "use the unquantized model, or a compressed-tensors export of it"},
     Unread{"modelopt", "export it with compressed-tensors instead, or use the unquantized model"},
     Unread{"fp8", "128 × 128 FP8 blocks are not read; use the 16-bit model"},
     Unread{"fbgemm_fp8", "use the unquantized model"},
@@ -51,7 +50,7 @@ const Layout& layout_of(const Json& config, const std::string& where) {
       throw BadInput(fmt::format("{}: quantized by {}, which is not read: {}", where, method, unread.advice));
   throw BadInput(
       fmt::format("{}: quantization_config has the unknown quant_method \"{}\", expected compressed-tensors, "
-                  "bitsandbytes or aquatint",
+                  "bitsandbytes, gptq, awq or aquatint",
                   where, method));
 }
 
