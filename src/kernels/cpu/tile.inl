@@ -20,14 +20,17 @@ void tile(const TileArgs& t) {
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < strips; ++j) sum[i][j] = t.first ? zero() : load(t.c + i * t.c_row + j * 16);
-  const float* b = t.b;
-  for (int64_t k = 0; k < t.depth; ++k, b += t.b_step) {
+  // Few pointers: were one spilled to a vector register, its way back would cost a slot of the multiplications.
+  constexpr int kHalf = (rows + 1) / 2;
+  const float *b = t.b, *upper = t.a, *lower = t.a + kHalf * t.a_row;
+  const int64_t row = t.a_row, strip = t.b_strip, step = t.b_step;
+  for (const float* end = upper + t.depth; upper < end; ++upper, ++lower, b += step) {
     V w[strips];
 #pragma GCC unroll 4
-    for (int j = 0; j < strips; ++j) w[j] = load(b + j * t.b_strip);
+    for (int j = 0; j < strips; ++j) w[j] = load(b + j * strip);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i) {
-      const V x = set(t.a[i * t.a_row + k]);
+      const V x = set(i < kHalf ? upper[i * row] : lower[(i - kHalf) * row]);
 #pragma GCC unroll 4
       for (int j = 0; j < strips; ++j) sum[i][j] = fma(x, w[j], sum[i][j]);
     }

@@ -283,6 +283,7 @@ AQ_INLINE __m256d pow2_half(__m256d t) {
 AQ_INLINE D pow2(D t) { return {pow2_half(t.a), pow2_half(t.b)}; }
 
 AQ_INLINE void prefetch(const void* p) { _mm_prefetch(p, _MM_HINT_T0); }
+AQ_INLINE void prefetch_far(const void* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 AQ_INLINE V sums(const V (&a)[16]) {
   alignas(32) float lanes[16];

@@ -210,6 +210,7 @@ AQ_INLINE D pow2(D t) {
 }
 
 AQ_INLINE void prefetch(const void* p) { _mm_prefetch(p, _MM_HINT_T0); }
+AQ_INLINE void prefetch_far(const void* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 // Lane i of the result is the sum of a[i]: a tree of shuffles and adds, 4 levels.
 AQ_INLINE V sums(const V (&a)[16]) {

@@ -225,6 +225,7 @@ AQ_INLINE double sum(D a) {
 AQ_INLINE D pow2(D t) { return reinterpret_cast<D>((reinterpret_cast<L>(t) + 1023) << 52); }
 
 AQ_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+AQ_INLINE void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }  // to the L2 cache
 
 // Lane i is the sum of a[i].
 AQ_INLINE V sums(const V (&a)[16]) {
