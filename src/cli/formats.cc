@@ -38,7 +38,10 @@ std::string weight_text(const numeric::WeightScheme& w) {
 }
 
 std::string input_text(const numeric::ActivationScheme& input) {
-  return input.format ? fmt::format("{} per token", input.format->name) : "16 bit";
+  if (!input.format) return "16 bit";
+  if (input.group > 0) return fmt::format("{} g{}", input.format->name, input.group);
+  const bool per_token = input.granularity == numeric::Granularity::token;
+  return fmt::format("{} per {}", input.format->name, per_token ? "token" : "tensor");
 }
 
 base::Json as_json() {
