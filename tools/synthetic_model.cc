@@ -161,12 +161,12 @@ void write(const Options& o, const Shape& shape) {
   base::ThreadPool pool(o.threads);
   const SyntheticCheckpoint model(shape, o.seed, pool);
   if (o.scheme.empty()) return write_plain(model, o.to);
-  quant::QuantizeOptions options;
-  options.scheme = numeric::find_scheme(o.scheme);
-  if (!options.scheme) throw base::BadUsage(fmt::format("--scheme {} is unknown", o.scheme));
-  options.group = o.group;
-  options.clip = quant::Clip::none;  // the search would take minutes and change no speed
-  quant::quantize(model, o.to, options, pool);
+  quant::QuantizeJob job;
+  job.recipe.scheme = numeric::find_scheme(o.scheme);
+  if (!job.recipe.scheme) throw base::BadUsage(fmt::format("--scheme {} is unknown", o.scheme));
+  job.recipe.group = o.group;
+  job.recipe.clip = quant::Clip::none;  // the search would take minutes and change no speed
+  quant::quantize(model, o.to, job, {&kernels::kernel_set("auto"), &pool});
 }
 
 // The preset's numbers become the defaults of the options that may overrule them.

@@ -150,10 +150,11 @@ void StudyRows::run_scheme(const numeric::Scheme& scheme) {
   base::info("{}: {}", scheme.name, scheme.note);
   const fs::path folder = options_.to / "checkpoints" / row.scheme;
   fs::remove_all(folder);  // an interrupted run's, without its row
-  quant::QuantizeOptions quantize;
-  quantize.scheme = &scheme;
-  quantize.method = options_.method;
-  take_quantization(row, quant::quantize(*inputs_.source, folder, quantize, backend_.pool()));
+  quant::QuantizeJob job;
+  job.recipe.scheme = &scheme;
+  job.recipe.methods = quant::complete_methods({quant::make_step(options_.method)});
+  take_quantization(row,
+                    quant::quantize(*inputs_.source, folder, job, backend_.at(kernels::Precision::bf16)));
   row.preset_group = scheme.weights.group;
   measure_candidate(folder, std::move(row));
 }

@@ -1,14 +1,12 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
-#include "base/error.h"
+#include "api/self_calibration.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/quant_report.h"
 #include "cli/recipe_flags.h"
 #include "quant/pipeline.h"
-#include "quant/provenance.h"
+#include "runtime/text_io.h"
 
 namespace aquatint::cli {
 namespace {
@@ -19,45 +17,31 @@ struct Options {
   bool dry_run = false;
 };
 
-// What the pipeline can do of the recipe today: one scheme for every linear, by a method that reads no
-// calibration.
-quant::QuantizeOptions options_of(const quant::Recipe& recipe, const checkpoint::Checkpoint& model) {
-  for (const quant::MethodStep& step : recipe.methods)
-    if (std::ranges::none_of(quant::methods(), [&](const auto* m) { return m->name == step.name; }))
-      throw base::BadUsage(fmt::format("method {} does not work on whole models yet; use rtn", step.name));
-  if (recipe.methods.size() > 1)
-    throw base::BadUsage(
-        fmt::format("methods cannot be combined yet; use {} alone", recipe.methods.back().name));
-  std::vector<std::string> notes;
-  const std::vector<quant::Assignment> layers = quant::assign(recipe, quant::list_tensors(model), notes);
-  const quant::Assignment& first = layers.front();
-  for (const quant::Assignment& layer : layers)
-    if (!first.scheme || !layer.scheme || layer.scheme->name != first.scheme->name ||
-        layer.scheme->weights.group != first.scheme->weights.group || layer.clip != first.clip)
-      throw base::BadUsage(fmt::format("{} and {} differ; layers of several schemes cannot be written yet",
-                                       first.module, layer.module));
-  quant::QuantizeOptions options;
-  options.scheme = numeric::find_scheme(first.scheme->name);
-  options.method = recipe.methods.back().name;
-  options.layout = recipe.layout;
-  options.group = recipe.group;
-  options.clip = first.clip;
-  return options;
+// The tokens that the recipe asks for; none when it names no calibration.
+std::optional<quant::CalibrationSet> read_tokens(
+    const quant::Recipe& recipe, const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint,
+    const api::Backend& backend) {
+  if (!recipe.calibration) return std::nullopt;
+  const quant::CalibrationOptions options = recipe.calibration->options();
+  if (!recipe.calibration->self) return quant::read_calibration(options, *checkpoint);
+  const auto model = model::Model::load(checkpoint, backend.at(kernels::Precision::bf16));
+  return api::sample_calibration(*model, *runtime::load_tokenizer(*checkpoint),
+                                 {options.samples, options.length, options.seed});
 }
 
 void run(const Options& o, const Common& common, std::optional<uint64_t> seed) {
-  const quant::Recipe recipe = to_recipe(o.recipe, seed);
-  const numeric::Format* dtype = parse_dtype(o.dtype);
+  quant::QuantizeJob job{
+      .recipe = to_recipe(o.recipe, seed), .dtype = parse_dtype(o.dtype), .dry_run = o.dry_run};
   const api::Backend backend(common.backend);
-  const auto checkpoint = checkpoint::open_checkpoint(o.model);
-  for (const std::string& note : recipe.notes) base::warn("{}", note);
-  if (recipe.calibration)
-    base::warn("{} reads no calibration; the files are not used", recipe.methods.back().name);
-  quant::QuantizeOptions options = options_of(recipe, *checkpoint);
-  options.dtype = dtype;
-  options.dry_run = o.dry_run;
-  if (!o.dry_run) options.provenance = quant::provenance(recipe, nullptr, *checkpoint);
-  const quant::Report report = quant::quantize(*checkpoint, o.to, options, backend.pool());
+  const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
+  std::optional<quant::CalibrationSet> tokens;
+  if (!o.dry_run) tokens = read_tokens(job.recipe, checkpoint, backend);
+  if (tokens) {
+    for (const std::string& note : tokens->notes) base::warn("{}", note);
+    base::info("calibration: {}", tokens->description);
+    job.calibration = &*tokens;
+  }
+  const quant::Report report = quant::quantize(*checkpoint, o.to, job, backend.at(kernels::Precision::bf16));
   if (common.json) return print_json(quant::to_json(report));
   print_result(report_text(report));
   print_result(o.dry_run ? "dry run: nothing was written\n" : fmt::format("written: {}\n", o.to));

@@ -65,7 +65,8 @@ void add_recipe_flags(CLI::App& app, RecipeFlags& flags) {
       ->check(CLI::Range(0, 4096));
   option(app, "--clip", flags.clip, "none or mse: search smaller scales; default: mse below 8 bits");
   option(app, "--calibration", flags.calibration,
-         "FILE[:RATIO],… of text or .jsonl, or self: sampled by the model");
+         "FILE[:RATIO],… of text or .jsonl, or self: sampled by the model, as methods that need it are by "
+         "default");
   option(app, "--samples", flags.samples, "calibration windows; default 128, self 64")
       ->check(CLI::PositiveNumber);
   option(app, "--seq-len", flags.length, "tokens of each; default 2048, self 512")
@@ -86,6 +87,9 @@ quant::Recipe to_recipe(const RecipeFlags& flags, std::optional<uint64_t> seed) 
     if (!recipe.calibration) recipe.calibration.emplace();
     set_calibration(flags.calibration, *recipe.calibration);
   }
+  const bool needed = std::any_of(recipe.methods.begin(), recipe.methods.end(),
+                                  [](const auto& step) { return step.method->needs_calibration; });
+  if (!recipe.calibration && needed) recipe.calibration.emplace().self = true;
   if (!recipe.calibration && (flags.samples || flags.length))
     throw base::BadUsage("--samples and --seq-len are of a calibration; add --calibration FILE or self");
   if (flags.samples) recipe.calibration->samples = flags.samples;

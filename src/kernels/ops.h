@@ -99,6 +99,18 @@ struct Divergence {
   LogitStats reference, model;
 };
 
+// c[rows][cols] += a[rows][depth] · b[depth][cols], rows of each a stride apart.
+template <class T>
+struct Product {
+  const T* a;
+  int64_t a_row;
+  const T* b;
+  int64_t b_row;
+  T* c;
+  int64_t c_row;
+  int64_t rows, cols, depth;
+};
+
 struct KernelSet {
   std::string_view name;  // "ref", "scalar", "avx2", "avx512", "amx"
   std::string_view description;
@@ -146,6 +158,11 @@ struct KernelSet {
                       base::ThreadPool& pool);
   void (*divergence)(const float* reference, const float* model, int64_t rows, int64_t cols, Divergence* out,
                      base::ThreadPool& pool);
+
+  // Dense products for calibration and factorizations, on the calling thread. Each element is one chain of
+  // FMAs with depth ascending.
+  void (*add_product)(const Product<float>& p);
+  void (*add_product_fp64)(const Product<double>& p);
 };
 
 // All sets built into this program, best first; `ref` last.

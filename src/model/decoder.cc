@@ -172,18 +172,63 @@ void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Ste
 }
 
 void decoder_block(const Machine& machine, const Block& w, int64_t layer, Step& s) {
-  const Ops op(machine, s);
-  op.rms_norm(s.x, w.attention_norm, s.normed);
-  op.linear(w.qkv, s.normed, s.qkv);
-  op.norm_heads(w, s.qkv);
-  op.rope(s.qkv);
-  op.attention(layer, s.qkv, s.attended);
-  op.add_linear(w.attention_out, s.attended, s.x);
+  enter_block(machine, w, s);
+  for (const Stage stage : kStages) run_stage(machine, w, layer, stage, s);
+}
 
-  op.rms_norm(s.x, w.mlp_norm, s.normed);
-  op.linear(w.gate_up, s.normed, s.gate_up);
-  op.swiglu(s.gate_up, s.activated);
-  op.add_linear(w.down, s.activated, s.x);
+void enter_block(const Machine& machine, const Block& w, Step& s) {
+  Ops(machine, s).rms_norm(s.x, w.attention_norm, s.normed);
+}
+
+void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stage, Step& s) {
+  const Ops op(machine, s);
+  switch (stage) {
+    case Stage::qkv:
+      op.linear(w.qkv, s.normed, s.qkv);
+      op.norm_heads(w, s.qkv);
+      op.rope(s.qkv);
+      op.attention(layer, s.qkv, s.attended);
+      break;
+    case Stage::attention_out:
+      op.add_linear(w.attention_out, s.attended, s.x);
+      op.rms_norm(s.x, w.mlp_norm, s.normed);
+      break;
+    case Stage::gate_up:
+      op.linear(w.gate_up, s.normed, s.gate_up);
+      op.swiglu(s.gate_up, s.activated);
+      break;
+    case Stage::down:
+      op.add_linear(w.down, s.activated, s.x);
+      break;
+  }
+}
+
+std::vector<float>& stage_input(Stage stage, Step& s) {
+  return stage == Stage::attention_out ? s.attended : stage == Stage::down ? s.activated : s.normed;
+}
+
+Linear& linear_of(Block& block, Stage stage) {
+  switch (stage) {
+    case Stage::qkv:
+      return block.qkv;
+    case Stage::attention_out:
+      return block.attention_out;
+    case Stage::gate_up:
+      return block.gate_up;
+    case Stage::down:
+      break;
+  }
+  return block.down;
+}
+
+const Linear& linear_of(const Block& block, Stage stage) {
+  return linear_of(const_cast<Block&>(block), stage);
+}
+
+int64_t input_width(Stage stage, const Config& c) {
+  return stage == Stage::attention_out ? c.q_width()
+         : stage == Stage::down        ? c.intermediate_size
+                                       : c.hidden_size;
 }
 
 }  // namespace aquatint::model

@@ -1,6 +1,7 @@
 // The forward pass of one batch of rows. Nothing here allocates: a Workspace is grown before, a Step borrows
 // from it.
 #pragma once
+#include <array>
 #include <span>
 #include <vector>
 
@@ -44,5 +45,20 @@ void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Ste
 
 // x goes through one layer; its keys and values are appended to the caches.
 void decoder_block(const Machine& machine, const Block& block, int64_t layer, Step& step);
+
+// The same in steps, each from one linear's input to the next one's, for whoever chooses a linear's weights
+// by the inputs that it meets (calibration).
+enum class Stage { qkv, attention_out, gate_up, down };
+inline constexpr std::array kStages = {Stage::qkv, Stage::attention_out, Stage::gate_up, Stage::down};
+
+// The input of Stage::qkv.
+void enter_block(const Machine& machine, const Block& block, Step& step);
+// Runs the stage's linear on its input, and what follows it.
+void run_stage(const Machine& machine, const Block& block, int64_t layer, Stage stage, Step& step);
+// Where the stage's input lies, [rows][input_width].
+std::vector<float>& stage_input(Stage stage, Step& step);
+int64_t input_width(Stage stage, const Config& config);
+Linear& linear_of(Block& block, Stage stage);
+const Linear& linear_of(const Block& block, Stage stage);
 
 }  // namespace aquatint::model

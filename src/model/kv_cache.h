@@ -26,6 +26,7 @@ class KvCache {
 
  private:
   friend class Model;
+  friend class StagedBlock;
 
   struct Free {
     void operator()(std::byte* bytes) const { std::free(bytes); }

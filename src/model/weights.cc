@@ -48,36 +48,24 @@ std::vector<float> checked_vector(const Checkpoint& checkpoint, const std::strin
   return values;
 }
 
-// The visitor that fills one block.
-class BlockLoader {
+// The visitors that fill one block: first its norms and biases, then its linears.
+class VectorLoader {
  public:
-  BlockLoader(const Checkpoint& checkpoint, const Backend& backend, int64_t layer)
-      : checkpoint_(checkpoint), backend_(backend), prefix_(fmt::format("model.layers.{}.", layer)) {}
+  VectorLoader(const Checkpoint& checkpoint, int64_t layer)
+      : checkpoint_(checkpoint), prefix_(fmt::format("model.layers.{}.", layer)) {}
 
   void norm(std::string_view name, std::vector<float>& values, Extent extent) const {
     values = checked_vector(checkpoint_, fmt::format("{}{}.weight", prefix_, name), extent);
   }
 
-  void linear(Linear& out, std::initializer_list<Part> parts, Extent cols, bool has_bias) const {
-    std::vector<QuantizedMatrix> matrices(parts.size());
-    backend_.pool->parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        matrices[static_cast<size_t>(i)] =
-            shaped_weight(checkpoint_, module(parts.begin()[i]), parts.begin()[i].rows, cols);
-    });
-    size_t i = 0;
+  void linear(Linear& out, std::initializer_list<Part> parts, Extent, bool has_bias) const {
     for (const Part& part : parts) {
-      check_finite(matrices[i++], module(part) + ".weight", file_of(checkpoint_), *backend_.pool);
       out.rows += part.rows.size;
-      append_bias(out, module(part) + ".bias", part.rows, has_bias);
+      append_bias(out, fmt::format("{}{}.bias", prefix_, part.module), part.rows, has_bias);
     }
-    pack(out, matrices);
-    for (const Part& part : parts) checkpoint_.advise(module(part), base::Access::done);
   }
 
  private:
-  std::string module(const Part& part) const { return fmt::format("{}{}", prefix_, part.module); }
-
   void append_bias(Linear& out, const std::string& name, Extent rows, bool has_bias) const {
     if (has_bias) {
       const std::vector<float> bias = checked_vector(checkpoint_, name, rows);
@@ -88,15 +76,33 @@ class BlockLoader {
     }
   }
 
-  // Neighbours that round their input alike go into one matrix.
-  void pack(Linear& out, const std::vector<QuantizedMatrix>& matrices) const {
-    for (size_t begin = 0, end; begin < matrices.size(); begin = end) {
-      std::vector<const QuantizedMatrix*> alike;
-      for (end = begin; end < matrices.size() && matrices[end].input == matrices[begin].input; ++end)
-        alike.push_back(&matrices[end]);
-      out.pieces.push_back(backend_.kernels->pack(alike, backend_.precision, *backend_.pool));
-    }
+  const Checkpoint& checkpoint_;
+  std::string prefix_;
+};
+
+class LinearLoader {
+ public:
+  LinearLoader(const Checkpoint& checkpoint, const Backend& backend, int64_t layer)
+      : checkpoint_(checkpoint), backend_(backend), prefix_(fmt::format("model.layers.{}.", layer)) {}
+
+  void norm(std::string_view, const std::vector<float>&, Extent) const {}
+
+  void linear(Linear& out, std::initializer_list<Part> parts, Extent cols, bool) const {
+    std::vector<QuantizedMatrix> matrices(parts.size());
+    backend_.pool->parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        matrices[static_cast<size_t>(i)] =
+            shaped_weight(checkpoint_, module(parts.begin()[i]), parts.begin()[i].rows, cols);
+    });
+    size_t i = 0;
+    for (const Part& part : parts)
+      check_finite(matrices[i++], module(part) + ".weight", file_of(checkpoint_), *backend_.pool);
+    pack_linear(out, matrices, backend_);
+    for (const Part& part : parts) checkpoint_.advise(module(part), base::Access::done);
   }
+
+ private:
+  std::string module(const Part& part) const { return fmt::format("{}{}", prefix_, part.module); }
 
   const Checkpoint& checkpoint_;
   const Backend& backend_;
@@ -175,6 +181,22 @@ uint64_t Weights::resident_bytes(const Config& config) const {
   return bytes_per_decode(config) + matrix_bytes(embedding);
 }
 
+Block load_block_vectors(const Checkpoint& checkpoint, const Config& config, int64_t layer) {
+  Block block;
+  each_weight(block, config, VectorLoader(checkpoint, layer));
+  return block;
+}
+
+void pack_linear(Linear& out, std::span<const QuantizedMatrix> parts, const Backend& backend) {
+  out.pieces.clear();
+  for (size_t begin = 0, end; begin < parts.size(); begin = end) {
+    std::vector<const QuantizedMatrix*> alike;
+    for (end = begin; end < parts.size() && parts[end].input == parts[begin].input; ++end)
+      alike.push_back(&parts[end]);
+    out.pieces.push_back(backend.kernels->pack(alike, backend.precision, *backend.pool));
+  }
+}
+
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, const Backend& backend) {
   const Extent vocab{config.vocab_size, "vocab_size"}, hidden{config.hidden_size, "hidden_size"};
   Weights weights;
@@ -188,7 +210,8 @@ Weights load_weights(const Checkpoint& checkpoint, const Config& config, const B
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     Block& block = weights.blocks[static_cast<size_t>(layer)];
     if (layer + 1 < config.layers) each_weight(block, config, ReadAhead{checkpoint, layer + 1});
-    each_weight(block, config, BlockLoader(checkpoint, backend, layer));
+    block = load_block_vectors(checkpoint, config, layer);
+    each_weight(block, config, LinearLoader(checkpoint, backend, layer));
     base::progress("load", layer + 1, config.layers, "layers");
   }
   return weights;

@@ -78,4 +78,10 @@ struct Weights {
 // config, or a value that is not finite.
 Weights load_weights(const checkpoint::Checkpoint& checkpoint, const Config& config, const Backend& backend);
 
+// A block's norms and biases; its linears hold no weights yet. Errors as load_weights.
+Block load_block_vectors(const checkpoint::Checkpoint& checkpoint, const Config& config, int64_t layer);
+
+// Packs the matrices of a linear, in order; neighbours that round their input alike go into one.
+void pack_linear(Linear& linear, std::span<const tensor::QuantizedMatrix> parts, const Backend& backend);
+
 }  // namespace aquatint::model

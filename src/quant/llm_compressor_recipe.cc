@@ -48,7 +48,8 @@ class LlmCompressor {
     stage(root);
     if (!quantizing_)
       reader_.fail(root.line, "no modifier says a scheme or config_groups; nothing would be quantized");
-    if (order_ && std::none_of(steps_.begin(), steps_.end(), [](const auto& s) { return s.name == "gptq"; }))
+    if (order_ &&
+        std::none_of(steps_.begin(), steps_.end(), [](const auto& s) { return s.method == &quant::gptq; }))
       note(order_->line, "actorder has no effect without GPTQModifier");
     try {
       recipe_.methods = complete_methods(std::move(steps_));

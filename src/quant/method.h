@@ -1,15 +1,19 @@
-// A method finds the codes and scales of one weight matrix under a weight scheme. Methods are values in one
-// table (methods/registry.cc); the command line's help, the pipeline and the tests iterate it.
+// A method finds the codes and scales of one weight matrix under a weight scheme, or changes weights before
+// that is done. Methods are values in one table (methods/registry.cc); the command line's help, recipes, the
+// pipeline and the tests iterate it.
 #pragma once
 #include <optional>
 #include <span>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/thread_pool.h"
 #include "numeric/scheme.h"
 #include "tensor/quantized_matrix.h"
 
 namespace aquatint::quant {
+
+class InputStatistics;
 
 // Whether scales may be smaller than the largest value asks for. `mse` searches the scale that fits each
 // block best.
@@ -25,31 +29,69 @@ std::string_view clip_name(Clip clip);
 struct MethodOptions {
   Clip clip = Clip::none;
   // diag(H), `cols` values ≥ 0: how much an error in each input column matters. Empty: all alike.
-  std::span<const float> importance;
+  std::span<const float> importance = {};
   // The magnitude that a scale of the whole matrix is taken from, where it is shared by matrices that servers
   // fuse (q, k, v; gate, up); 0: the matrix's own.
   float largest = 0;
+  // What calibration saw at this matrix's input; null without calibration.
+  const InputStatistics* inputs = nullptr;
+  base::Json settings = base::Json::object();  // all of the method's, inside their ranges
 };
 
+// One value that a recipe may set.
+struct MethodSetting {
+  enum class Type { boolean, integer, number };
+
+  std::string_view name;
+  Type type;
+  double otherwise, min, max;
+  std::string_view note;
+};
+
+class BlockWeights;
+class BlockStatistics;
+
+// One of the two functions is null.
 struct Method {
   std::string_view name;
   std::string_view note;
-  // `weights` is row-major [rows][cols], finite; `scheme.group` is the group size really used and divides
-  // cols where the granularity is `group`. The result is the same for any number of threads. Its stored_bytes
-  // counts codes at their packed width, scales and zero-points. BadUsage for a scheme that the method cannot
-  // make.
+  // Finds codes. `weights` is row-major [rows][cols], finite; `scheme.group` is the group size really used
+  // and divides cols where the granularity is `group`. The result is the same for any number of threads. Its
+  // stored_bytes counts codes at their packed width, scales and zero-points. BadUsage for a scheme that the
+  // method cannot make.
   tensor::QuantizedMatrix (*quantize)(std::span<const float> weights, int64_t rows, int64_t cols,
                                       const numeric::WeightScheme& scheme, const MethodOptions& options,
-                                      base::ThreadPool& pool);
+                                      base::ThreadPool& pool) = nullptr;
+  // Changes a block's weights so that they, or the inputs that they meet, lose less when they are rounded;
+  // the function of the block stays. Inputs change with them: the statistics are kept true.
+  void (*transform)(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings,
+                    base::ThreadPool& pool) = nullptr;
+  std::span<const MethodSetting> settings = {};
+  bool needs_calibration = false;
 };
+
+// One method of a recipe with all its settings.
+struct MethodStep {
+  const Method* method = nullptr;
+  base::Json settings = base::Json::object();
+};
+
+// With default settings. BadUsage for an unknown name, with the nearest known one.
+MethodStep make_step(std::string_view name);
 
 // A matrix with room for everything the scheme stores and every code zero: what methods fill and dry runs
 // measure. BadUsage when the scheme's blocks do not fit the columns.
 tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::WeightScheme& scheme);
 
-extern const Method rtn;
+// Into the room that empty_matrix() made, in the order of its blocks; scales times the divisor (1 where the
+// scheme has none) are values of their format.
+void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& matrix);
+void store_zero_points(std::span<const float> zeros, tensor::QuantizedMatrix& matrix);
+
+extern const Method rtn, gptq, awq, smoothquant;
+
+base::Json default_settings(const Method& method);
 
 std::span<const Method* const> methods();
-const Method& find_method(std::string_view name);  // BadUsage for an unknown name, listing the known ones
 
 }  // namespace aquatint::quant

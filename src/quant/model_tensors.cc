@@ -1,5 +1,7 @@
 #include "quant/model_tensors.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "model/finite.h"
 #include "model/weights.h"
@@ -10,7 +12,9 @@ namespace {
 // The visitor of one block.
 struct BlockLister {
   ModelTensors& out;
-  std::string prefix;
+  int64_t layer;
+  std::string prefix = fmt::format("model.layers.{}.", layer);
+  size_t stage = 0;
 
   void norm(std::string_view name, const std::vector<float>&, model::Extent extent) {
     out.vectors.push_back({fmt::format("{}{}.weight", prefix, name), extent.size});
@@ -19,9 +23,10 @@ struct BlockLister {
               bool has_bias) {
     for (const model::Part& part : parts) {
       const std::string module = fmt::format("{}{}", prefix, part.module);
-      out.matrices.push_back({module, part.rows.size, cols.size, true});
+      out.matrices.push_back({module, part.rows.size, cols.size, true, layer, model::kStages[stage]});
       if (has_bias) out.vectors.push_back({module + ".bias", part.rows.size});
     }
+    ++stage;
   }
 };
 
@@ -40,24 +45,22 @@ int64_t ModelTensors::parameters() const {
   return sum;
 }
 
-std::vector<int64_t> ModelTensors::linear_widths() const {
-  std::vector<int64_t> widths;
-  for (const ModelMatrix& matrix : matrices)
-    if (matrix.linear) widths.push_back(matrix.cols);
-  return widths;
+std::span<const ModelMatrix> ModelTensors::linears(int64_t layer, model::Stage stage) const {
+  const auto is_one = [&](const ModelMatrix& m) { return m.linear && m.layer == layer && m.stage == stage; };
+  const auto first = std::find_if(matrices.begin(), matrices.end(), is_one);
+  return {first, std::find_if_not(first, matrices.end(), is_one)};
 }
 
 ModelTensors list_tensors(const checkpoint::Checkpoint& source) {
   ModelTensors tensors;
   tensors.config = model::parse_config(source.config(), source.path().string() + ": config.json");
   const model::Config& config = tensors.config;
-  tensors.matrices.push_back({"model.embed_tokens", config.vocab_size, config.hidden_size, false});
+  tensors.matrices.push_back({"model.embed_tokens", config.vocab_size, config.hidden_size});
   const model::Block block;
   for (int64_t layer = 0; layer < config.layers; ++layer)
-    model::each_weight(block, config, BlockLister{tensors, fmt::format("model.layers.{}.", layer)});
+    model::each_weight(block, config, BlockLister{tensors, layer});
   tensors.vectors.push_back({"model.norm.weight", config.hidden_size});
-  if (!config.tied_embeddings)
-    tensors.matrices.push_back({"lm_head", config.vocab_size, config.hidden_size, false});
+  if (!config.tied_embeddings) tensors.matrices.push_back({"lm_head", config.vocab_size, config.hidden_size});
   return tensors;
 }
 

@@ -1,11 +1,13 @@
 // Every tensor of a decoder by its Hugging Face name, from its config: what a pipeline walks over.
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "model/config.h"
+#include "model/decoder.h"
 
 namespace aquatint::quant {
 
@@ -13,6 +15,8 @@ struct ModelMatrix {
   std::string module;
   int64_t rows = 0, cols = 0;
   bool linear = false;  // of a decoder block; otherwise embedding or head
+  int64_t layer = -1;   // of a linear, with the stage that it works in
+  model::Stage stage{};
 };
 
 struct ModelVector {
@@ -28,7 +32,8 @@ struct ModelTensors {
 
   int64_t parameters() const;
   int64_t linear_parameters() const;
-  std::vector<int64_t> linear_widths() const;
+  // Those that share the stage's input, in order.
+  std::span<const ModelMatrix> linears(int64_t layer, model::Stage stage) const;
 };
 
 // BadInput for a config that is malformed or of an unknown architecture.

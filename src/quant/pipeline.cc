@@ -2,212 +2,221 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "checkpoint/writer.h"
-#include "quant/model_tensors.h"
+#include "model/staged_block.h"
+#include "quant/block_weights.h"
 #include "quant/plain_tensors.h"
+#include "quant/plan.h"
+#include "quant/provenance.h"
 
 namespace aquatint::quant {
 namespace {
 
-using numeric::Granularity;
+using model::Stage;
 
-constexpr int kSmallestGroup = 16;  // below it scales take more than a bit per weight
+// Writes a model block by block.
+class ModelWriter {
+ public:
+  ModelWriter(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const Plan& plan,
+              const QuantizeJob& job, const model::Backend& backend, Report& report)
+      : source_(source),
+        plan_(plan),
+        backend_(backend),
+        pool_(*backend.pool),
+        report_(report),
+        writer_(to, source, plan.layout, plan.dtype),
+        total_(static_cast<int64_t>(plan.tensors.matrices.size())) {
+    writer_.record(provenance(job.recipe, job.calibration, source));
+    if (job.calibration)
+      states_ = model::embed_sequences(job.calibration->sequences, source.weight("model.embed_tokens"),
+                                       plan.tensors.config, backend);
+  }
 
-// Everything that is decided before the first matrix is read.
-struct Plan {
-  ModelTensors tensors;
-  numeric::Scheme scheme;  // group and scale format as really used
-  const Method* method = nullptr;
-  Clip clip = Clip::none;
-  std::string layout;
-  const numeric::Format* dtype = nullptr;
-  base::Json provenance = {};
+  void run() {
+    const auto& matrices = plan_.tensors.matrices;
+    for (const ModelMatrix& matrix : matrices)
+      if (!matrix.linear && matrix.module == matrices.front().module) write_plain(matrix);
+    for (int64_t layer = 0; layer < plan_.tensors.config.layers; ++layer) {
+      if (plan_.transforms.empty())
+        write_block(layer, model::load_block_vectors(source_, plan_.tensors.config, layer), nullptr, nullptr);
+      else
+        write_transformed_block(layer);
+    }
+    if (!matrices.back().linear && matrices.size() > 1) write_plain(matrices.back());
+    write_vectors(plan_.tensors, source_, changed_, *plan_.dtype, writer_);
+    writer_.finish();
+    base::progress("quantize", total_, total_, "matrices");
+  }
+
+ private:
+  void write_plain(const ModelMatrix& matrix) {
+    base::progress("quantize", done_++, total_, "matrices");
+    writer_.plain(matrix.module, read_matrix(source_, matrix, pool_), *plan_.dtype);
+  }
+
+  // Runs the block as it is to see its inputs, lets the methods change it, then finds codes: by inputs that
+  // come from the changed and rounded block where the method reads them, by those already seen otherwise.
+  void write_transformed_block(int64_t layer) {
+    BlockWeights weights(source_, plan_, layer, pool_);
+    const bool again = plan_.codes.method->needs_calibration;
+    std::optional<model::HiddenStates> before;
+    if (again) before = states_;
+    BlockStatistics seen = observe(layer, weights);
+    for (const MethodStep& step : plan_.transforms)
+      step.method->transform(weights, seen, step.settings, pool_);
+    changed_.merge(weights.changeable_vectors());
+    if (again) states_ = std::move(before);
+    write_block(layer, weights.vectors(), &weights, again ? nullptr : &seen);
+  }
+
+  // The statistics of the block's inputs, its weights being as they are; the states move on behind it.
+  BlockStatistics observe(int64_t layer, BlockWeights& weights) {
+    BlockStatistics seen;
+    model::Block block = weights.vectors();
+    model::StagedBlock staged(plan_.tensors.config, backend_, layer, *states_);
+    staged.enter(block);
+    for (const Stage stage : model::kStages) {
+      seen.set(stage, measure(staged, layer, stage));
+      std::vector<tensor::QuantizedMatrix> parts;
+      for (const BlockWeights::Linear& linear : weights.linears(stage))
+        parts.push_back(tensor::plain_matrix(linear.values, linear.matrix->rows, linear.matrix->cols));
+      run_stage(staged, block, stage, parts);
+    }
+    return seen;
+  }
+
+  // Finds and writes the codes of a block. `weights`: its values, where they are not the source's; `seen`:
+  // what is known of its inputs; otherwise calibration goes through it as its linears are done.
+  void write_block(int64_t layer, model::Block block, BlockWeights* weights, BlockStatistics* seen) {
+    std::optional<model::StagedBlock> staged;
+    if (states_ && !seen) {
+      staged.emplace(plan_.tensors.config, backend_, layer, *states_);
+      staged->enter(block);
+    }
+    for (const Stage stage : model::kStages) {
+      std::optional<InputStatistics> measured;
+      if (staged) measured.emplace(measure(*staged, layer, stage));
+      const InputStatistics* inputs = seen ? &seen->at(stage) : measured ? &*measured : nullptr;
+      const float largest = shared_largest(plan_.tensors.linears(layer, stage), weights);
+      std::vector<tensor::QuantizedMatrix> parts;
+      for (const ModelMatrix& matrix : plan_.tensors.linears(layer, stage)) {
+        base::progress("quantize", done_++, total_, "matrices");
+        tensor::QuantizedMatrix written = write_linear(matrix, weights, inputs, largest);
+        if (staged) parts.push_back(std::move(written));
+      }
+      if (staged) run_stage(*staged, block, stage, parts);
+    }
+  }
+
+  InputStatistics measure(const model::StagedBlock& staged, int64_t layer, Stage stage) {
+    return InputStatistics(staged.input(), model::input_width(stage, plan_.tensors.config),
+                           plan_.tensors.linears(layer, stage).front().module, backend_);
+  }
+
+  void run_stage(model::StagedBlock& staged, model::Block& block, Stage stage,
+                 const std::vector<tensor::QuantizedMatrix>& parts) {
+    model::Linear& linear = model::linear_of(block, stage);
+    model::pack_linear(linear, parts, backend_);
+    staged.run(block, stage);
+    linear.pieces.clear();
+  }
+
+  // The largest weight of linears that servers fuse, where a scale of the whole matrix is taken from it; else
+  // 0.
+  float shared_largest(std::span<const ModelMatrix> linears, BlockWeights* weights) {
+    float largest = 0;
+    for (const ModelMatrix& matrix : linears) {
+      const numeric::Scheme* scheme = plan_.scheme_of(matrix);
+      if (!scheme || !scheme->weights.has_divisor()) continue;
+      const std::vector<float> values =
+          weights ? weights->values(matrix) : values_of(read_matrix(source_, matrix, pool_), pool_);
+      for (const float value : values) largest = std::max(largest, std::fabs(value));
+    }
+    return largest;
+  }
+
+  // What the written model will hold.
+  tensor::QuantizedMatrix write_linear(const ModelMatrix& matrix, BlockWeights* weights,
+                                       const InputStatistics* inputs, float largest) {
+    const auto start = base::Clock::now();
+    const std::vector<float> values =
+        weights ? std::move(weights->values(matrix)) : values_of(read_matrix(source_, matrix, pool_), pool_);
+    const Assignment& assignment = plan_.of(matrix);
+    if (!assignment.scheme) {
+      tensor::QuantizedMatrix plain = rounded_matrix(values, matrix.rows, matrix.cols, *plan_.dtype);
+      writer_.plain(matrix.module, plain, *plan_.dtype);
+      return plain;
+    }
+    MethodOptions options{
+        .clip = assignment.clip, .largest = largest, .inputs = inputs, .settings = plan_.codes.settings};
+    if (inputs) options.importance = inputs->importance();
+    tensor::QuantizedMatrix quantized = plan_.codes.method->quantize(
+        values, matrix.rows, matrix.cols, assignment.scheme->weights, options, pool_);
+    quantized.input = input_scheme(*assignment.scheme, inputs);
+    writer_.quantized(matrix.module, quantized, *assignment.scheme);
+    LayerReport layer = layer_report(plan_, matrix);
+    layer.bytes = quantized.stored_bytes;
+    measure_error(values, quantized, inputs, layer);
+    layer.seconds = base::seconds_since(start);
+    report_.layers.push_back(std::move(layer));
+    return quantized;
+  }
+
+  static numeric::ActivationScheme input_scheme(const numeric::Scheme& scheme,
+                                                const InputStatistics* inputs) {
+    numeric::ActivationScheme input = scheme.input;
+    if (!input.needs_calibration()) return input;
+    const auto seen = inputs->max_magnitude();
+    const float largest = std::max(*std::max_element(seen.begin(), seen.end()), 1e-6f);
+    input.static_scale =
+        input.dynamic ? input.scale_format->max * input.format->max / largest : largest / input.format->max;
+    return input;
+  }
+
+  void measure_error(const std::vector<float>& values, const tensor::QuantizedMatrix& quantized,
+                     const InputStatistics* inputs, LayerReport& layer) {
+    std::vector<float> found = values_of(quantized, pool_);
+    if (!inputs) return void(layer.relative_error = relative_error(values, found));
+    for (size_t i = 0; i < found.size(); ++i) found[i] -= values[i];
+    const double size = inputs->output_error(values);
+    layer.relative_error = size > 0 ? inputs->output_error(found) / size : 0;
+    layer.error_basis = "calibration";
+    layer.tokens = inputs->tokens();
+    if (const Feedback* feedback = inputs->last_feedback()) {
+      layer.damping = feedback->damping;
+      layer.condition = feedback->condition;
+    }
+  }
+
+  const checkpoint::Checkpoint& source_;
+  const Plan& plan_;
+  const model::Backend& backend_;
+  base::ThreadPool& pool_;
+  Report& report_;
+  checkpoint::Writer writer_;
+  std::optional<model::HiddenStates> states_;          // of the calibration tokens, before the block at hand
+  std::map<std::string, std::vector<float>> changed_;  // norms and biases that are no longer the source's
+  int64_t done_ = 0, total_ = 0;
 };
-
-// FP8_BLOCK's tiles count: their inputs are rounded in groups that must divide the width.
-bool has_groups(const numeric::WeightScheme& w) {
-  return w.granularity == Granularity::group || w.granularity == Granularity::block;
-}
-
-void refuse_group(const numeric::Scheme& scheme, int group) {
-  if ((!has_groups(scheme.weights) || scheme.weights.fixed_group()) && group != 0)
-    throw base::BadUsage(fmt::format("--group {}: {} has no group size to choose", group, scheme.name));
-}
-
-void note(Report& report, std::string text) {
-  base::warn("{}", text);
-  report.notes.push_back(std::move(text));
-}
-
-void check_source(const checkpoint::Checkpoint& source, const numeric::Scheme& scheme, Report& report) {
-  const std::string already = source.scheme();
-  if (already.empty()) return;
-  if (already == scheme.name)
-    throw base::BadUsage(
-        fmt::format("{} is already {}: use it as it is, or change its layout with `aquatint convert`",
-                    source.path().string(), already));
-  note(report, fmt::format("{} is already quantized ({}): the errors given are relative to those weights, "
-                           "not to the model before it",
-                           source.path().filename().string(), already));
-}
-
-void set_group(int wanted, Plan& plan, Report& report) {
-  numeric::Scheme& scheme = plan.scheme;
-  const int group = choose_group(wanted, plan.tensors.linear_widths());
-  if (group != wanted && scheme.weights.fixed_group())
-    throw base::BadUsage(
-        fmt::format("{} has groups of {}, which do not divide every width of this model; {} would",
-                    scheme.name, wanted, group));
-  if (group != wanted)
-    note(report,
-         fmt::format(
-             "groups of {} instead of {}: the largest power of two that divides every width of this model",
-             group, wanted));
-  scheme = numeric::with_group(scheme, group);
-}
-
-Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeOptions& options, Report& report) {
-  AQ_CHECK(options.scheme, "no scheme");
-  check_source(source, *options.scheme, report);
-  Plan plan;
-  plan.tensors = list_tensors(source);
-  plan.scheme = *options.scheme;
-  plan.method = &find_method(options.method);
-  plan.clip = options.clip.value_or(default_clip(plan.scheme.weights));
-  plan.dtype = options.dtype ? options.dtype : &source_dtype(source);
-  plan.provenance = options.provenance;
-  plan.layout =
-      options.layout.empty() ? std::string(checkpoint::default_layout({&plan.scheme, 1})) : options.layout;
-  checkpoint::check_layout(plan.layout, {&plan.scheme, 1});
-  refuse_group(plan.scheme, options.group);
-  if (has_groups(plan.scheme.weights))
-    set_group(options.group > 0 ? options.group : plan.scheme.weights.group, plan, report);
-  if (plan.scheme.input.needs_calibration())
-    throw base::BadUsage(
-        fmt::format("{} needs the range of the inputs from calibration; choose FP8_DYNAMIC, FP8_BLOCK, "
-                    "NVFP4A16 or MXFP4, which do not",
-                    plan.scheme.name));
-  if (plan.scheme.weights.scale_format == &numeric::bf16 && plan.dtype == &numeric::fp16)
-    plan.scheme.weights.scale_format = &numeric::fp16;
-  report.scheme = plan.scheme.name;
-  report.method = plan.method->name;
-  report.layout = plan.layout;
-  report.clip = clip_name(plan.clip);
-  report.group = plan.scheme.weights.group;
-  return plan;
-}
-
-LayerReport layer_report(const Plan& plan, const ModelMatrix& matrix) {
-  LayerReport layer;
-  layer.name = matrix.module;
-  layer.scheme = plan.scheme.name;
-  layer.method = plan.method->name;
-  layer.rows = matrix.rows;
-  layer.cols = matrix.cols;
-  return layer;
-}
-
-// Exact without reading a weight: a layout's bytes depend on the shape alone.
-void predict(const Plan& plan, Report& report) {
-  std::map<std::pair<int64_t, int64_t>, std::pair<uint64_t, uint64_t>> by_shape;  // → stored, written bytes
-  uint64_t stored_bytes = 0;
-  for (const ModelMatrix& matrix : plan.tensors.matrices) {
-    if (!matrix.linear) {
-      report.bytes += static_cast<uint64_t>(matrix.rows * matrix.cols * plan.dtype->bytes());
-      continue;
-    }
-    auto [found, is_new] = by_shape.try_emplace({matrix.rows, matrix.cols});
-    if (is_new) {
-      const tensor::QuantizedMatrix empty = empty_matrix(matrix.rows, matrix.cols, plan.scheme.weights);
-      found->second = {empty.stored_bytes,
-                       checkpoint::written_bytes(plan.layout, empty, plan.scheme, *plan.dtype)};
-    }
-    LayerReport layer = layer_report(plan, matrix);
-    layer.bytes = found->second.first;
-    report.layers.push_back(std::move(layer));
-    stored_bytes += found->second.first;
-    report.bytes += found->second.second;
-  }
-  for (const ModelVector& vector : plan.tensors.vectors)
-    report.bytes += static_cast<uint64_t>(vector.size * plan.dtype->bytes());
-  report.parameters = plan.tensors.parameters();
-  report.bits_per_weight =
-      8.0 * static_cast<double>(stored_bytes) / static_cast<double>(plan.tensors.linear_parameters());
-  report.bits_per_parameter =
-      8.0 * static_cast<double>(report.bytes) / static_cast<double>(report.parameters);
-}
-
-tensor::QuantizedMatrix quantize_matrix(const Plan& plan, const std::vector<float>& values,
-                                        const ModelMatrix& matrix, base::ThreadPool& pool) {
-  auto result =
-      plan.method->quantize(values, matrix.rows, matrix.cols, plan.scheme.weights, {plan.clip, {}}, pool);
-  result.input = plan.scheme.input;
-  return result;
-}
-
-void write_linear(const Plan& plan, const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
-                  checkpoint::Writer& writer, Report& report, base::ThreadPool& pool) {
-  const std::vector<float> values = values_of(read_matrix(source, matrix, pool), pool);
-  const tensor::QuantizedMatrix quantized = quantize_matrix(plan, values, matrix, pool);
-  LayerReport layer = layer_report(plan, matrix);
-  layer.bytes = quantized.stored_bytes;
-  layer.relative_error = relative_error(values, values_of(quantized, pool));
-  writer.quantized(matrix.module, quantized, plan.scheme);
-  report.layers.push_back(std::move(layer));
-}
-
-void write_model(const Plan& plan, const checkpoint::Checkpoint& source, const std::filesystem::path& to,
-                 Report& report, base::ThreadPool& pool) {
-  checkpoint::Writer writer(to, source, plan.layout, plan.dtype);
-  writer.record(plan.provenance);
-  int64_t done = 0;
-  const auto total = static_cast<int64_t>(plan.tensors.matrices.size());
-  for (const ModelMatrix& matrix : plan.tensors.matrices) {
-    base::progress("quantize", done++, total, "matrices");
-    if (matrix.linear)
-      write_linear(plan, source, matrix, writer, report, pool);
-    else
-      writer.plain(matrix.module, read_matrix(source, matrix, pool), *plan.dtype);
-  }
-  write_vectors(plan.tensors, source, *plan.dtype, writer);
-  writer.finish();
-  base::progress("quantize", total, total, "matrices");
-  read_sizes(to, report);
-}
 
 }  // namespace
 
-int choose_group(int wanted, const std::vector<int64_t>& widths) {
-  if (wanted < kSmallestGroup)
-    throw base::BadUsage(fmt::format("--group {}: expected at least {}", wanted, kSmallestGroup));
-  int group = kSmallestGroup;
-  while (group <= wanted / 2) group *= 2;
-  for (const int64_t width : widths) {
-    while (group >= kSmallestGroup && width % group != 0) group /= 2;
-    if (group < kSmallestGroup)
-      throw base::BadUsage(
-          fmt::format("a matrix has {} columns, which no power of two from {} divides; choose a scheme with "
-                      "one scale per "
-                      "channel (W8A16, W8A8, FP8_DYNAMIC) or flat blocks (NF4)",
-                      width, kSmallestGroup));
-  }
-  return group;
-}
-
-Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
-                const QuantizeOptions& options, base::ThreadPool& pool) {
+Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const QuantizeJob& job,
+                const model::Backend& backend) {
   const auto start = base::Clock::now();
   Report report;
-  const Plan plan = make_plan(source, options, report);
-  if (options.dry_run)
-    predict(plan, report);
-  else
-    write_model(plan, source, to, report, pool);
+  const Plan plan = make_plan(source, job, report);
+  if (job.dry_run) {
+    predict_sizes(plan, report);
+  } else {
+    ModelWriter(source, to, plan, job, backend, report).run();
+    read_sizes(to, report);
+  }
   report.seconds = base::seconds_since(start);
   return report;
 }

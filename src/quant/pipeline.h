@@ -1,6 +1,6 @@
-// From a model to a model of fewer bits: quantize() finds codes for every decoder linear and writes a
-// checkpoint that other readers load; convert() writes the same weights in another layout. Both stream one
-// matrix at a time.
+// From a model to a model of fewer bits: quantize() finds codes for decoder linears and writes a checkpoint
+// that other readers load; convert() writes the same weights in another layout. Both stream: one matrix at a
+// time, or one block where a method changes weights across linears.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -10,20 +10,17 @@
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
-#include "quant/method.h"
+#include "model/model.h"
+#include "quant/recipe.h"
 
 namespace aquatint::quant {
 
-struct QuantizeOptions {
-  const numeric::Scheme* scheme = nullptr;
-  std::string method = "rtn";
-  std::string layout = "";        // "": the first that says the scheme exactly
-  int group = 0;                  // 0: the preset's; see choose_group
-  std::optional<Clip> clip = {};  // unset: default_clip()
+struct QuantizeJob {
+  Recipe recipe = {};
+  const CalibrationSet* calibration = nullptr;
   const numeric::Format* dtype =
-      nullptr;                 // of what stays unquantized; null: the source's 16-bit type, else BF16
-  bool dry_run = false;        // sizes only: nothing is quantized, nothing written
-  base::Json provenance = {};  // for config.json, see provenance.h; null: nothing
+      nullptr;           // of what stays unquantized; null: the source's 16-bit type, else BF16
+  bool dry_run = false;  // sizes only: nothing is quantized, nothing written
 };
 
 struct LayerReport {
@@ -32,7 +29,10 @@ struct LayerReport {
   int64_t rows = 0, cols = 0;
   uint64_t bytes = 0;                    // stored
   double relative_error = 0;             // tr(ΔW H ΔWᵀ) / tr(W H Wᵀ); 0 in a dry run
-  std::string error_basis = "identity";  // what H is
+  std::string error_basis = "identity";  // what H is: or "calibration"
+  double seconds = 0;
+  int64_t tokens = 0;                 // of calibration, that its input was seen for
+  double damping = 0, condition = 0;  // of H, where the method factorizes it (Feedback)
 };
 
 struct Report {
@@ -48,13 +48,11 @@ struct Report {
       notes;  // what the user must know: a lowered group size, a source already quantized, …
 };
 
-// The largest power of two up to `wanted` that divides every width. BadUsage when that is less than 16.
-int choose_group(int wanted, const std::vector<int64_t>& widths);
-
-// `source` is the model; `to` must not exist. BadUsage when the source already has the scheme or the options
-// contradict each other; BadInput for a malformed model.
-Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
-                const QuantizeOptions& options, base::ThreadPool& pool);
+// `source` is the model; `to` must not exist. Calibration runs through `backend`, block by block, each behind
+// blocks that are already quantized. BadUsage when the source already has the scheme or the recipe does not
+// fit; BadInput for a malformed model.
+Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const QuantizeJob& job,
+                const model::Backend& backend);
 
 // layout → hub → layout, exactly, where the target can say the source's scheme; or to "safetensors", every
 // tensor rounded to `dtype` (null: the source's 16-bit type, else BF16) with the relative error of that

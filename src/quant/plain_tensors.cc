@@ -13,11 +13,20 @@ const numeric::Format& source_dtype(const checkpoint::Checkpoint& source) {
 }
 
 void write_vectors(const ModelTensors& tensors, const checkpoint::Checkpoint& source,
-                   const numeric::Format& dtype, checkpoint::Writer& writer) {
+                   const std::map<std::string, std::vector<float>>& changed, const numeric::Format& dtype,
+                   checkpoint::Writer& writer) {
   for (const ModelVector& vector : tensors.vectors) {
     const int64_t shape[1] = {vector.size};
-    writer.plain(vector.name, shape, read_vector(source, vector), dtype);
+    const auto found = changed.find(vector.name);
+    writer.plain(vector.name, shape, found == changed.end() ? read_vector(source, vector) : found->second,
+                 dtype);
   }
+}
+
+tensor::QuantizedMatrix rounded_matrix(std::vector<float> values, int64_t rows, int64_t cols,
+                                       const numeric::Format& dtype) {
+  for (float& value : values) value = dtype.decode(dtype.encode(value));
+  return tensor::plain_matrix(values, rows, cols);
 }
 
 double relative_error(const std::vector<float>& a, const std::vector<float>& b) {

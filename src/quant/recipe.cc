@@ -112,10 +112,10 @@ class OwnDialect {
 
   [[noreturn]] void unknown_setting(const MethodStep& step, const YamlNode::Entry& setting) const {
     std::vector<std::string_view> known;
-    for (const MethodSetting& s : find_method_spec(step.name)->settings) known.push_back(s.name);
-    reader_.fail(setting.line, known.empty() ? fmt::format("{} has no settings", step.name)
-                                             : fmt::format("{} has no setting '{}'{}", step.name, setting.key,
-                                                           suggestion(setting.key, known)));
+    for (const MethodSetting& s : step.method->settings) known.push_back(s.name);
+    reader_.fail(setting.line, known.empty() ? fmt::format("{} has no settings", step.method->name)
+                                             : fmt::format("{} has no setting '{}'{}", step.method->name,
+                                                           setting.key, suggestion(setting.key, known)));
   }
 
   std::vector<LayerRule> rules(const YamlNode& node) const {
@@ -214,7 +214,7 @@ const numeric::Scheme* scheme_of(const YamlNode& node, const YamlReader& reader)
 
 bool set_method_setting(MethodStep& step, std::string_view key, const YamlNode& value,
                         const YamlReader& reader) {
-  for (const MethodSetting& setting : find_method_spec(step.name)->settings) {
+  for (const MethodSetting& setting : step.method->settings) {
     if (setting.name != key) continue;
     base::Json& to = step.settings[setting.name];
     if (setting.type == MethodSetting::Type::boolean) {
@@ -238,15 +238,15 @@ CalibrationOptions RecipeCalibration::options() const {
 }
 
 std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps) {
-  std::set<std::string> seen;
+  std::set<std::string_view> seen;
   bool finds_codes = false;
   for (const MethodStep& step : steps) {
-    if (!seen.insert(step.name).second)
-      throw base::BadUsage(fmt::format("method {} stands twice", step.name));
+    if (!seen.insert(step.method->name).second)
+      throw base::BadUsage(fmt::format("method {} stands twice", step.method->name));
     if (finds_codes)
-      throw base::BadUsage(
-          fmt::format("{} comes after the method that finds the codes, which must be last", step.name));
-    finds_codes = find_method_spec(step.name)->finds_codes;
+      throw base::BadUsage(fmt::format("{} comes after the method that finds the codes, which must be last",
+                                       step.method->name));
+    finds_codes = step.method->quantize != nullptr;
   }
   if (!finds_codes) steps.push_back(make_step("rtn"));
   return steps;

@@ -12,7 +12,6 @@
 #include "quant/calibration.h"
 #include "quant/method.h"
 #include "quant/model_tensors.h"
-#include "quant/recipe_methods.h"
 
 namespace aquatint::quant {
 
@@ -77,5 +76,8 @@ struct Assignment {
 // does not divide, fused layers that differ.
 std::vector<Assignment> assign(const Recipe& recipe, const ModelTensors& tensors,
                                std::vector<std::string>& notes);
+
+// The largest power of two up to `wanted` that divides every width. BadUsage when that is less than 16.
+int choose_group(int wanted, const std::vector<int64_t>& widths);
 
 }  // namespace aquatint::quant

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/layouts/module_patterns.h"
-#include "quant/pipeline.h"
 #include "quant/recipe.h"
 
 namespace aquatint::quant {
@@ -20,7 +19,7 @@ constexpr std::array<std::string_view, 3> kQkv = {"q_proj", "k_proj", "v_proj"};
 constexpr std::array<std::string_view, 2> kGateUp = {"gate_proj", "up_proj"};
 constexpr std::array<std::span<const std::string_view>, 2> kFusedSets = {kQkv, kGateUp};
 
-constexpr int kSmallestGroup = 16;  // as in choose_group(): below it scales take more than a bit per weight
+constexpr int kSmallestGroup = 16;  // below it scales take more than a bit per weight
 
 class Assigner {
  public:
@@ -208,6 +207,23 @@ class Assigner {
 };
 
 }  // namespace
+
+int choose_group(int wanted, const std::vector<int64_t>& widths) {
+  if (wanted < kSmallestGroup)
+    throw base::BadUsage(fmt::format("--group {}: expected at least {}", wanted, kSmallestGroup));
+  int group = kSmallestGroup;
+  while (group <= wanted / 2) group *= 2;
+  for (const int64_t width : widths) {
+    while (group >= kSmallestGroup && width % group != 0) group /= 2;
+    if (group < kSmallestGroup)
+      throw base::BadUsage(
+          fmt::format("a matrix has {} columns, which no power of two from {} divides; choose a scheme with "
+                      "one scale per "
+                      "channel (W8A16, W8A8, FP8_DYNAMIC) or flat blocks (NF4)",
+                      width, kSmallestGroup));
+  }
+  return group;
+}
 
 std::vector<Assignment> assign(const Recipe& recipe, const ModelTensors& tensors,
                                std::vector<std::string>& notes) {

@@ -37,7 +37,7 @@ Json to_json(const Recipe& recipe) {
   if (recipe.group) j["group"] = recipe.group;
   if (recipe.clip) j["clip"] = clip_name(*recipe.clip);
   if (!recipe.layout.empty()) j["layout"] = recipe.layout;
-  for (const MethodStep& step : recipe.methods) j["methods"].push_back({{step.name, step.settings}});
+  for (const MethodStep& step : recipe.methods) j["methods"].push_back({{step.method->name, step.settings}});
   for (const LayerRule& rule : recipe.layers) j["layers"].push_back(rule_json(rule));
   if (recipe.allow_unfused) j["allow_unfused"] = true;
   if (recipe.calibration) j["calibration"] = calibration_json(*recipe.calibration);

@@ -13,7 +13,11 @@ base::Json to_json(const Report& report) {
                       {"cols", layer.cols},
                       {"bytes", layer.bytes},
                       {"relative_error", layer.relative_error},
-                      {"error_basis", layer.error_basis}});
+                      {"error_basis", layer.error_basis},
+                      {"seconds", layer.seconds},
+                      {"calibration_tokens", layer.tokens},
+                      {"damping", layer.damping},
+                      {"condition", layer.condition}});
   return {{"scheme", report.scheme},
           {"method", report.method},
           {"layout", report.layout},

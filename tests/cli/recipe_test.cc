@@ -22,7 +22,7 @@ std::string usage_error(Call call) {
 
 std::vector<std::string> method_names(const quant::Recipe& recipe) {
   std::vector<std::string> names;
-  for (const quant::MethodStep& step : recipe.methods) names.push_back(step.name);
+  for (const quant::MethodStep& step : recipe.methods) names.emplace_back(step.method->name);
   return names;
 }
 
@@ -91,13 +91,25 @@ TEST(RecipeFlagsTest, ContradictionsAreWrongUsage) {
   EXPECT_THAT(refused(flags), HasSubstr("give one of them"));
 }
 
+TEST_F(Cli, MethodsThatNeedCalibrationSampleTheModelByDefault) {
+  const std::string to = (scratch_ / "q").string();
+  const Json report = run_json({"quantize", model_, "--to", to, "--scheme", "W4A16", "--group", "32",
+                                "--method", "gptq", "--samples", "16", "--seq-len", "32"});
+  EXPECT_EQ(report["method"], "gptq");
+  EXPECT_EQ(report["layers"][0]["error_basis"], "calibration");
+  EXPECT_EQ(report["layers"][0]["calibration_tokens"], 16 * 32);
+  EXPECT_EQ(run_json({"inspect", to})["scheme"], "W4A16");
+}
+
 TEST_F(Cli, QuantizesByARecipe) {
   const std::string recipe = (scratch_ / "r.yaml").string(), to = (scratch_ / "q").string();
   base::write_text(recipe, "scheme: W4A16\ngroup: 32\n");
   const Json by_recipe = run_json({"quantize", model_, "--to", to, "--recipe", recipe});
   const Json by_flags = run_json(
       {"quantize", model_, "--to", to + "2", "--scheme", "W4A16", "--group", "32", "--method", "rtn"});
-  EXPECT_EQ(by_recipe["layers"], by_flags["layers"]);
+  for (size_t i = 0; i < by_recipe["layers"].size(); ++i)
+    for (const char* key : {"name", "scheme", "method", "bytes", "relative_error"})
+      EXPECT_EQ(by_recipe["layers"][i][key], by_flags["layers"][i][key]);
   const Json inspected = run_json({"inspect", to});
   EXPECT_EQ(inspected["scheme"], "W4A16");
   EXPECT_THAT(inspected["warnings"].dump(), testing::Not(HasSubstr("stale")));

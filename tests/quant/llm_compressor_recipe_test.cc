@@ -44,9 +44,9 @@ quant_stage:
   EXPECT_EQ(r.scheme->name, "W8A8");
   EXPECT_EQ(r.clip, Clip::mse);
   ASSERT_THAT(r.methods, SizeIs(2));
-  EXPECT_EQ(r.methods[0].name, "smoothquant");
+  EXPECT_EQ(r.methods[0].method->name, "smoothquant");
   EXPECT_EQ(r.methods[0].settings["alpha"], 0.8);
-  EXPECT_EQ(r.methods[1].name, "gptq");
+  EXPECT_EQ(r.methods[1].method->name, "gptq");
   EXPECT_EQ(r.methods[1].settings, base::Json({{"damp", 0.1}, {"block", 64}, {"act_order", false}}));
   ASSERT_THAT(r.layers, SizeIs(1));
   EXPECT_THAT(r.layers[0].match, ElementsAre("lm_head"));
@@ -60,7 +60,7 @@ TEST(LlmCompressor, PresetsWithTargets) {
       "default_stage:\n  default_modifiers:\n    QuantizationModifier:\n"
       "      targets: [Linear]\n      ignore: [lm_head, 're:.*mlp.gate$']\n      scheme: FP8_DYNAMIC\n");
   EXPECT_EQ(r.scheme->name, "FP8_DYNAMIC");
-  EXPECT_EQ(r.methods[0].name, "rtn");
+  EXPECT_EQ(r.methods[0].method->name, "rtn");
   EXPECT_THAT(r.layers, SizeIs(2));
   const Recipe mixed =
       parse("QuantizationModifier: {scheme: {W4A16: ['re:.*mlp.*'], INT8: Linear}, ignore: lm_head}");
@@ -76,7 +76,7 @@ TEST(LlmCompressor, AFlatListOfModifiers) {
   EXPECT_EQ(r.scheme->name, "W4A16_ASYM");
   ASSERT_THAT(r.methods, SizeIs(2));
   EXPECT_EQ(r.methods[0].settings["grid"], 10);
-  EXPECT_EQ(r.methods[1].name, "rtn");
+  EXPECT_EQ(r.methods[1].method->name, "rtn");
 }
 
 TEST(LlmCompressor, GroupsAndActOrder) {

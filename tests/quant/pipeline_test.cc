@@ -3,63 +3,33 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <sstream>
 
-#include "../model/runner.h"
 #include "base/error.h"
 #include "checkpoint/writer.h"
+#include "pipeline_fixture.h"
 #include "quant/plain_tensors.h"
 
 namespace aquatint::quant {
 namespace {
 
-namespace fs = std::filesystem;
-using numeric::Granularity;
 using testing::HasSubstr;
 
-// 64 and 96 columns: groups of 32 at most.
-base::Json config_of(bool tied = true) {
-  base::Json config = test::tiny_config("qwen2");  // with q, k, v biases
-  config["hidden_size"] = 64;
-  config["intermediate_size"] = 96;
-  config["head_dim"] = 16;
-  config["num_attention_heads"] = 4;
-  config["num_hidden_layers"] = 2;
-  config["tie_word_embeddings"] = tied;
-  config["torch_dtype"] = "bfloat16";
-  return config;
-}
-
-class Pipeline : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() /
-              fmt::format("aquatint-quant-{}-{}", ::getpid(),
-                          testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  Report run(const checkpoint::Checkpoint& source, const std::string& name, QuantizeOptions options = {}) {
-    options.scheme = numeric::find_scheme(name);
-    return quantize(source, folder_ / name, options, pool_);
-  }
-  std::unique_ptr<checkpoint::Checkpoint> open(const std::string& name) {
-    return checkpoint::open_checkpoint((folder_ / name).string());
-  }
-  static std::vector<float> values(const tensor::QuantizedMatrix& m) {
-    std::vector<float> out(static_cast<size_t>(m.rows * m.cols));
-    tensor::dequantize(m, 0, m.rows, out.data());
-    return out;
-  }
-  size_t files_left() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
-  }
-
-  fs::path folder_;
-  base::ThreadPool pool_{2};
-};
-
 const std::string kLinear = "model.layers.1.mlp.down_proj";
+
+// The largest weight of the linears that share an input with this one.
+float largest_of_fused(const checkpoint::Checkpoint& source, const std::string& module) {
+  const ModelTensors tensors = list_tensors(source);
+  const auto found = std::find_if(tensors.matrices.begin(), tensors.matrices.end(),
+                                  [&](const ModelMatrix& m) { return m.module == module; });
+  float largest = 0;
+  for (const ModelMatrix& matrix : tensors.linears(found->layer, found->stage)) {
+    std::vector<float> values(static_cast<size_t>(matrix.rows * matrix.cols));
+    tensor::dequantize(source.weight(matrix.module), 0, matrix.rows, values.data());
+    for (const float value : values) largest = std::max(largest, std::fabs(value));
+  }
+  return largest;
+}
 
 TEST_F(Pipeline, WritesWhatTheMethodFoundForEveryScheme) {
   const auto source = test::random_checkpoint(config_of());
@@ -78,7 +48,8 @@ TEST_F(Pipeline, WritesWhatTheMethodFoundForEveryScheme) {
     ASSERT_EQ(report.layers.size(), 14u);
     for (const LayerReport& layer : report.layers) {
       const std::vector<float> original = values(source->weight(layer.name));
-      const MethodOptions options = {default_clip(preset.weights), {}};
+      const MethodOptions options = {.clip = default_clip(preset.weights),
+                                     .largest = largest_of_fused(*source, layer.name)};
       const std::vector<float> expected =
           values(rtn.quantize(original, layer.rows, layer.cols, weights, options, pool_));
       ASSERT_EQ(values(written->weight(layer.name)), expected) << name << " " << layer.name;
@@ -144,7 +115,7 @@ TEST_F(Pipeline, SchemesWithCalibratedInputsAreRefusedWithoutCalibration) {
       run(*source, name);
       ADD_FAILURE() << name;
     } catch (const base::BadUsage& e) {
-      EXPECT_THAT(e.what(), HasSubstr("needs the range of the inputs from calibration"));
+      EXPECT_THAT(e.what(), HasSubstr("needs the range of its inputs"));
     }
   }
   EXPECT_EQ(files_left(), 0u);
@@ -162,9 +133,8 @@ TEST_F(Pipeline, GroupsThatAFormatDefinesAreNotChanged) {
 TEST_F(Pipeline, SameBytesForAnyThreads) {
   const auto source = test::random_checkpoint(config_of());
   base::ThreadPool one(1), four(4);
-  const numeric::Scheme* scheme = numeric::find_scheme("NF4");
-  quantize(*source, folder_ / "one", {.scheme = scheme}, one);
-  quantize(*source, folder_ / "four", {.scheme = scheme}, four);
+  run(*source, "NF4", {}, "one", &one);
+  run(*source, "NF4", {}, "four", &four);
   EXPECT_EQ(open("one")->sha256(), open("four")->sha256());
 }
 
@@ -193,10 +163,8 @@ TEST_F(Pipeline, OneGroupSizeForTheWholeModel) {
 TEST_F(Pipeline, KnowsWhatIsAlreadyQuantized) {
   run(*test::random_checkpoint(config_of()), "W4A16");
   const auto quantized = open("W4A16");
-  EXPECT_THROW(quantize(*quantized, folder_ / "again", {.scheme = numeric::find_scheme("W4A16")}, pool_),
-               base::BadUsage);
-  const Report report =
-      quantize(*quantized, folder_ / "other", {.scheme = numeric::find_scheme("W8A8")}, pool_);
+  EXPECT_THROW(run(*quantized, "W4A16", {}, "again"), base::BadUsage);
+  const Report report = run(*quantized, "W8A8", {}, "other");
   ASSERT_EQ(report.notes.size(), 1u);
   EXPECT_THAT(report.notes[0], HasSubstr("already quantized (W4A16)"));
   EXPECT_EQ(open("other")->scheme(), "W8A8");
@@ -282,7 +250,7 @@ TEST_F(Pipeline, MixedSchemesRunAsTheyAreWritten) {
       m.input = scheme.input;
       writer.quantized(matrix.module, m, scheme);
     }
-    write_vectors(tensors, *source, numeric::fp32, writer);
+    write_vectors(tensors, *source, {}, numeric::fp32, writer);
     writer.finish();
   }
   convert(*open("mixed"), folder_ / "again", "compressed-tensors", &numeric::fp32, pool_);

@@ -37,10 +37,8 @@ class Provenance : public testing::Test {
   }
   void quantize_base(const std::string& name) {
     const auto source = open("base");
-    QuantizeOptions options;
-    options.scheme = numeric::find_scheme("W8A16");
-    options.provenance = provenance(recipe_, &calibration_, *source);
-    quantize(*source, folder_ / name, options, pool_);
+    quantize(*source, folder_ / name, {.recipe = recipe_, .calibration = &calibration_},
+             {&kernels::kernel_set("auto"), &pool_});
   }
 
   fs::path folder_;
@@ -70,8 +68,6 @@ TEST_F(Provenance, IsStoredAndKeptByConvert) {
   EXPECT_EQ(record["calibration"]["tokens"], 3);
   convert(*open("w8"), folder_ / "plain", "safetensors", nullptr, pool_);
   EXPECT_EQ(open("plain")->config().at("aquatint"), record);
-  quantize(*open("plain"), folder_ / "again", {.scheme = numeric::find_scheme("W8A8")}, pool_);
-  EXPECT_FALSE(open("again")->config().contains("aquatint"));
 }
 
 TEST_F(Provenance, SaysWhatIsStale) {

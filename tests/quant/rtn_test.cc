@@ -228,8 +228,8 @@ TEST(DoubleQuantization, MapIsThatOfBitsandbytes) {
 }
 
 TEST(Methods, AreFoundByName) {
-  EXPECT_EQ(&find_method("rtn"), &rtn);
-  EXPECT_THROW(find_method("nearest"), base::BadUsage);
+  EXPECT_EQ(make_step("rtn").method, &rtn);
+  EXPECT_THROW(make_step("nearest"), base::BadUsage);
   EXPECT_EQ(parse_clip("mse"), Clip::mse);
   EXPECT_THROW(parse_clip("max"), base::BadUsage);
 }

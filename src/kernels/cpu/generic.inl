@@ -4,6 +4,7 @@
 #include "kernels/cpu/rounding.inl"
 #include "kernels/cpu/rows.inl"
 #include "kernels/cpu/tile.inl"
+#include "kernels/cpu/products.inl"
 #include "kernels/cpu/linear_common.inl"
 #include "kernels/cpu/linear_inputs.inl"
 #include "kernels/cpu/linear_integer.inl"

@@ -23,6 +23,8 @@ const KernelSet set_of_kernels = {
     .swiglu = swiglu,
     .logit_stats = logit_stats,
     .divergence = divergence,
+    .add_product = add_product<float>,
+    .add_product_fp64 = add_product<double>,
 };
 
 }  // namespace aquatint::kernels::scalar

@@ -260,6 +260,11 @@ AQ_INLINE int32_t sum_i(I x) {
   return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
+AQ_INLINE D load(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
+AQ_INLINE void store(double* p, D x) {
+  _mm256_storeu_pd(p, x.a);
+  _mm256_storeu_pd(p + 4, x.b);
+}
 AQ_INLINE D set_d(double x) { return {_mm256_set1_pd(x), _mm256_set1_pd(x)}; }
 AQ_INLINE D widen(__m256 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};

@@ -195,6 +195,8 @@ AQ_INLINE void bytes(I x, int32_t* out) {
 }
 AQ_INLINE int32_t sum_i(I a) { return _mm512_reduce_add_epi32(a); }
 
+AQ_INLINE D load(const double* p) { return _mm512_loadu_pd(p); }
+AQ_INLINE void store(double* p, D x) { _mm512_storeu_pd(p, x); }
 AQ_INLINE D set_d(double x) { return _mm512_set1_pd(x); }
 AQ_INLINE D low(V a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
 AQ_INLINE D high(V a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }

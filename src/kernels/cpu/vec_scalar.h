@@ -199,6 +199,8 @@ AQ_INLINE int32_t sum_i(I a) {
   return s;
 }
 
+AQ_INLINE D load(const double* p) { return read<D>(p); }
+AQ_INLINE void store(double* p, D x) { std::memcpy(p, &x, sizeof x); }
 AQ_INLINE D set_d(double x) { return x - D{}; }
 // Lanes 0 … 7 and 8 … 15 as doubles.
 AQ_INLINE D low(V a) {

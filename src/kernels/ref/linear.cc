@@ -5,7 +5,8 @@
 namespace aquatint::kernels::ref {
 namespace {
 
-// Values as FP32, row-major. Unless precision is FP32, plain weights are rounded to BF16; quantized ones stay exact.
+// Values as FP32, row-major. Unless precision is FP32, plain weights are rounded to BF16; quantized ones stay
+// exact.
 struct Values final : PackedMatrix {
   int64_t rows() const override { return out_features; }
   int64_t cols() const override { return in_features; }
@@ -19,7 +20,8 @@ struct Values final : PackedMatrix {
 };
 
 bool meets_int8(const tensor::QuantizedMatrix& m, Precision precision) {
-  return precision == Precision::int8 && !m.input.format && !m.plain() && m.format->kind == numeric::Kind::integer;
+  return precision == Precision::int8 && !m.input.format && !m.plain() &&
+         m.format->kind == numeric::Kind::integer;
 }
 
 }  // namespace
@@ -59,8 +61,7 @@ void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const fl
       const float* values = (weights.over_codes[static_cast<size_t>(out)] ? blocks : input).data();
       const float* weight = weights.values.data() + out * cols;
       double sum = 0;
-      for (int64_t i = 0; i < cols; ++i)
-        sum += static_cast<double>(weight[i]) * values[i];
+      for (int64_t i = 0; i < cols; ++i) sum += static_cast<double>(weight[i]) * values[i];
       float& result = y[row * w.rows() + out];
       result = static_cast<float>(sum * scale + (bias ? bias[out] : 0.0f) + (accumulate ? result : 0.0f));
     }

@@ -22,6 +22,9 @@ void logit_stats(const float* logits, int64_t rows, int64_t cols, LogitStats* ou
 void divergence(const float* reference, const float* model, int64_t rows, int64_t cols, Divergence* out,
                 base::ThreadPool& pool);
 
+void add_product(const Product<float>& p);
+void add_product_fp64(const Product<double>& p);
+
 extern const KernelSet set;
 
 }  // namespace aquatint::kernels::ref

@@ -15,6 +15,8 @@ const KernelSet set = {
     .swiglu = swiglu,
     .logit_stats = logit_stats,
     .divergence = divergence,
+    .add_product = add_product,
+    .add_product_fp64 = add_product_fp64,
 };
 
 }  // namespace aquatint::kernels::ref

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "base/error.h"
 #include "quant/method.h"
 #include "quant/methods/double_quantization.h"
@@ -68,6 +70,19 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
   }
   m.stored_bytes = packed_bytes(m);
   return m;
+}
+
+void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& m) {
+  const auto bytes = static_cast<size_t>(m.scales.format->bytes());
+  for (size_t i = 0; i < scales.size(); ++i) {
+    const uint32_t code = m.scales.format->encode(scales[i] * divisor);
+    std::memcpy(m.scales.codes.mutable_u8() + i * bytes, &code, bytes);
+  }
+  if (m.scales.super_divides) base::store(m.scales.super.mutable_u8(), divisor);
+}
+
+void store_zero_points(std::span<const float> zeros, tensor::QuantizedMatrix& m) {
+  for (size_t i = 0; i < zeros.size(); ++i) m.zero_points[i] = static_cast<int16_t>(zeros[i]);
 }
 
 }  // namespace aquatint::quant

@@ -3,21 +3,41 @@
 
 #include "base/error.h"
 #include "quant/method.h"
+#include "quant/yaml_tree.h"
 
 namespace aquatint::quant {
 namespace {
-constexpr std::array<const Method*, 1> kMethods = {&rtn};
+constexpr std::array kMethods = {&rtn, &gptq, &awq, &smoothquant};
 }
 
 std::span<const Method* const> methods() { return kMethods; }
 
-const Method& find_method(std::string_view name) {
-  std::string known;
-  for (const Method* method : kMethods) {
-    if (method->name == name) return *method;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", method->name);
+base::Json default_settings(const Method& method) {
+  base::Json settings = base::Json::object();
+  for (const MethodSetting& setting : method.settings) {
+    base::Json& value = settings[setting.name];
+    switch (setting.type) {
+      case MethodSetting::Type::boolean:
+        value = setting.otherwise != 0;
+        break;
+      case MethodSetting::Type::integer:
+        value = static_cast<int64_t>(setting.otherwise);
+        break;
+      case MethodSetting::Type::number:
+        value = setting.otherwise;
+        break;
+    }
   }
-  throw base::BadUsage(fmt::format("unknown method '{}'; known: {}", name, known));
+  return settings;
+}
+
+MethodStep make_step(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const Method* method : kMethods) {
+    if (method->name == name) return {method, default_settings(*method)};
+    known.push_back(method->name);
+  }
+  throw base::BadUsage(fmt::format("method {} is unknown{}", name, suggestion(name, known)));
 }
 
 Clip default_clip(const numeric::WeightScheme& scheme) {

@@ -1,0 +1,51 @@
+// Many sequences through one decoder block, linear by linear: calibration looks at a linear's inputs, chooses
+// its weights, and goes on with those. Between two linears only the residual stream and the next input are
+// kept.
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/decoder.h"
+
+namespace aquatint::model {
+
+// The residual streams of a set of sequences, between two blocks.
+struct HiddenStates {
+  std::vector<int64_t> lengths;  // tokens of each sequence
+  std::vector<float> x;          // [tokens][hidden_size], one sequence after another
+};
+
+// BadInput for a token outside the vocabulary.
+HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
+                             const tensor::QuantizedMatrix& embedding, const Config& config,
+                             const Backend& backend);
+
+// Results are those of decoder_block, bit for bit.
+class StagedBlock {
+ public:
+  // `states` go through block `layer` and must outlive this object.
+  StagedBlock(const Config& config, const Backend& backend, int64_t layer, HiddenStates& states);
+
+  // Computes the input of the first stage; `block` needs its norms.
+  void enter(const Block& block);
+  // Runs the stages in their order; `block` needs the stage's linear. After the last, `states` are the next
+  // block's.
+  void run(const Block& block, Stage stage);
+
+  // [tokens][input_width] of the linear that comes next; empty after the last.
+  std::span<const float> input() const { return input_; }
+
+ private:
+  template <class Body>
+  void each_piece(Body body);
+
+  const Backend& backend_;
+  Config config_;  // of a model that has this layer alone
+  HiddenStates& states_;
+  base::ThreadPool serial_{1};
+  Step step_;
+  std::vector<float> input_;
+};
+
+}  // namespace aquatint::model

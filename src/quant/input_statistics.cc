@@ -1,0 +1,142 @@
+#include "quant/input_statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "quant/linear_algebra.h"
+
+namespace aquatint::quant {
+namespace {
+
+constexpr double kLargestDamping = 1;  // an identity as heavy as H itself
+
+// The largest and the sum of magnitudes by column; NaN and infinity are seen in the sum.
+void measure_magnitudes(std::span<const float> x, int64_t cols, std::vector<float>& mean,
+                        std::vector<float>& max, base::ThreadPool& pool) {
+  const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
+  pool.parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
+    std::vector<double> sums(static_cast<size_t>(end - begin));
+    for (int64_t token = 0; token < tokens; ++token)
+      for (int64_t c = begin; c < end; ++c) {
+        const float magnitude = std::fabs(x[static_cast<size_t>(token * cols + c)]);
+        sums[static_cast<size_t>(c - begin)] += double{magnitude};
+        max[static_cast<size_t>(c)] = std::max(max[static_cast<size_t>(c)], magnitude);
+      }
+    for (int64_t c = begin; c < end; ++c)
+      mean[static_cast<size_t>(c)] =
+          static_cast<float>(sums[static_cast<size_t>(c - begin)] / static_cast<double>(tokens));
+  });
+}
+
+void check_finite(std::span<const float> x, int64_t cols, const std::vector<float>& mean,
+                  const std::string& where) {
+  if (std::all_of(mean.begin(), mean.end(), [](float m) { return std::isfinite(m); })) return;
+  for (size_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(x[i]))
+      throw base::BadInput(
+          fmt::format("{}: input {} of calibration token {} is {}, expected a finite value; the weights "
+                      "before it overflow "
+                      "(try --precision fp32, or other calibration text)",
+                      where, static_cast<int64_t>(i) % cols, static_cast<int64_t>(i) / cols, x[i]));
+}
+
+}  // namespace
+
+struct InputStatistics::Kept {
+  double damp;
+  bool by_importance;
+  Feedback feedback;
+};
+
+InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
+                                 const model::Backend& backend)
+    : backend_(backend),
+      cols_(cols),
+      tokens_(static_cast<int64_t>(x.size()) / cols),
+      where_(where),
+      gram_(static_cast<size_t>(cols * cols)),
+      diagonal_(static_cast<size_t>(cols)),
+      mean_(static_cast<size_t>(cols)),
+      max_(static_cast<size_t>(cols)) {
+  AQ_CHECK(tokens_ > 0, "no tokens");
+  measure_magnitudes(x, cols, mean_, max_, *backend.pool);
+  check_finite(x, cols, mean_, where);
+  add_gram(x, cols, gram_, backend);
+  for (int64_t c = 0; c < cols; ++c)
+    diagonal_[static_cast<size_t>(c)] = gram_[static_cast<size_t>(c * cols + c)];
+}
+
+double InputStatistics::output_error(std::span<const float> error) const {
+  return quadratic_form(error, gram_, cols_, backend_);
+}
+
+const Feedback* InputStatistics::last_feedback() const { return kept_ ? &kept_->feedback : nullptr; }
+
+void InputStatistics::divide(std::span<const float> scales) {
+  AQ_CHECK(static_cast<int64_t>(scales.size()) == cols_, "{} scales", scales.size());
+  const auto n = static_cast<size_t>(cols_);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < n; ++j) gram_[i * n + j] /= scales[i] * scales[j];
+    diagonal_[i] = gram_[i * n + i];
+    mean_[i] /= scales[i];
+    max_[i] /= scales[i];
+  }
+  kept_.reset();
+}
+
+const Feedback& InputStatistics::feedback(double damp, bool by_importance) const {
+  if (kept_ && kept_->damp == damp && kept_->by_importance == by_importance) return kept_->feedback;
+  Feedback result;
+  const auto n = static_cast<size_t>(cols_);
+  result.order.resize(n);
+  std::iota(result.order.begin(), result.order.end(), 0);
+  if (by_importance)
+    std::stable_sort(result.order.begin(), result.order.end(), [&](int64_t a, int64_t b) {
+      return diagonal_[static_cast<size_t>(a)] > diagonal_[static_cast<size_t>(b)];
+    });
+  std::vector<float> ordered(n * n);
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = 0; j < n; ++j)
+      ordered[i * n + j] =
+          gram_[static_cast<size_t>(result.order[i]) * n + static_cast<size_t>(result.order[j])];
+  const double mean = std::accumulate(diagonal_.begin(), diagonal_.end(), 0.0) / static_cast<double>(n);
+  result.dead.resize(n);
+  for (size_t i = 0; i < n; ++i)
+    if (ordered[i * n + i] == 0) {
+      ordered[i * n + i] = mean > 0 ? static_cast<float>(mean) : 1.0f;
+      result.dead[static_cast<size_t>(result.order[i])] = 1;
+    }
+  std::optional<std::vector<float>> factor;
+  for (result.damping = damp;; result.damping = std::max(result.damping * 10, 1e-4)) {
+    if (result.damping > kLargestDamping)
+      throw base::BadInput(
+          fmt::format("{}: {} calibration tokens give a matrix of inputs that is not positive definite even "
+                      "with damping 1; "
+                      "calibrate with more or other text",
+                      where_, tokens_));
+    factor = inverse_cholesky(ordered, cols_, result.damping * (mean > 0 ? mean : 1.0), backend_);
+    if (factor) break;
+  }
+  if (result.damping != damp)
+    base::warn(
+        "{}: inputs of {} tokens are not positive definite with damping {}; {} is used. More calibration "
+        "text helps (at least {} tokens)",
+        where_, tokens_, damp, result.damping, cols_);
+  result.upper = std::move(*factor);
+  result.diagonal.resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    float* row = result.upper.data() + i * n;
+    result.diagonal[i] = row[i];
+    for (size_t j = i; j < n; ++j) row[j] /= result.diagonal[i];
+  }
+  const auto [least, most] = std::minmax_element(result.diagonal.begin(), result.diagonal.end());
+  result.condition = std::pow(double{*most} / double{*least}, 2);
+  kept_ = std::make_shared<const Kept>(Kept{damp, by_importance, std::move(result)});
+  return kept_->feedback;
+}
+
+}  // namespace aquatint::quant

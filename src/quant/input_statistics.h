@@ -1,0 +1,58 @@
+// What calibration saw at the input of one linear (or of those that share it), and the factors that methods
+// make of it.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+
+namespace aquatint::quant {
+
+// How errors of one column are fed to those that come after it.
+struct Feedback {
+  std::vector<int64_t> order;  // columns in the order of their turn
+  std::vector<float> upper;  // [cols][cols] in that order: U's rows over their diagonal, Uᵀ U = (H + λI)⁻¹
+  std::vector<float> diagonal;  // of U
+  std::vector<uint8_t> dead;    // by column: no token ever had a value there
+  double damping = 0;           // λ over the mean of H's diagonal
+  double condition = 0;  // (largest over smallest diagonal of U)²: a lower bound of H + λI's condition
+};
+
+class InputStatistics {
+ public:
+  // `x` is [tokens][cols]. BadInput, naming `where`, for a value that is NaN or infinite.
+  InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
+                  const model::Backend& backend);
+
+  int64_t cols() const { return cols_; }
+  int64_t tokens() const { return tokens_; }
+  std::span<const float> gram() const { return gram_; }            // H = Σ x xᵀ, [cols][cols]
+  std::span<const float> importance() const { return diagonal_; }  // H's diagonal
+  std::span<const float> mean_magnitude() const { return mean_; }
+  std::span<const float> max_magnitude() const { return max_; }
+
+  // What an error of weights [rows][cols] makes of the output: tr(error · H · errorᵀ).
+  double output_error(std::span<const float> error) const;
+  const kernels::KernelSet& kernels() const { return *backend_.kernels; }
+
+  // What would have been seen had each column been divided by its scale.
+  void divide(std::span<const float> scales);
+
+  // `damp` times the mean of the diagonal is added to it, more (with a warning) when the factorization fails;
+  // `by_importance`: columns with the largest diagonal first. Kept until others are asked for.
+  const Feedback& feedback(double damp, bool by_importance) const;
+  const Feedback* last_feedback() const;  // null: none was asked for
+
+ private:
+  model::Backend backend_;
+  int64_t cols_ = 0, tokens_ = 0;
+  std::string where_;
+  std::vector<float> gram_, diagonal_, mean_, max_;
+  struct Kept;
+  mutable std::shared_ptr<const Kept> kept_;
+};
+
+}  // namespace aquatint::quant

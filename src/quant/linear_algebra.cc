@@ -1,0 +1,230 @@
+#include "quant/linear_algebra.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace aquatint::quant {
+namespace {
+
+constexpr int64_t kGramTile = 96,
+                  kGramRows = 256;  // rows of x that are summed at a time: their tiles stay in L2
+constexpr int64_t kTile = 128;      // of a factorization
+constexpr int64_t kFormRows = 64, kFormDepth = 256;
+
+// body(i) for i in [0, count), each by whichever thread is free: tasks differ in size and know nothing of
+// each other.
+template <class Body>
+void for_tasks(int64_t count, base::ThreadPool& pool, Body body) {
+  std::atomic<int64_t> next{0};
+  pool.run([&](int) {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) body(i);
+  });
+}
+
+// The pair (row, column) of the i-th tile of a lower triangle, row by row.
+std::pair<int64_t, int64_t> triangle_tile(int64_t i) {
+  int64_t row = 0;
+  while (i > row) i -= ++row;
+  return {row, i};
+}
+
+constexpr int64_t triangle(int64_t n) { return n * (n + 1) / 2; }
+
+// L with L Lᵀ = A in FP64: the lower triangle of `values`, and the inverses of its diagonal tiles.
+class Cholesky {
+ public:
+  Cholesky(std::vector<double> a, int64_t n, const model::Backend& backend)
+      : values_(std::move(a)),
+        n_(n),
+        backend_(backend),
+        inverses_(static_cast<size_t>(tiles() * kTile * kTile)) {}
+
+  // False when A is not positive definite.
+  bool factorize() {
+    for (int64_t t = 0; t < tiles(); ++t) {
+      if (!factorize_tile(t)) return false;
+      invert_tile(t);
+      scale_panel(t);
+      update_behind(t);
+    }
+    return true;
+  }
+
+  // J L⁻¹ J, a panel of L⁻¹'s columns at a time.
+  std::vector<float> reversed_inverse() const {
+    std::vector<float> upper(static_cast<size_t>(n_ * n_));
+    for_tasks(tiles(), *backend_.pool, [&](int64_t panel) {
+      const std::vector<double> x = inverse_panel(panel);
+      const int64_t first = panel * kTile;
+      for (int64_t i = first; i < n_; ++i)
+        for (int64_t j = first; j <= std::min(i, first + width(panel) - 1); ++j)
+          upper[static_cast<size_t>((n_ - 1 - i) * n_ + n_ - 1 - j)] =
+              static_cast<float>(x[static_cast<size_t>((i - first) * kTile + j - first)]);
+    });
+    return upper;
+  }
+
+ private:
+  int64_t tiles() const { return base::ceil_div(n_, kTile); }
+  int64_t width(int64_t tile) const { return std::min(kTile, n_ - tile * kTile); }
+  double* at(int64_t row, int64_t col) { return values_.data() + row * n_ + col; }
+  const double* at(int64_t row, int64_t col) const { return values_.data() + row * n_ + col; }
+  double* inverse(int64_t tile) { return inverses_.data() + tile * kTile * kTile; }
+  const double* inverse(int64_t tile) const { return inverses_.data() + tile * kTile * kTile; }
+
+  bool factorize_tile(int64_t t) {
+    double* a = at(t * kTile, t * kTile);
+    for (int64_t j = 0; j < width(t); ++j) {
+      double* row = a + j * n_;
+      for (int64_t i = 0; i < j; ++i) {
+        const double* other = a + i * n_;
+        double sum = row[i];
+        for (int64_t k = 0; k < i; ++k) sum -= row[k] * other[k];
+        row[i] = sum / other[i];
+      }
+      double pivot = row[j];
+      for (int64_t k = 0; k < j; ++k) pivot -= row[k] * row[k];
+      if (!(pivot > 0) || !std::isfinite(pivot)) return false;
+      row[j] = std::sqrt(pivot);
+    }
+    return true;
+  }
+
+  // Of the lower triangular diagonal tile, column by column; [kTile][kTile].
+  void invert_tile(int64_t t) {
+    const double* a = at(t * kTile, t * kTile);
+    double* x = inverse(t);
+    for (int64_t j = 0; j < width(t); ++j)
+      for (int64_t i = j; i < width(t); ++i) {
+        double sum = i == j ? 1.0 : 0.0;
+        for (int64_t k = j; k < i; ++k) sum -= a[i * n_ + k] * x[k * kTile + j];
+        x[i * kTile + j] = sum / a[i * n_ + i];
+      }
+  }
+
+  // The tiles below the diagonal one: L_it = A_it · L_tt⁻ᵀ.
+  void scale_panel(int64_t t) {
+    const int64_t w = width(t);
+    std::vector<double> transposed(static_cast<size_t>(kTile * kTile));
+    for (int64_t i = 0; i < w; ++i)
+      for (int64_t j = 0; j <= i; ++j)
+        transposed[static_cast<size_t>(j * kTile + i)] = inverse(t)[i * kTile + j];
+    for_tasks(tiles() - t - 1, *backend_.pool, [&](int64_t task) {
+      const int64_t i = t + 1 + task;
+      std::vector<double> product(static_cast<size_t>(width(i) * w));
+      backend_.kernels->add_product_fp64(
+          {at(i * kTile, t * kTile), n_, transposed.data(), kTile, product.data(), w, width(i), w, w});
+      for (int64_t row = 0; row < width(i); ++row)
+        std::copy_n(product.data() + row * w, w, at(i * kTile + row, t * kTile));
+    });
+  }
+
+  // A_ij −= L_it · L_jtᵀ for t < j ≤ i.
+  void update_behind(int64_t t) {
+    const int64_t w = width(t), first = (t + 1) * kTile, behind = n_ - first;
+    if (behind <= 0) return;
+    std::vector<double> transposed(static_cast<size_t>(w * behind));  // −L_jtᵀ
+    for (int64_t row = 0; row < behind; ++row)
+      for (int64_t k = 0; k < w; ++k)
+        transposed[static_cast<size_t>(k * behind + row)] = -at(first + row, t * kTile)[k];
+    for_tasks(triangle(tiles() - t - 1), *backend_.pool, [&](int64_t task) {
+      const auto [i, j] = triangle_tile(task);
+      const int64_t row = first + i * kTile, col = first + j * kTile;
+      backend_.kernels->add_product_fp64({at(row, t * kTile), n_, transposed.data() + j * kTile, behind,
+                                          at(row, col), n_, width(t + 1 + i), width(t + 1 + j), w});
+    });
+  }
+
+  // Columns of L⁻¹ from the panel's first row on, [rows][kTile]: X_i = L_ii⁻¹ (I_i − Σ L_ij X_j).
+  std::vector<double> inverse_panel(int64_t panel) const {
+    const int64_t first = panel * kTile, w = width(panel);
+    std::vector<double> x(static_cast<size_t>((n_ - first) * kTile)),
+        rest(static_cast<size_t>(kTile * kTile));
+    for (int64_t i = panel; i < tiles(); ++i) {
+      const int64_t row = i * kTile - first;
+      std::fill(rest.begin(), rest.end(), 0.0);
+      if (i == panel)
+        for (int64_t d = 0; d < w; ++d) rest[static_cast<size_t>(d * kTile + d)] = -1;
+      else
+        backend_.kernels->add_product_fp64(
+            {at(i * kTile, first), n_, x.data(), kTile, rest.data(), kTile, width(i), w, row});
+      for (double& value : rest) value = -value;
+      backend_.kernels->add_product_fp64(
+          {inverse(i), kTile, rest.data(), kTile, x.data() + row * kTile, kTile, width(i), w, width(i)});
+    }
+    return x;
+  }
+
+  std::vector<double> values_;
+  int64_t n_;
+  const model::Backend& backend_;
+  std::vector<double> inverses_;  // [tiles][kTile][kTile]
+};
+
+}  // namespace
+
+void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
+  const int64_t rows = static_cast<int64_t>(x.size()) / cols, tiles = base::ceil_div(cols, kGramTile);
+  AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
+  std::vector<float> transposed(static_cast<size_t>(cols * kGramRows));
+  for (int64_t first = 0; first < rows; first += kGramRows) {
+    const int64_t depth = std::min(kGramRows, rows - first);
+    const float* from = x.data() + first * cols;
+    backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t row = 0; row < depth; ++row)
+        for (int64_t c = begin; c < end; ++c)
+          transposed[static_cast<size_t>(c * kGramRows + row)] = from[row * cols + c];
+    });
+    for_tasks(triangle(tiles), *backend.pool, [&](int64_t task) {
+      const auto [i, j] = triangle_tile(task);
+      const int64_t row = i * kGramTile, col = j * kGramTile;
+      backend.kernels->add_product({transposed.data() + row * kGramRows, kGramRows, from + col, cols,
+                                    gram.data() + row * cols + col, cols, std::min(kGramTile, cols - row),
+                                    std::min(kGramTile, cols - col), depth});
+    });
+  }
+  backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t col = row + 1; col < cols; ++col)
+        gram[static_cast<size_t>(row * cols + col)] = gram[static_cast<size_t>(col * cols + row)];
+  });
+}
+
+std::optional<std::vector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,
+                                                   const model::Backend& backend) {
+  AQ_CHECK(static_cast<int64_t>(a.size()) == n * n, "{} values for {} rows", a.size(), n);
+  std::vector<double> reversed(a.size());
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j <= i; ++j)
+      reversed[static_cast<size_t>(i * n + j)] =
+          double{a[static_cast<size_t>((n - 1 - i) * n + n - 1 - j)]} + (i == j ? added : 0);
+  Cholesky cholesky(std::move(reversed), n, backend);
+  if (!cholesky.factorize()) return std::nullopt;
+  return cholesky.reversed_inverse();
+}
+
+double quadratic_form(std::span<const float> w, std::span<const float> h, int64_t n,
+                      const model::Backend& backend) {
+  const int64_t rows = static_cast<int64_t>(w.size()) / n, tasks = base::ceil_div(rows, kFormRows);
+  std::vector<double> sums(static_cast<size_t>(tasks));
+  for_tasks(tasks, *backend.pool, [&](int64_t task) {
+    const int64_t first = task * kFormRows, height = std::min(kFormRows, rows - first);
+    const float* from = w.data() + first * n;
+    std::vector<float> product(static_cast<size_t>(height * n));
+    for (int64_t k = 0; k < n; k += kFormDepth)
+      backend.kernels->add_product(
+          {from + k, n, h.data() + k * n, n, product.data(), n, height, n, std::min(kFormDepth, n - k)});
+    double sum = 0;
+    for (int64_t i = 0; i < height * n; ++i) sum += double{from[i]} * product[static_cast<size_t>(i)];
+    sums[static_cast<size_t>(task)] = sum;
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace aquatint::quant

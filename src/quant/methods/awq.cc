@@ -1,0 +1,87 @@
+// AWQ (Lin et al., arXiv 2306.00978): columns that meet large inputs are scaled up before rounding, so that
+// they lose less, and the inputs down. s = mean|x|^α, normalised; α is the one of a grid whose rounded
+// weights give the least output error, tr(ΔW H ΔWᵀ), on the calibration tokens: their Gram matrix is enough,
+// the block is not run again. The clip that the paper searches afterwards is that of the method that finds
+// the codes.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "quant/block_weights.h"
+#include "quant/method.h"
+
+namespace aquatint::quant {
+namespace {
+
+using model::Stage;
+
+constexpr std::array kSettings = {
+    MethodSetting{"grid", MethodSetting::Type::integer, 20, 1, 1000, "exponents tried from 0 to 1"}};
+
+// By source of the stage's input.
+std::vector<float> mean_inputs(const BlockWeights& block, const InputStatistics& inputs, Stage stage) {
+  std::vector<float> means(static_cast<size_t>(block.sources(stage)));
+  const auto share = static_cast<float>(block.sources(stage)) / static_cast<float>(inputs.cols());
+  for (int64_t c = 0; c < inputs.cols(); ++c)
+    means[static_cast<size_t>(block.source_of(stage, c))] +=
+        inputs.mean_magnitude()[static_cast<size_t>(c)] * share;
+  return means;
+}
+
+// means^α over the geometric mean of the largest and the smallest.
+std::vector<float> scales_for(const std::vector<float>& means, float alpha) {
+  std::vector<float> scales(means.size());
+  for (size_t i = 0; i < means.size(); ++i) scales[i] = std::pow(std::max(means[i], 1e-4f), alpha);
+  const auto [least, most] = std::minmax_element(scales.begin(), scales.end());
+  const float middle = std::sqrt(*least * *most);
+  for (float& scale : scales) scale /= middle;
+  return scales;
+}
+
+// Of all linears of the stage that get fewer bits, when their columns are scaled, rounded, and scaled back.
+double output_error(BlockWeights& block, const InputStatistics& inputs, Stage stage,
+                    const std::vector<float>& scales, base::ThreadPool& pool) {
+  const auto cols = static_cast<size_t>(inputs.cols());
+  std::vector<float> by_column(cols);
+  for (size_t c = 0; c < cols; ++c)
+    by_column[c] = scales[static_cast<size_t>(block.source_of(stage, static_cast<int64_t>(c)))];
+  double error = 0;
+  for (const BlockWeights::Linear& linear : block.linears(stage)) {
+    if (!linear.scheme) continue;
+    std::vector<float> scaled = linear.values;
+    for (size_t i = 0; i < scaled.size(); ++i) scaled[i] *= by_column[i % cols];
+    const tensor::QuantizedMatrix rounded = rtn.quantize(scaled, linear.matrix->rows, linear.matrix->cols,
+                                                         linear.scheme->weights, {.clip = Clip::none}, pool);
+    std::vector<float> difference = values_of(rounded, pool);
+    for (size_t i = 0; i < difference.size(); ++i)
+      difference[i] = difference[i] / by_column[i % cols] - linear.values[i];
+    error += inputs.output_error(difference);
+  }
+  return error;
+}
+
+void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings,
+               base::ThreadPool& pool) {
+  const auto grid = settings.at("grid").get<int>();
+  for (const Stage stage : model::kStages) {
+    const std::vector<float> means = mean_inputs(block, inputs.at(stage), stage);
+    std::vector<float> best(means.size(), 1.0f);
+    double least = output_error(block, inputs.at(stage), stage, best, pool);
+    for (int step = 1; step < grid; ++step) {
+      std::vector<float> scales = scales_for(means, static_cast<float>(step) / static_cast<float>(grid));
+      const double error = output_error(block, inputs.at(stage), stage, scales, pool);
+      if (error >= least) continue;
+      least = error;
+      best = std::move(scales);
+    }
+    block.divide_input(stage, std::move(best), inputs);
+  }
+}
+
+}  // namespace
+
+const Method awq = {"awq",     "scales up the columns that meet large inputs; needs calibration",
+                    nullptr,   transform,
+                    kSettings, true};
+
+}  // namespace aquatint::quant

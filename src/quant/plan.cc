@@ -1,0 +1,146 @@
+#include "quant/plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/writer.h"
+#include "quant/plain_tensors.h"
+
+namespace aquatint::quant {
+namespace {
+
+void note(Report& report, std::string text) {
+  base::warn("{}", text);
+  report.notes.push_back(std::move(text));
+}
+
+std::vector<numeric::Scheme> schemes_of(const Plan& plan) {
+  std::vector<numeric::Scheme> schemes;
+  for (const auto& [module, assignment] : plan.assignments)
+    if (assignment.scheme) schemes.push_back(*assignment.scheme);
+  if (schemes.empty()) throw base::BadUsage("the recipe leaves every layer in 16 bits; use aquatint convert");
+  return schemes;
+}
+
+// The values that `get` finds, each once, in order.
+template <class Get>
+std::string distinct(const Plan& plan, Get get) {
+  std::set<std::string> found;
+  for (const auto& [module, assignment] : plan.assignments)
+    if (assignment.scheme) found.insert(get(assignment));
+  return fmt::format("{}", fmt::join(found, ", "));
+}
+
+int common_group(const std::vector<numeric::Scheme>& schemes) {
+  const int group = schemes.front().weights.group;
+  const bool common = std::all_of(schemes.begin(), schemes.end(),
+                                  [group](const numeric::Scheme& s) { return s.weights.group == group; });
+  return common ? group : 0;
+}
+
+void check_source(const checkpoint::Checkpoint& source, const std::string& wanted, Report& report) {
+  const std::string already = source.scheme();
+  if (already.empty()) return;
+  if (already == wanted)
+    throw base::BadUsage(
+        fmt::format("{} is already {}: use it as it is, or change its layout with `aquatint convert`",
+                    source.path().string(), already));
+  note(report, fmt::format("{} is already quantized ({}): the errors given are relative to those weights, "
+                           "not to the model before it",
+                           source.path().filename().string(), already));
+}
+
+void take_methods(Plan& plan, const QuantizeJob& job) {
+  for (const MethodStep& step : job.recipe.methods) {
+    (step.method->quantize ? plan.codes : plan.transforms.emplace_back()) = step;
+    if (step.method->needs_calibration && !job.calibration && !job.dry_run)
+      throw base::BadUsage(fmt::format("{} needs calibration: add --calibration FILE, or --calibration self",
+                                       step.method->name));
+  }
+  for (const auto& [module, assignment] : plan.assignments)
+    if (assignment.scheme && assignment.scheme->input.needs_calibration() && !job.calibration && !job.dry_run)
+      throw base::BadUsage(
+          fmt::format("{} needs the range of its inputs: add --calibration FILE, or take a scheme "
+                      "that does not (FP8_DYNAMIC, FP8_BLOCK, NVFP4A16, MXFP4)",
+                      assignment.scheme->name));
+}
+
+std::string method_words(const Plan& plan) {
+  std::string words;
+  for (const MethodStep& step : plan.transforms) words += fmt::format("{}, ", step.method->name);
+  return words + std::string(plan.codes.method->name);
+}
+
+}  // namespace
+
+Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeJob& job, Report& report) {
+  Plan plan;
+  plan.tensors = list_tensors(source);
+  plan.dtype = job.dtype ? job.dtype : &source_dtype(source);
+  std::vector<std::string> notes = job.recipe.notes;
+  for (Assignment& assignment : assign(job.recipe, plan.tensors, notes)) {
+    if (assignment.scheme && assignment.scheme->weights.scale_format == &numeric::bf16 &&
+        plan.dtype == &numeric::fp16)
+      assignment.scheme->weights.scale_format = &numeric::fp16;
+    plan.assignments.emplace(assignment.module, std::move(assignment));
+  }
+  const std::vector<numeric::Scheme> schemes = schemes_of(plan);
+  take_methods(plan, job);
+  plan.layout =
+      job.recipe.layout.empty() ? std::string(checkpoint::default_layout(schemes)) : job.recipe.layout;
+  checkpoint::check_layout(plan.layout, schemes);
+  report.scheme = distinct(plan, [](const Assignment& a) { return std::string(a.scheme->name); });
+  report.clip = distinct(plan, [](const Assignment& a) { return std::string(clip_name(a.clip)); });
+  report.method = method_words(plan);
+  report.layout = plan.layout;
+  report.group = common_group(schemes);
+  check_source(source, report.scheme, report);
+  for (std::string& text : notes) note(report, std::move(text));
+  return plan;
+}
+
+void predict_sizes(const Plan& plan, Report& report) {
+  using Kind = std::tuple<int64_t, int64_t, std::string_view, int>;  // rows, cols, scheme, group
+  std::map<Kind, std::pair<uint64_t, uint64_t>> known;               // → stored, written bytes
+  uint64_t stored_bytes = 0;
+  int64_t quantized = 0;
+  for (const ModelMatrix& matrix : plan.tensors.matrices) {
+    const numeric::Scheme* scheme = matrix.linear ? plan.scheme_of(matrix) : nullptr;
+    if (!scheme) {
+      report.bytes += static_cast<uint64_t>(matrix.rows * matrix.cols * plan.dtype->bytes());
+      continue;
+    }
+    auto [found, is_new] = known.try_emplace({matrix.rows, matrix.cols, scheme->name, scheme->weights.group});
+    if (is_new) {
+      const tensor::QuantizedMatrix empty = empty_matrix(matrix.rows, matrix.cols, scheme->weights);
+      found->second = {empty.stored_bytes,
+                       checkpoint::written_bytes(plan.layout, empty, *scheme, *plan.dtype)};
+    }
+    LayerReport layer = layer_report(plan, matrix);
+    layer.bytes = found->second.first;
+    report.layers.push_back(std::move(layer));
+    stored_bytes += found->second.first;
+    report.bytes += found->second.second;
+    quantized += matrix.rows * matrix.cols;
+  }
+  for (const ModelVector& vector : plan.tensors.vectors)
+    report.bytes += static_cast<uint64_t>(vector.size * plan.dtype->bytes());
+  report.parameters = plan.tensors.parameters();
+  report.bits_per_weight = 8.0 * static_cast<double>(stored_bytes) / static_cast<double>(quantized);
+  report.bits_per_parameter =
+      8.0 * static_cast<double>(report.bytes) / static_cast<double>(report.parameters);
+}
+
+LayerReport layer_report(const Plan& plan, const ModelMatrix& matrix) {
+  LayerReport layer;
+  layer.name = matrix.module;
+  layer.scheme = plan.scheme_of(matrix)->name;
+  layer.method = method_words(plan);
+  layer.rows = matrix.rows;
+  layer.cols = matrix.cols;
+  return layer;
+}
+
+}  // namespace aquatint::quant

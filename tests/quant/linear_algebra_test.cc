@@ -1,0 +1,128 @@
+#include "quant/linear_algebra.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/rng.h"
+
+namespace aquatint::quant {
+namespace {
+
+struct Machine {
+  explicit Machine(int threads, std::string_view kernels = "auto")
+      : pool(threads), backend{&kernels::kernel_set(kernels), &pool} {}
+  base::ThreadPool pool;
+  model::Backend backend;
+};
+
+std::vector<float> random_values(int64_t n, uint64_t seed) {
+  base::Rng rng(seed);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = static_cast<float>(rng.normal());
+  return values;
+}
+
+// [cols][cols] in FP64.
+std::vector<double> gram_of(const std::vector<float>& x, int64_t cols) {
+  std::vector<double> gram(static_cast<size_t>(cols * cols));
+  for (size_t row = 0; row < x.size(); row += static_cast<size_t>(cols))
+    for (size_t i = 0; i < static_cast<size_t>(cols); ++i)
+      for (size_t j = 0; j < static_cast<size_t>(cols); ++j)
+        gram[i * static_cast<size_t>(cols) + j] += double{x[row + i]} * x[row + j];
+  return gram;
+}
+
+std::vector<float> float_gram(int64_t rows, int64_t cols, uint64_t seed, int threads) {
+  Machine machine(threads);
+  std::vector<float> gram(static_cast<size_t>(cols * cols));
+  add_gram(random_values(rows * cols, seed), cols, gram, machine.backend);
+  return gram;
+}
+
+// Tiles and pieces of every kind: one, whole ones, remainders.
+TEST(Gram, IsTheSumOfOuterProducts) {
+  for (const auto& [rows, cols] :
+       {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {33, 256}, {70, 300}, {2100, 20}}) {
+    const std::vector<double> want = gram_of(random_values(rows * cols, 1), cols);
+    const std::vector<float> got = float_gram(rows, cols, 1, 2);
+    for (size_t i = 0; i < want.size(); ++i)  // |products| sum up to about rows; one rounding for each
+      ASSERT_NEAR(got[i], want[i],
+                  6e-8 * static_cast<double>(rows) * std::sqrt(static_cast<double>(rows)) + 1e-6)
+          << rows << " x " << cols << " at " << i;
+    for (int64_t i = 0; i < cols; ++i)
+      for (int64_t j = 0; j < i; ++j)
+        ASSERT_EQ(got[static_cast<size_t>(i * cols + j)], got[static_cast<size_t>(j * cols + i)]);
+  }
+}
+
+TEST(Gram, AddsToWhatIsThere) {
+  Machine m(1);
+  const std::vector<float> x = random_values(40 * 6, 2), y = random_values(30 * 6, 3);
+  std::vector<float> together = x, gram(36), both(36);
+  together.insert(together.end(), y.begin(), y.end());
+  add_gram(x, 6, gram, m.backend);
+  add_gram(y, 6, gram, m.backend);
+  add_gram(together, 6, both, m.backend);
+  for (size_t i = 0; i < 36; ++i) EXPECT_NEAR(gram[i], both[i], 1e-4);
+}
+
+TEST(Gram, DoesNotDependOnThreads) { EXPECT_EQ(float_gram(100, 600, 4, 1), float_gram(100, 600, 4, 3)); }
+
+TEST(InverseCholesky, IsAFactorOfTheInverse) {
+  for (const int64_t n : {1, 2, 17, 128, 129, 300}) {
+    Machine m(2);
+    const std::vector<float> a = float_gram(3 * n, n, 5, 1);
+    const double added = 0.5;
+    const auto upper = inverse_cholesky(a, n, added, m.backend);
+    ASSERT_TRUE(upper);
+    // U A Uᵀ = I where Uᵀ U = A⁻¹.
+    for (int64_t i = 0; i < n; i += std::max<int64_t>(1, n / 7)) {
+      std::vector<double> product(static_cast<size_t>(n));  // row i of U · A
+      for (int64_t k = i; k < n; ++k)
+        for (int64_t j = 0; j < n; ++j)
+          product[static_cast<size_t>(j)] += double{(*upper)[static_cast<size_t>(i * n + k)]} *
+                                             (a[static_cast<size_t>(k * n + j)] + (k == j ? added : 0.0));
+      for (int64_t j = 0; j < n; ++j) {
+        if (j < i) {
+          ASSERT_EQ((*upper)[static_cast<size_t>(i * n + j)], 0.0f);
+        }
+        double sum = 0;
+        for (int64_t k = j; k < n; ++k)
+          sum += product[static_cast<size_t>(k)] * (*upper)[static_cast<size_t>(j * n + k)];
+        ASSERT_NEAR(sum, i == j ? 1.0 : 0.0, 2e-5) << n << ": " << i << ", " << j;
+      }
+    }
+  }
+}
+
+TEST(InverseCholesky, DoesNotDependOnThreads) {
+  Machine one(1), three(3);
+  const std::vector<float> a = float_gram(700, 400, 6, 2);
+  EXPECT_EQ(*inverse_cholesky(a, 400, 1, one.backend), *inverse_cholesky(a, 400, 1, three.backend));
+}
+
+TEST(InverseCholesky, SeesWhatIsNotPositiveDefinite) {
+  Machine m(2);
+  std::vector<float> a(200 * 200);
+  for (size_t i = 0; i < 200; ++i) a[i * 201] = 1;
+  EXPECT_TRUE(inverse_cholesky(a, 200, 0, m.backend));
+  a[150 * 201] = -1;
+  EXPECT_FALSE(inverse_cholesky(a, 200, 0, m.backend));
+  EXPECT_TRUE(inverse_cholesky(a, 200, 1.5, m.backend));
+  a[150 * 201] = NAN;
+  EXPECT_FALSE(inverse_cholesky(a, 200, 0, m.backend));
+}
+
+TEST(QuadraticForm, IsThatOfTheDefinition) {
+  Machine m(2);
+  const std::vector<float> w = random_values(70 * 9, 9), h = float_gram(20, 9, 10, 1);
+  double want = 0;
+  for (size_t row = 0; row < 70; ++row)
+    for (size_t i = 0; i < 9; ++i)
+      for (size_t j = 0; j < 9; ++j) want += double{w[row * 9 + i]} * h[i * 9 + j] * w[row * 9 + j];
+  EXPECT_NEAR(quadratic_form(w, h, 9, m.backend), want, 1e-5 * want);
+}
+
+}  // namespace
+}  // namespace aquatint::quant
