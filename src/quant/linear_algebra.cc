@@ -1,6 +1,7 @@
 #include "quant/linear_algebra.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int64_t kGramTile = 96,
                   kGramRows = 256;  // rows of x that are summed at a time: their tiles stay in L2
+constexpr int64_t kLine = 16;       // floats of a cache line
 constexpr int64_t kTile = 128;      // of a factorization
 constexpr int64_t kFormRows = 64, kFormDepth = 256;
 
@@ -33,6 +35,13 @@ std::pair<int64_t, int64_t> triangle_tile(int64_t i) {
 }
 
 constexpr int64_t triangle(int64_t n) { return n * (n + 1) / 2; }
+
+// Up to a line of columns of x [depth][stride cols] as rows of kGramRows.
+void transpose_line(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
+  count = std::min(count, kLine);
+  for (int64_t row = 0; row < depth; ++row)
+    for (int64_t c = 0; c < count; ++c) out[c * kGramRows + row] = x[row * cols + c];
+}
 
 // L with L Lᵀ = A in FP64: the lower triangle of `values`, and the inverses of its diagonal tiles.
 class Cholesky {
@@ -174,17 +183,20 @@ void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, con
   for (int64_t first = 0; first < rows; first += kGramRows) {
     const int64_t depth = std::min(kGramRows, rows - first);
     const float* from = x.data() + first * cols;
-    backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t row = 0; row < depth; ++row)
-        for (int64_t c = begin; c < end; ++c)
-          transposed[static_cast<size_t>(c * kGramRows + row)] = from[row * cols + c];
+    backend.pool->parallel_for(cols, kLine, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; c += kLine)
+        transpose_line(from + c, cols, depth, end - c, &transposed[static_cast<size_t>(c * kGramRows)]);
     });
     for_tasks(triangle(tiles), *backend.pool, [&](int64_t task) {
       const auto [i, j] = triangle_tile(task);
-      const int64_t row = i * kGramTile, col = j * kGramTile;
-      backend.kernels->add_product({transposed.data() + row * kGramRows, kGramRows, from + col, cols,
+      const int64_t row = i * kGramTile, col = j * kGramTile, width = std::min(kGramTile, cols - col);
+      // Rows of x lie a multiple of many cache lines apart and would fight for the same places.
+      std::array<float, kGramRows * kGramTile> columns;
+      for (int64_t k = 0; k < depth; ++k)
+        std::copy_n(from + k * cols + col, width, &columns[static_cast<size_t>(k * kGramTile)]);
+      backend.kernels->add_product({transposed.data() + row * kGramRows, kGramRows, columns.data(), kGramTile,
                                     gram.data() + row * cols + col, cols, std::min(kGramTile, cols - row),
-                                    std::min(kGramTile, cols - col), depth});
+                                    width, depth});
     });
   }
   backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
