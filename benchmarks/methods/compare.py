@@ -88,14 +88,15 @@ def main():
     parser.add_argument("--aquatint", type=pathlib.Path, default=ROOT / "build/release/aquatint")
     options = parser.parse_args()
     options.store.mkdir(parents=True, exist_ok=True)
-    version = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True,
-                             text=True).stdout.strip()
+    version = subprocess.run(["git", "-C", ROOT, "log", "-1", "--format=%h", "--",
+                              *(f"src/{room}" for room in ("numeric", "tensor", "checkpoint", "kernels", "model", "quant", "eval"))], capture_output=True,
+                             text=True).stdout.strip()  # the last commit that can change a row
     rows = [measure(options, *row, version) for row in ROWS if re.search(options.rows, " ".join(row))]
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     page = PAGE.format(model=options.model.name, windows=options.windows, text=options.text.name,
                        samples=options.samples, calibration=options.calibration.name,
                        date=datetime.date.today().isoformat(), cpu=cpu.group(1) if cpu else "unknown processor",
-                       version=version, reference=rows[0]["eval"]["reference"]["perplexity"]["value"])
+                       version=version, reference=rows[0]["eval"]["divergence"]["reference_perplexity"])
     for row in rows:
         e = row["eval"]
         page += (f"| {row['scheme']} | {row['method']} | {row['bits']:.3f} | {e['perplexity']['value']:.3f} | "

@@ -26,10 +26,12 @@ std::string peaks_text(const bench::Peaks& peaks) {
   return text;
 }
 
+// One sample has no deviation.
 std::string rate(const std::vector<double>& samples) {
-  return samples.empty()
-             ? ""
-             : fmt::format("{:.1f} ± {:.1f}", base::summarize(samples).mean, base::summarize(samples).std);
+  if (samples.empty()) return "";
+  const base::Summary summary = base::summarize(samples);
+  return samples.size() == 1 ? fmt::format("{:.1f}", summary.mean)
+                             : fmt::format("{:.1f} ± {:.1f}", summary.mean, summary.std);
 }
 
 std::string percent(double share) { return share == share ? fmt::format("{:.0f} %", share * 100) : ""; }

@@ -33,27 +33,32 @@ class ModelWriter {
         total_(static_cast<int64_t>(plan.tensors.matrices.size())) {
     writer_.record(provenance(job.recipe, job.calibration, source));
     if (job.calibration)
-      states_ = model::embed_sequences(job.calibration->sequences, source.weight("model.embed_tokens"),
+      states_ = model::embed_sequences(job.calibration->sequences,
+                                       read_matrix(source, plan.tensors.matrices.front(), pool_),
                                        plan.tensors.config, backend);
   }
 
   void run() {
-    const auto& matrices = plan_.tensors.matrices;
-    for (const ModelMatrix& matrix : matrices)
-      if (!matrix.linear && matrix.module == matrices.front().module) write_plain(matrix);
-    for (int64_t layer = 0; layer < plan_.tensors.config.layers; ++layer) {
-      if (plan_.transforms.empty())
-        write_block(layer, model::load_block_vectors(source_, plan_.tensors.config, layer), nullptr, nullptr);
-      else
-        write_transformed_block(layer);
+    int64_t layer = 0;
+    for (const ModelMatrix& matrix : plan_.tensors.matrices) {
+      if (!matrix.linear)
+        write_plain(matrix);
+      else if (matrix.layer == layer)
+        write_layer(layer++);
     }
-    if (!matrices.back().linear && matrices.size() > 1) write_plain(matrices.back());
     write_vectors(plan_.tensors, source_, changed_, *plan_.dtype, writer_);
     writer_.finish();
     base::progress("quantize", total_, total_, "matrices");
   }
 
  private:
+  void write_layer(int64_t layer) {
+    if (plan_.transforms.empty())
+      write_block(layer, model::load_block_vectors(source_, plan_.tensors.config, layer), nullptr, nullptr);
+    else
+      write_transformed_block(layer);
+  }
+
   void write_plain(const ModelMatrix& matrix) {
     base::progress("quantize", done_++, total_, "matrices");
     writer_.plain(matrix.module, read_matrix(source_, matrix, pool_), *plan_.dtype);

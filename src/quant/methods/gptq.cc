@@ -3,7 +3,8 @@
 //
 // Scales are chosen when a group's turn comes, from its weights as they are by then, and weighed by what an
 // error will cost there: 1 / U_jj². With act_order, or when scales have a second level, they are chosen
-// before, from the weights as they were (static groups), so that files need no permutation.
+// before, from the weights as they were (static groups), so that files need no permutation. At the end scales
+// are fitted to the codes (scale_fit.h), which is not in the paper.
 #include <algorithm>
 #include <array>
 
@@ -11,6 +12,7 @@
 #include "quant/input_statistics.h"
 #include "quant/method.h"
 #include "quant/methods/block_rule.h"
+#include "quant/methods/scale_fit.h"
 
 namespace aquatint::quant {
 namespace {
@@ -21,6 +23,7 @@ constexpr std::array kSettings = {
     MethodSetting{"damp", Type::number, 0.01, 0, 1, "added to H's diagonal, as a share of its mean"},
     MethodSetting{"block", Type::integer, 128, 16, 4096,
                   "columns whose errors reach the rest of a row together"},
+    MethodSetting{"fit", Type::boolean, 1, 0, 1, "scales are fitted to the codes at the end"},
     MethodSetting{"act_order", Type::boolean, 0, 0, 1,
                   "columns of the largest inputs first; scales come before"},
 };
@@ -150,8 +153,9 @@ int64_t aligned_block(int64_t wanted, int64_t group, int64_t cols) {
   return group < wanted ? wanted / group * group : group;
 }
 
-bool scales_come_first(bool act_order, const tensor::QuantizedMatrix& matrix) {
-  return act_order || matrix.block_rows > 1 || matrix.scales.super_format || !matrix.scales.table.empty();
+// Scales that are shared by rows or have a second level are rtn's.
+bool has_given_scales(const tensor::QuantizedMatrix& matrix) {
+  return matrix.block_rows > 1 || matrix.scales.super_format || !matrix.scales.table.empty();
 }
 
 // The scales that `matrix` holds, by row and group.
@@ -180,7 +184,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
         fmt::format("gptq: blocks of {} cross the rows of a matrix with {} columns; choose a "
                     "scheme with groups or one scale per channel",
                     group, cols));
-  const bool static_groups = scales_come_first(act_order, matrix);
+  const bool static_groups = act_order || has_given_scales(matrix);
   if (static_groups)
     matrix = rtn.quantize(
         weights, rows, cols, scheme,
@@ -203,7 +207,9 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
     for (int64_t slab = begin; slab < end; ++slab)
       Slab(job, slab * kSlab, std::min(kSlab, rows - slab * kSlab)).run();
   });
-  if (static_groups) return matrix;
+  if (has_given_scales(matrix)) return matrix;
+  if (options.settings.at("fit").get<bool>())
+    fit_scales(matrix, weights, group, *options.inputs, job.zeros, job.scales, pool);
   store_scales(job.scales, 1, matrix);
   store_zero_points(job.zeros, matrix);
   return matrix;
