@@ -171,7 +171,7 @@ TEST(Gptq, FittedScalesLoseLess) {
 // One group in a row: the best scale is q H wᵀ / q H qᵀ.
 TEST(Gptq, AFittedScaleIsThatOfLeastSquares) {
   Fixture f;
-  const QuantizedMatrix m = f.run(gptq, kChannel, Clip::none);
+  const QuantizedMatrix m = f.run(gptq, kChannel, Clip::none, {{"fit", true}});
   const auto gram = f.inputs.gram();
   for (int64_t row = 0; row < 5; ++row) {
     double above = 0, below = 0;

@@ -3,8 +3,10 @@
 //
 // Scales are chosen when a group's turn comes, from its weights as they are by then, and weighed by what an
 // error will cost there: 1 / U_jj². With act_order, or when scales have a second level, they are chosen
-// before, from the weights as they were (static groups), so that files need no permutation. At the end scales
-// are fitted to the codes (scale_fit.h), which is not in the paper.
+// before, from the weights as they were (static groups), so that files need no permutation. With `fit`,
+// scales are fitted to the codes at the end (scale_fit.h): not in the paper and not the default. SmolLM2,
+// W4A16 in groups of 64: perplexity 21.99 instead of 22.21, but mean KLD 0.153 instead of 0.144 (60 windows
+// of WikiText-2).
 #include <algorithm>
 #include <array>
 
@@ -23,7 +25,7 @@ constexpr std::array kSettings = {
     MethodSetting{"damp", Type::number, 0.01, 0, 1, "added to H's diagonal, as a share of its mean"},
     MethodSetting{"block", Type::integer, 128, 16, 4096,
                   "columns whose errors reach the rest of a row together"},
-    MethodSetting{"fit", Type::boolean, 1, 0, 1, "scales are fitted to the codes at the end"},
+    MethodSetting{"fit", Type::boolean, 0, 0, 1, "scales are fitted to the codes at the end"},
     MethodSetting{"act_order", Type::boolean, 0, 0, 1,
                   "columns of the largest inputs first; scales come before"},
 };
