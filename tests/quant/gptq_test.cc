@@ -126,7 +126,7 @@ TEST(Gptq, IsAsGoodAsAStraightforwardFp64One) {
   Fixture f;
   for (const double damp : {0.01, 0.1}) {
     const double want = straightforward_error(f, damp);
-    const double got = f.error(f.run(gptq, kChannel, Clip::none, {{"damp", damp}, {"fit", false}}));
+    const double got = f.error(f.run(gptq, kChannel, Clip::none, {{"damp", damp}}));
     EXPECT_LE(got, want * 1.001);
     EXPECT_GE(got, want * 0.999);
   }
@@ -154,36 +154,6 @@ TEST(Gptq, BeatsRoundingToNearestInEveryScheme) {
       EXPECT_LT(f.error(f.run(gptq, scheme, default_clip(scheme), {{"act_order", act_order}})),
                 0.9 * f.error(f.run(rtn, scheme, default_clip(scheme))))
           << scheme.format->name << " " << scheme.group << (act_order ? " act_order" : "");
-}
-
-TEST(Gptq, FittedScalesLoseLess) {
-  Fixture f;
-  for (const WeightScheme& scheme : {kChannel, grouped(numeric::int4, 32), grouped(numeric::int4, 64, false),
-                                     grouped(numeric::int2, 48), grouped(numeric::fp4_e2m1, 64)}) {
-    const QuantizedMatrix plain = f.run(gptq, scheme, Clip::mse, {{"fit", false}});
-    const QuantizedMatrix fitted = f.run(gptq, scheme, Clip::mse, {{"fit", true}});
-    EXPECT_EQ(base::sha256_hex(fitted.codes.bytes()), base::sha256_hex(plain.codes.bytes()));
-    EXPECT_LT(f.error(fitted), f.error(plain)) << scheme.format->name << " " << scheme.group;
-    EXPECT_EQ(fitted.stored_bytes, plain.stored_bytes);
-  }
-}
-
-// One group in a row: the best scale is q H wᵀ / q H qᵀ.
-TEST(Gptq, AFittedScaleIsThatOfLeastSquares) {
-  Fixture f;
-  const QuantizedMatrix m = f.run(gptq, kChannel, Clip::none, {{"fit", true}});
-  const auto gram = f.inputs.gram();
-  for (int64_t row = 0; row < 5; ++row) {
-    double above = 0, below = 0;
-    for (int64_t i = 0; i < kCols; ++i)
-      for (int64_t j = 0; j < kCols; ++j) {
-        const double q = double{m.format->decode(m.codes.u8()[row * kCols + i])} *
-                         gram[static_cast<size_t>(i * kCols + j)];
-        above += q * f.w[static_cast<size_t>(row * kCols + j)];
-        below += q * m.format->decode(m.codes.u8()[row * kCols + j]);
-      }
-    EXPECT_NEAR(m.scales.at(row), above / below, 1e-5 * above / below);
-  }
 }
 
 TEST(Gptq, DoesNotDependOnThreads) {

@@ -80,8 +80,7 @@ TEST(Recipe, SaysEverything) {
   ASSERT_THAT(r.methods, SizeIs(2));
   EXPECT_EQ(r.methods[0].method->name, "smoothquant");
   EXPECT_EQ(r.methods[0].settings, base::Json({{"alpha", 0.6}}));
-  EXPECT_EQ(r.methods[1].settings,
-            base::Json({{"damp", 0.05}, {"block", 64}, {"fit", false}, {"act_order", true}}));
+  EXPECT_EQ(r.methods[1].settings, base::Json({{"damp", 0.05}, {"block", 64}, {"act_order", true}}));
   ASSERT_THAT(r.layers, SizeIs(2));
   EXPECT_EQ(r.layers[0].scheme->name, "W8A16");
   EXPECT_EQ(r.layers[0].line, 8);
@@ -107,8 +106,7 @@ TEST(Recipe, DefaultsAreTheFields) {
   EXPECT_EQ(r.calibration->options().length, 512);
   EXPECT_EQ(parse("scheme: W8A8\ncalibration: a.txt").calibration->options().length, 2048);
   const Recipe gptq = parse("scheme: W4A16\nmethods: gptq");
-  EXPECT_EQ(gptq.methods[0].settings,
-            base::Json({{"damp", 0.01}, {"block", 128}, {"fit", false}, {"act_order", false}}));
+  EXPECT_EQ(gptq.methods[0].settings, base::Json({{"damp", 0.01}, {"block", 128}, {"act_order", false}}));
   EXPECT_EQ(parse("scheme: W4A16\nmethods: [smoothquant]").methods[1].method->name, "rtn");
 }
 
