@@ -47,8 +47,8 @@ class ModelWriter {
         write_layer(layer++);
     }
     write_vectors(plan_.tensors, source_, changed_, *plan_.dtype, writer_);
-    writer_.finish();
     base::progress("quantize", total_, total_, "matrices");
+    writer_.finish();  // after the last chance to be stopped
   }
 
  private:
