@@ -170,10 +170,7 @@ class AquatintReader final : public LayoutReader {
     return plain_role(tensor);
   }
 
-  bool has_weight(std::string_view module) const override {
-    const TensorView* plain = files_.find(std::string(module) + ".weight");
-    return (plain && plain->info->shape.size() == 2) || files_.find(std::string(module).append(kCodes));
-  }
+  bool has_weight(std::string_view module) const override { return has_plain_or(files_, module, kCodes); }
 
   QuantizedMatrix weight(std::string_view module) const override {
     if (const TensorView* plain = files_.find(std::string(module) + ".weight")) return read_plain(*plain);
@@ -319,10 +316,7 @@ QuantizedMatrix AquatintReader::read(const Parts& parts) {
   return m;
 }
 
-bool matches(const Json& quantization) {
-  return quantization.is_object() && quantization.contains("quant_method") &&
-         quantization["quant_method"] == "aquatint";
-}
+bool matches(const Json& quantization) { return has_quant_method(quantization, "aquatint"); }
 
 std::unique_ptr<LayoutReader> read_layout(const Json& config, const SafetensorsSet& files,
                                           const std::string& where, std::vector<std::string>&) {

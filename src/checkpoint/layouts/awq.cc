@@ -14,7 +14,6 @@ using tensor::QuantizedMatrix;
 namespace {
 
 constexpr int kBits = 4, kPerWord = 8, kMiddle = 8;
-constexpr std::string_view kCodes = ".qweight";
 constexpr std::array<int, kPerWord> kNibbleOf = {0, 4, 1, 5, 2, 6, 3, 7};  // where a word holds its i-th row
 
 uint8_t nibble(const uint8_t* words, int64_t row) {
@@ -32,10 +31,10 @@ void pack_row(const uint8_t* codes, int64_t n, uint8_t* words) {
   }
 }
 
-class AwqReader final : public LayoutReader {
+class AwqReader final : public ColumnsReader {
  public:
   AwqReader(const Json& quantization, const SafetensorsSet& files, std::string where)
-      : files_(files), where_(std::move(where)) {
+      : ColumnsReader(files, std::move(where)) {
     const std::string config = where_ + "/config.json: quantization_config";
     const char* bits = quantization.contains("bits") ? "bits" : "w_bit";
     const char* group = quantization.contains("group_size") ? "group_size" : "q_group_size";
@@ -49,52 +48,9 @@ class AwqReader final : public LayoutReader {
       throw BadInput(fmt::format("{}: version \"{}\" is not read, expected gemm", config, version));
   }
 
-  Role role(const TensorView& tensor) const override {
-    const std::string& name = tensor.info->name;
-    if (name.ends_with(kCodes)) {
-      const std::string module = name.substr(0, name.size() - kCodes.size());
-      const Columns parts = locate(module);
-      return {Role::weight,
-              {module, parts.rows, parts.cols, parts.stored_bytes(), true, column_scheme(parts, symmetric_)}};
-    }
-    if (name.ends_with(".qzeros") || name.ends_with(".scales")) return {Role::company, {}};
-    return plain_role(tensor);
-  }
-
-  bool has_weight(std::string_view module) const override {
-    const TensorView* plain = files_.find(std::string(module) + ".weight");
-    return (plain && plain->info->shape.size() == 2) || files_.find(std::string(module).append(kCodes));
-  }
-
-  QuantizedMatrix weight(std::string_view module) const override {
-    if (const TensorView* plain = files_.find(std::string(module) + ".weight")) return read_plain(*plain);
-    const Columns parts = locate(std::string(module));
-    QuantizedMatrix m = column_matrix(parts, zeros_of(parts), symmetric_);
-    const auto* words = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
-    m.deferred = [words, stride = m.rows / kPerWord * 4, cols = m.cols](int64_t begin, int64_t end,
-                                                                        uint8_t* to) {
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t k = 0; k < cols; ++k)
-          *to++ = static_cast<uint8_t>((nibble(words + k * stride, r) - kMiddle) & 15);
-    };
-    return m;
-  }
-
-  std::string scheme() const override {
-    for (const StoredTensor& tensor : files_.tensors())
-      if (tensor.name.ends_with(kCodes))
-        return std::string(
-            column_scheme(locate(tensor.name.substr(0, tensor.name.size() - kCodes.size())), symmetric_)
-                .name);
-    return "";
-  }
-
  private:
-  Columns locate(const std::string& module) const {
-    Columns parts;
-    parts.codes = &require_tensor(files_, module + ".qweight", where_);
-    parts.zeros = &require_tensor(files_, module + ".qzeros", where_);
-    parts.scales = &require_tensor(files_, module + ".scales", where_);
+  Columns locate(const std::string& module) const override {
+    Columns parts = find(module);
     const StoredTensor& info = *parts.codes->info;
     measure(info.shape.size() == 2 ? info.shape[0] : 0, group_, parts);
     if (parts.rows % kPerWord != 0)
@@ -105,7 +61,7 @@ class AwqReader final : public LayoutReader {
     return parts;
   }
 
-  static std::vector<uint8_t> zeros_of(const Columns& parts) {
+  std::vector<uint8_t> zeros_of(const Columns& parts) const override {
     std::vector<uint8_t> zeros;
     const auto* words = reinterpret_cast<const uint8_t*>(parts.zeros->bytes.data());
     for (int64_t g = 0; g < parts.groups(); ++g)
@@ -114,10 +70,15 @@ class AwqReader final : public LayoutReader {
     return zeros;
   }
 
-  const SafetensorsSet& files_;
-  std::string where_;
-  int64_t group_ = -1;
-  bool symmetric_ = false;
+  std::function<void(int64_t, int64_t, uint8_t*)> codes_of(const Columns& parts) const override {
+    const auto* words = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
+    return [words, stride = parts.rows / kPerWord * 4, cols = parts.cols](int64_t begin, int64_t end,
+                                                                          uint8_t* to) {
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t k = 0; k < cols; ++k)
+          *to++ = static_cast<uint8_t>((nibble(words + k * stride, r) - kMiddle) & 15);
+    };
+  }
 };
 
 // Readers differ on files without zero-points, so only those with them are written.
@@ -158,10 +119,7 @@ Json quantization_config(const Contents& contents) {
           {"modules_to_not_convert", contents.unquantized}};
 }
 
-bool matches(const Json& quantization) {
-  return quantization.is_object() && quantization.contains("quant_method") &&
-         quantization["quant_method"] == "awq";
-}
+bool matches(const Json& quantization) { return has_quant_method(quantization, "awq"); }
 
 std::unique_ptr<LayoutReader> read_layout(const Json& config, const SafetensorsSet& files,
                                           const std::string& where, std::vector<std::string>&) {

@@ -23,7 +23,47 @@ Storage transposed(const uint8_t* from, int64_t rows, int64_t cols, int64_t byte
 
 const numeric::Format* signed_format(int bits) { return numeric::find_format(fmt::format("int{}", bits)); }
 
+constexpr std::string_view kCodes = ".qweight";
+
 }  // namespace
+
+Role ColumnsReader::role(const TensorView& tensor) const {
+  const std::string& name = tensor.info->name;
+  if (name.ends_with(kCodes)) {
+    const std::string module = name.substr(0, name.size() - kCodes.size());
+    const Columns parts = locate(module);
+    return {Role::weight,
+            {module, parts.rows, parts.cols, parts.stored_bytes(), true, column_scheme(parts, symmetric_)}};
+  }
+  if (name.ends_with(".qzeros") || name.ends_with(".scales")) return {Role::company, {}};
+  return plain_role(tensor);
+}
+
+bool ColumnsReader::has_weight(std::string_view module) const { return has_plain_or(files_, module, kCodes); }
+
+QuantizedMatrix ColumnsReader::weight(std::string_view module) const {
+  if (const TensorView* plain = files_.find(std::string(module) + ".weight")) return read_plain(*plain);
+  const Columns parts = locate(std::string(module));
+  QuantizedMatrix m = column_matrix(parts, zeros_of(parts), symmetric_);
+  m.deferred = codes_of(parts);
+  return m;
+}
+
+std::string ColumnsReader::scheme() const {
+  for (const StoredTensor& tensor : files_.tensors())
+    if (tensor.name.ends_with(kCodes))
+      return std::string(
+          column_scheme(locate(tensor.name.substr(0, tensor.name.size() - kCodes.size())), symmetric_).name);
+  return "";
+}
+
+Columns ColumnsReader::find(const std::string& module) const {
+  Columns parts;
+  parts.codes = &require_tensor(files_, module + ".qweight", where_);
+  parts.zeros = &require_tensor(files_, module + ".qzeros", where_);
+  parts.scales = &require_tensor(files_, module + ".scales", where_);
+  return parts;
+}
 
 void measure(int64_t cols, int64_t group_size, Columns& parts) {
   const StoredTensor& info = *parts.scales->info;

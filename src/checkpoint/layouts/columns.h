@@ -1,6 +1,7 @@
 // What GPTQ and AWQ share: everything lies by input column, [in_features][out_features], codes count from 0
 // and zero-points are codes. The hub has rows and two's complement.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,32 @@ void expect_words(const TensorView& tensor, int64_t rows, int64_t cols);
 tensor::QuantizedMatrix column_matrix(const Columns& parts, const std::vector<uint8_t>& zeros,
                                       bool symmetric);
 numeric::Scheme column_scheme(const Columns& parts, bool symmetric);
+
+// A reader of such a layout; what differs is how words hold codes.
+class ColumnsReader : public LayoutReader {
+ public:
+  Role role(const TensorView& tensor) const override;
+  bool has_weight(std::string_view module) const override;
+  tensor::QuantizedMatrix weight(std::string_view module) const override;
+  std::string scheme() const override;
+
+ protected:
+  ColumnsReader(const SafetensorsSet& files, std::string where) : files_(files), where_(std::move(where)) {}
+
+  // The three tensors, by name only.
+  Columns find(const std::string& module) const;
+  // The same, measured and checked against each other.
+  virtual Columns locate(const std::string& module) const = 0;
+  virtual std::vector<uint8_t> zeros_of(const Columns& parts) const = 0;  // as column_matrix() takes them
+  // As QuantizedMatrix::deferred.
+  virtual std::function<void(int64_t begin, int64_t end, uint8_t* codes)> codes_of(
+      const Columns& parts) const = 0;
+
+  const SafetensorsSet& files_;
+  std::string where_;
+  int64_t group_ = -1;  // quantization_config's group size
+  bool symmetric_ = true;
+};
 
 // For writing. Whether the weights are signed integers per channel or in groups, inputs left in 16 bit.
 bool is_weight_only_integer(const numeric::Scheme& scheme);

@@ -123,9 +123,7 @@ class CtReader final : public LayoutReader {
   }
 
   bool has_weight(std::string_view module) const override {
-    const std::string name = std::string(module) + ".weight";
-    const TensorView* plain = files_.find(name);
-    return (plain && plain->info->shape.size() == 2) || files_.find(name + "_packed");
+    return has_plain_or(files_, module, ".weight_packed");
   }
 
   QuantizedMatrix weight(std::string_view module) const override {
@@ -359,10 +357,7 @@ std::string CtReader::scheme() const {
   return name;
 }
 
-bool matches(const Json& quantization) {
-  return quantization.is_object() && quantization.contains("quant_method") &&
-         quantization["quant_method"] == "compressed-tensors";
-}
+bool matches(const Json& quantization) { return has_quant_method(quantization, "compressed-tensors"); }
 
 std::unique_ptr<LayoutReader> read_layout(const Json& config, const SafetensorsSet& files,
                                           const std::string& where, std::vector<std::string>& warnings) {

@@ -15,14 +15,12 @@ using base::Json;
 using tensor::QuantizedMatrix;
 namespace {
 
-constexpr std::array<std::string_view, 3> kCompany = {".qzeros", ".scales", ".g_idx"};
-constexpr std::string_view kCodes = ".qweight";
 constexpr int64_t kMaxWords = int64_t{1} << 40;
 
-class GptqReader final : public LayoutReader {
+class GptqReader final : public ColumnsReader {
  public:
   GptqReader(const Json& quantization, const SafetensorsSet& files, std::string where)
-      : files_(files), where_(std::move(where)) {
+      : ColumnsReader(files, std::move(where)) {
     const std::string config = where_ + "/config.json: quantization_config";
     bits_ = static_cast<int>(base::require_int(quantization, "bits", config, 2, 8));
     if (bits_ > 4 && bits_ != 8)
@@ -38,62 +36,23 @@ class GptqReader final : public LayoutReader {
   }
 
   Role role(const TensorView& tensor) const override {
-    const std::string& name = tensor.info->name;
-    if (name.ends_with(kCodes)) {
-      const std::string module = name.substr(0, name.size() - kCodes.size());
-      const Columns parts = locate(module);
-      return {Role::weight,
-              {module, parts.rows, parts.cols, parts.stored_bytes(), true, column_scheme(parts, symmetric_)}};
-    }
-    if (std::any_of(kCompany.begin(), kCompany.end(), [&](std::string_view s) { return name.ends_with(s); }))
-      return {Role::company, {}};
-    return plain_role(tensor);
-  }
-
-  bool has_weight(std::string_view module) const override {
-    const TensorView* plain = files_.find(std::string(module) + ".weight");
-    return (plain && plain->info->shape.size() == 2) || files_.find(std::string(module).append(kCodes));
-  }
-
-  QuantizedMatrix weight(std::string_view module) const override {
-    if (const TensorView* plain = files_.find(std::string(module) + ".weight")) return read_plain(*plain);
-    const Columns parts = locate(std::string(module));
-    QuantizedMatrix m = column_matrix(parts, zeros_of(parts), symmetric_);
-    const auto* words = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
-    m.deferred = [words, rows = m.rows, cols = m.cols, bits = bits_](int64_t begin, int64_t end,
-                                                                     uint8_t* to) {
-      for (int64_t r = begin; r < end; ++r, to += cols) unpack_run(words + 4 * r, rows, cols, bits, to, 1);
-    };
-    return m;
-  }
-
-  std::string scheme() const override {
-    for (const StoredTensor& tensor : files_.tensors())
-      if (tensor.name.ends_with(kCodes))
-        return std::string(
-            column_scheme(locate(tensor.name.substr(0, tensor.name.size() - kCodes.size())), symmetric_)
-                .name);
-    return "";
+    if (tensor.info->name.ends_with(".g_idx")) return {Role::company, {}};
+    return ColumnsReader::role(tensor);
   }
 
  private:
-  Columns locate(const std::string& module) const;
+  Columns locate(const std::string& module) const override;
   void check_order(const std::string& module, const Columns& parts) const;
-  std::vector<uint8_t> zeros_of(const Columns& parts) const;
+  std::vector<uint8_t> zeros_of(const Columns& parts) const override;
+  std::function<void(int64_t, int64_t, uint8_t*)> codes_of(const Columns& parts) const override;
 
-  const SafetensorsSet& files_;
-  std::string where_;
   int bits_ = 4;
-  int64_t group_ = -1;
-  bool symmetric_ = true, stored_less_one_ = true;
+  bool stored_less_one_ = true;
 };
 
 Columns GptqReader::locate(const std::string& module) const {
-  Columns parts;
+  Columns parts = find(module);
   parts.bits = bits_;
-  parts.codes = &require_tensor(files_, module + ".qweight", where_);
-  parts.zeros = &require_tensor(files_, module + ".qzeros", where_);
-  parts.scales = &require_tensor(files_, module + ".scales", where_);
   const StoredTensor& info = *parts.codes->info;
   if (info.shape.size() != 2 || info.shape[0] > kMaxWords || info.shape[0] * 32 % bits_ != 0)
     throw BadInput(fmt::format("{} has shape [{}], expected words of {}-bit codes of all columns by rows",
@@ -130,6 +89,14 @@ std::vector<uint8_t> GptqReader::zeros_of(const Columns& parts) const {
   for (uint8_t& zero : zeros)
     zero = static_cast<uint8_t>((zero + offset + (stored_less_one_ ? 1 : 0)) & mask);
   return zeros;
+}
+
+std::function<void(int64_t, int64_t, uint8_t*)> GptqReader::codes_of(const Columns& parts) const {
+  const auto* words = reinterpret_cast<const uint8_t*>(parts.codes->bytes.data());
+  return
+      [words, rows = parts.rows, cols = parts.cols, bits = bits_](int64_t begin, int64_t end, uint8_t* to) {
+        for (int64_t r = begin; r < end; ++r, to += cols) unpack_run(words + 4 * r, rows, cols, bits, to, 1);
+      };
 }
 
 bool can_say(const numeric::Scheme& scheme) {
@@ -188,10 +155,7 @@ Json quantization_config(const Contents& contents) {
           {"dynamic", skipped}};
 }
 
-bool matches(const Json& quantization) {
-  return quantization.is_object() && quantization.contains("quant_method") &&
-         quantization["quant_method"] == "gptq";
-}
+bool matches(const Json& quantization) { return has_quant_method(quantization, "gptq"); }
 
 std::unique_ptr<LayoutReader> read_layout(const Json& config, const SafetensorsSet& files,
                                           const std::string& where, std::vector<std::string>&) {

@@ -82,10 +82,15 @@ const Layout* find_layout(std::string_view name);  // nullptr when unknown
 // The layout that config.json asks for; BadInput that says what to do for those that cannot be read.
 const Layout& layout_of(const base::Json& config, const std::string& where);
 
+// Whether quantization_config says quant_method `method`.
+bool has_quant_method(const base::Json& quantization, std::string_view method);
+
 // Shared by the layouts: a plain weight or vector of F32, F16 or BF16.
 const numeric::Format* plain_format(std::string_view dtype);  // nullptr when it is another
 Role plain_role(const TensorView& tensor);
 tensor::QuantizedMatrix read_plain(const TensorView& tensor);
+// A plain matrix of the module, or the tensor module + `codes`.
+bool has_plain_or(const SafetensorsSet& files, std::string_view module, std::string_view codes);
 const TensorView& require_tensor(const SafetensorsSet& files, const std::string& name,
                                  const std::string& where);
 // With the name of the preset that it follows, or of the weights' format.

@@ -10,6 +10,11 @@ namespace {
 
 constexpr std::string_view kSuffix = ".weight";
 
+bool has_plain(const SafetensorsSet& files, std::string_view module) {
+  const TensorView* tensor = files.find(std::string(module).append(kSuffix));
+  return tensor && tensor->info->shape.size() == 2;
+}
+
 class PlainReader final : public LayoutReader {
  public:
   PlainReader(const SafetensorsSet& files, std::string where) : files_(files), where_(std::move(where)) {}
@@ -23,10 +28,7 @@ class PlainReader final : public LayoutReader {
     return plain_role(tensor);
   }
 
-  bool has_weight(std::string_view module) const override {
-    const TensorView* tensor = files_.find(std::string(module) + ".weight");
-    return tensor && tensor->info->shape.size() == 2;
-  }
+  bool has_weight(std::string_view module) const override { return has_plain(files_, module); }
 
   QuantizedMatrix weight(std::string_view module) const override {
     return read_plain(require_tensor(files_, std::string(module) + ".weight", where_));
@@ -83,6 +85,15 @@ QuantizedMatrix read_plain(const TensorView& tensor) {
   m.codes = tensor::Storage::borrowed(tensor.bytes);
   m.stored_bytes = tensor.bytes.size();
   return m;
+}
+
+bool has_plain_or(const SafetensorsSet& files, std::string_view module, std::string_view codes) {
+  return has_plain(files, module) || files.find(std::string(module).append(codes));
+}
+
+bool has_quant_method(const Json& quantization, std::string_view method) {
+  return quantization.is_object() && quantization.contains("quant_method") &&
+         quantization["quant_method"] == method;
 }
 
 const TensorView& require_tensor(const SafetensorsSet& files, const std::string& name,
