@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "numeric/format.h"
 
 namespace aquatint::model {
@@ -156,6 +157,15 @@ void Step::add(std::span<const int32_t> more, KvCache& cache) {
   tokens.insert(tokens.end(), more.begin(), more.end());
   for (int64_t i = 0; i < n; ++i) positions.push_back(static_cast<int32_t>(cache.length() + i));
   rows += n;
+}
+
+void check_tokens(std::span<const int32_t> tokens, const Config& config) {
+  for (const int32_t token : tokens)
+    if (token < 0 || token >= config.vocab_size)
+      throw base::BadInput(
+          fmt::format("token id {} is outside the model's vocabulary of {} (is the tokenizer another "
+                      "model's?)",
+                      token, config.vocab_size));
 }
 
 void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step) {

@@ -40,6 +40,9 @@ struct Step {
   void add(std::span<const int32_t> tokens, KvCache& cache);
 };
 
+// BadInput for a token outside the vocabulary.
+void check_tokens(std::span<const int32_t> tokens, const Config& config);
+
 // x becomes the token's embedding, rounded to BF16 in Precision::bf16.
 void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step);
 

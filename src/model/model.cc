@@ -51,12 +51,7 @@ void Model::State::check(std::span<const int32_t> tokens, std::span<const Segmen
                       segment.cache->length(), segment.cache->capacity()));
   }
   AQ_CHECK(rows == static_cast<int64_t>(tokens.size()), "{} tokens for {} rows", tokens.size(), rows);
-  for (int32_t token : tokens)
-    if (token < 0 || token >= config.vocab_size)
-      throw base::BadInput(
-          fmt::format("token id {} is outside the model's vocabulary of {} (is the tokenizer another "
-                      "model's?)",
-                      token, config.vocab_size));
+  check_tokens(tokens, config);
 }
 
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}

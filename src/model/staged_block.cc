@@ -25,25 +25,15 @@ void copy_rows(const std::vector<float>& from, int64_t from_row, std::vector<flo
   std::copy_n(from.begin() + from_row * width, rows * width, to.begin() + to_row * width);
 }
 
-void check_tokens(std::span<const std::vector<int32_t>> sequences, int64_t vocab_size) {
-  for (const std::vector<int32_t>& sequence : sequences)
-    for (const int32_t token : sequence)
-      if (token < 0 || token >= vocab_size)
-        throw base::BadInput(
-            fmt::format("token id {} is outside the model's vocabulary of {} (is the tokenizer another "
-                        "model's?)",
-                        token, vocab_size));
-}
-
 }  // namespace
 
 HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
                              const tensor::QuantizedMatrix& embedding, const Config& config,
                              const Backend& backend) {
-  check_tokens(sequences, config.vocab_size);
   HiddenStates states;
   Step step;
   for (const std::vector<int32_t>& sequence : sequences) {
+    check_tokens(sequence, config);
     step.rows = static_cast<int64_t>(sequence.size());
     step.tokens = sequence;
     step.x.resize(sequence.size() * static_cast<size_t>(config.hidden_size));

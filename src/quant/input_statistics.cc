@@ -38,9 +38,8 @@ void check_finite(std::span<const float> x, int64_t cols, const std::vector<floa
   for (size_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(x[i]))
       throw base::BadInput(
-          fmt::format("{}: input {} of calibration token {} is {}, expected a finite value; the weights "
-                      "before it overflow "
-                      "(try --precision fp32, or other calibration text)",
+          fmt::format("{}: input {} of calibration token {} is {}, expected a finite value; weights "
+                      "before it make values overflow: look at them, or leave this text out",
                       where, static_cast<int64_t>(i) % cols, static_cast<int64_t>(i) / cols, x[i]));
 }
 
