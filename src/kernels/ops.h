@@ -15,6 +15,7 @@
 
 #include "base/thread_pool.h"
 #include "tensor/quantized_matrix.h"
+#include "tensor/rotation.h"
 
 namespace aquatint::kernels {
 
@@ -149,6 +150,11 @@ struct KernelSet {
   // [rows][heads·head_dim]. All spans have the same cache format.
   void (*attention)(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
                     Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
+
+  // In place: every run of r.width() neighbours becomes run · R, or run · Rᵀ. x is [rows][stride], the runs
+  // start at x + run·width. Where M is a Hadamard matrix, all sets but ref give the same bits.
+  void (*rotate_runs)(const tensor::Rotation& r, bool inverse, float* x, int64_t rows, int64_t stride,
+                      int64_t runs, base::ThreadPool& pool);
 
   // h[rows, cols] = silu(gate) · up, where gate_up is [rows][2·cols], gate first.
   void (*swiglu)(const float* gate_up, int64_t rows, int64_t cols, float* h, base::ThreadPool& pool);

@@ -76,6 +76,66 @@ TEST_P(Rows, Rope) {
   }
 }
 
+// A value is a sum of `width` others, log2(run) + order of them one after the other.
+TEST_P(Rows, RotateRuns) {
+  for (const int64_t width : {1, 2, 8, 10, 12, 16, 26, 64, 80, 96, 128, 576, 1536}) {
+    constexpr int64_t kRows = 3, kRuns = 2;
+    const int64_t stride = kRuns * width + 3;
+    const tensor::Rotation r(width, 7);
+    const std::vector<float> x = cases::random_floats(kRows * stride, 3);
+    for (const bool inverse : {false, true}) {
+      Guarded y(kRows * stride, 1);
+      std::copy(x.begin(), x.end(), y.data());
+      std::vector<float> want = x;
+      set_.rotate_runs(r, inverse, y.data(), kRows, stride, kRuns, pool_);
+      ref::rotate_runs(r, inverse, want.data(), kRows, stride, kRuns, pool_);
+      y.expect_intact();
+      Worst worst;
+      for (int64_t i = 0; i < kRows * stride; ++i) {
+        const int64_t run = i % stride / width;
+        double size = 0;
+        for (int64_t j = 0; run < kRuns && j < width; ++j)
+          size += std::fabs(x[static_cast<size_t>(i / stride * stride + run * width + j)]);
+        const double roundings = std::log2(static_cast<double>(r.run())) + static_cast<double>(r.order()) + 2;
+        worst.see(i, y[i], want[static_cast<size_t>(i)], 1.5 * roundings * kEps * size * r.scale() + 1e-45);
+      }
+      worst.expect_within(fmt::format("{} rotate_runs {}", set_.name, width));
+    }
+  }
+}
+
+// Sums and differences alone, in one order.
+TEST_P(Rows, RotateRunsByHadamardMatricesHasTheBitsOfTheScalarSet) {
+  if (set_.name == "ref") return;
+  for (const int64_t width : {8, 64, 80, 96, 576, 1536}) {
+    const tensor::Rotation r(width, 3);
+    std::vector<float> x = cases::random_floats(width, 5), y = x;
+    kernel_set("scalar").rotate_runs(r, false, x.data(), 1, width, 1, pool_);
+    set_.rotate_runs(r, false, y.data(), 1, width, 1, pool_);
+    EXPECT_EQ(x, y) << width;
+  }
+}
+
+// The lengths of rows stay and the inverse gives them back, within the same roundings, twice.
+TEST_P(Rows, RotateRunsIsOrthogonal) {
+  for (const int64_t width : {64, 80, 96, 112, 176, 208, 576, 1536}) {
+    const tensor::Rotation r(width, 3);
+    const std::vector<float> x = cases::random_floats(width, 5);
+    std::vector<float> y = x;
+    const auto length = [](const std::vector<float>& v) {
+      double squares = 0;
+      for (const float value : v) squares += double{value} * double{value};
+      return std::sqrt(squares);
+    };
+    const double roundings = std::log2(static_cast<double>(r.run())) + static_cast<double>(r.order()) + 2;
+    set_.rotate_runs(r, false, y.data(), 1, width, 1, pool_);
+    EXPECT_NEAR(length(y), length(x), length(x) * roundings * kEps) << width;
+    EXPECT_NE(y, x);
+    set_.rotate_runs(r, true, y.data(), 1, width, 1, pool_);
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], x[i], 2 * roundings * kEps * length(x)) << width;
+  }
+}
+
 // The exponential's 2 ulp, a sum, a division, a product.
 TEST_P(Rows, Swiglu) {
   for (const int64_t cols : kWidths) {

@@ -31,6 +31,7 @@ const KernelSet set_of_kernels = {
     .rope = rope,
     .store_kv = store_kv,
     .attention = attention,
+    .rotate_runs = rotate_runs,
     .swiglu = swiglu,
     .logit_stats = logit_stats,
     .divergence = divergence,

@@ -3,6 +3,7 @@
 #include "kernels/cpu/math.inl"
 #include "kernels/cpu/rounding.inl"
 #include "kernels/cpu/rows.inl"
+#include "kernels/cpu/rotation.inl"
 #include "kernels/cpu/tile.inl"
 #include "kernels/cpu/products.inl"
 #include "kernels/cpu/linear_common.inl"

@@ -62,6 +62,14 @@ AQ_INLINE __m256 masked(__m256 x, int mask) {
 }
 AQ_INLINE V abs(V x) { return {masked(x.a, 0x7fffffff), masked(x.b, 0x7fffffff)}; }
 AQ_INLINE V power_floor(V x) { return {masked(x.a, 0x7f800000), masked(x.b, 0x7f800000)}; }
+template <int kDistance>
+AQ_INLINE V exchange(V x) {
+  if constexpr (kDistance == 8) return {x.b, x.a};
+  if constexpr (kDistance == 4)
+    return {_mm256_permute2f128_ps(x.a, x.a, 1), _mm256_permute2f128_ps(x.b, x.b, 1)};
+  constexpr int kOrder = kDistance == 2 ? 0x4e : 0xb1;
+  return {_mm256_permute_ps(x.a, kOrder), _mm256_permute_ps(x.b, kOrder)};
+}
 AQ_INLINE float sum(V x) {
   const __m256 halves = _mm256_add_ps(x.a, x.b);
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));

@@ -39,6 +39,12 @@ AQ_INLINE V max(V a, V b) { return _mm512_max_ps(a, b); }
 AQ_INLINE V min(V a, V b) { return _mm512_min_ps(a, b); }
 AQ_INLINE V abs(V a) { return _mm512_abs_ps(a); }
 AQ_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+template <int kDistance>
+AQ_INLINE V exchange(V a) {
+  if constexpr (kDistance == 8) return _mm512_shuffle_f32x4(a, a, 0x4e);
+  if constexpr (kDistance == 4) return _mm512_shuffle_f32x4(a, a, 0xb1);
+  return _mm512_permute_ps(a, kDistance == 2 ? 0x4e : 0xb1);
+}
 AQ_INLINE float sum(V a) { return _mm512_reduce_add_ps(a); }
 AQ_INLINE float largest(V a) { return _mm512_reduce_max_ps(a); }
 

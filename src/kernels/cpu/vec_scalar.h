@@ -57,6 +57,13 @@ AQ_INLINE V max(V a, V b) { return a > b ? a : b; }
 AQ_INLINE V min(V a, V b) { return a < b ? a : b; }
 AQ_INLINE V abs(V a) { return reinterpret_cast<V>(reinterpret_cast<I>(a) & 0x7fffffff); }
 AQ_INLINE V fma(V a, V b, V c) { return a * b + c; }  // a · b + c, fused where the machine can
+// Lane i becomes lane i ^ kDistance, of 1, 2, 4 and 8.
+template <int kDistance>
+AQ_INLINE V exchange(V a) {
+  V b;
+  for (int i = 0; i < 16; ++i) b[i] = a[i ^ kDistance];
+  return b;
+}
 // Sum and maximum of the lanes, in one fixed order.
 AQ_INLINE float sum(V a) {
   float s = 0;

@@ -17,6 +17,8 @@ void store_kv(const AttentionSpan& span, const AttentionShape& shape, const floa
               int64_t stride, base::ThreadPool& pool);
 void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
                Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
+void rotate_runs(const tensor::Rotation& r, bool inverse, float* x, int64_t rows, int64_t stride,
+                 int64_t runs, base::ThreadPool& pool);
 void swiglu(const float* gate_up, int64_t rows, int64_t cols, float* h, base::ThreadPool& pool);
 void logit_stats(const float* logits, int64_t rows, int64_t cols, LogitStats* out, base::ThreadPool& pool);
 void divergence(const float* reference, const float* model, int64_t rows, int64_t cols, Divergence* out,

@@ -1,5 +1,6 @@
 // Operations on rows of activations.
 #include <cmath>
+#include <vector>
 
 #include "kernels/ref/ref.h"
 
@@ -30,6 +31,50 @@ void rope(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_di
         first[i] = static_cast<float>(a * c - b * s);
         second[i] = static_cast<float>(b * c + a * s);
       }
+    }
+}
+
+namespace {
+
+// Unnormalised; columns i and i + half change together.
+void walsh_hadamard(double* x, int64_t n) {
+  for (int64_t half = 1; half < n; half *= 2)
+    for (int64_t i = 0; i < n; ++i)
+      if ((i & half) == 0) {
+        const double a = x[i], b = x[i + half];
+        x[i] = a + b;
+        x[i + half] = a - b;
+      }
+}
+
+void mix(const tensor::Rotation& r, bool inverse, std::vector<double>& x) {
+  const std::vector<float>& m = r.mix(inverse);
+  if (m.empty()) return;
+  const std::vector<double> from = x;
+  for (int64_t column = 0; column < r.run(); ++column)
+    for (int64_t i = 0; i < r.order(); ++i) {
+      double sum = 0;
+      for (int64_t j = 0; j < r.order(); ++j)
+        sum += m[static_cast<size_t>(i * r.order() + j)] * from[static_cast<size_t>(j * r.run() + column)];
+      x[static_cast<size_t>(i * r.run() + column)] = sum;
+    }
+}
+
+}  // namespace
+
+void rotate_runs(const tensor::Rotation& r, bool inverse, float* x, int64_t rows, int64_t stride,
+                 int64_t runs, base::ThreadPool&) {
+  const auto width = static_cast<size_t>(r.width());
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t run = 0; run < runs; ++run) {
+      float* values = x + row * stride + run * r.width();
+      std::vector<double> y(values, values + width);
+      for (size_t i = 0; i < width && !inverse; ++i) y[i] *= r.signs()[i];
+      if (inverse) mix(r, inverse, y);
+      for (int64_t i = 0; i < r.order(); ++i) walsh_hadamard(y.data() + i * r.run(), r.run());
+      if (!inverse) mix(r, inverse, y);
+      for (size_t i = 0; i < width; ++i)
+        values[i] = static_cast<float>(y[i] * r.scale() * (inverse ? r.signs()[i] : 1.0f));
     }
 }
 

@@ -12,6 +12,7 @@ const KernelSet set = {
     .rope = rope,
     .store_kv = store_kv,
     .attention = attention,
+    .rotate_runs = rotate_runs,
     .swiglu = swiglu,
     .logit_stats = logit_stats,
     .divergence = divergence,
