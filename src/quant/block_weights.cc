@@ -14,8 +14,7 @@ BlockWeights::BlockWeights(const checkpoint::Checkpoint& source, const Plan& pla
       vectors_(model::load_block_vectors(source, config_, layer)) {
   for (const Stage stage : model::kStages)
     for (const ModelMatrix& matrix : plan.tensors.linears(layer, stage))
-      linears(stage).push_back(
-          {&matrix, plan.scheme_of(matrix), values_of(read_matrix(source, matrix, pool), pool)});
+      linears(stage).push_back({&matrix, plan.scheme_of(matrix), source_values(source, matrix, pool)});
 }
 
 std::vector<float>& BlockWeights::values(const ModelMatrix& matrix) {

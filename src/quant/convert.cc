@@ -110,7 +110,7 @@ Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path
     base::progress("convert", done++, static_cast<int64_t>(tensors.matrices.size()), "matrices");
     write_matrix(source, matrix, target, report, pool);
   }
-  write_vectors(tensors, source, {}, plain, writer);
+  write_vectors(tensors.vectors, source, {}, plain, writer);
   writer.finish();
   base::progress("convert", done, done, "matrices");
   read_sizes(to, report);

@@ -17,14 +17,14 @@ struct BlockLister {
   size_t stage = 0;
 
   void norm(std::string_view name, const std::vector<float>&, model::Extent extent) {
-    out.vectors.push_back({fmt::format("{}{}.weight", prefix, name), extent.size});
+    out.vectors.push_back({fmt::format("{}{}.weight", prefix, name), extent.size, layer});
   }
   void linear(const model::Linear&, std::initializer_list<model::Part> parts, model::Extent cols,
               bool has_bias) {
     for (const model::Part& part : parts) {
       const std::string module = fmt::format("{}{}", prefix, part.module);
       out.matrices.push_back({module, part.rows.size, cols.size, true, layer, model::kStages[stage]});
-      if (has_bias) out.vectors.push_back({module + ".bias", part.rows.size});
+      if (has_bias) out.vectors.push_back({module + ".bias", part.rows.size, layer});
     }
     ++stage;
   }
@@ -49,6 +49,12 @@ std::span<const ModelMatrix> ModelTensors::linears(int64_t layer, model::Stage s
   const auto is_one = [&](const ModelMatrix& m) { return m.linear && m.layer == layer && m.stage == stage; };
   const auto first = std::find_if(matrices.begin(), matrices.end(), is_one);
   return {first, std::find_if_not(first, matrices.end(), is_one)};
+}
+
+std::span<const ModelVector> ModelTensors::block_vectors(int64_t layer) const {
+  const auto is_one = [layer](const ModelVector& v) { return v.layer == layer; };
+  const auto first = std::find_if(vectors.begin(), vectors.end(), is_one);
+  return {first, std::find_if_not(first, vectors.end(), is_one)};
 }
 
 ModelTensors list_tensors(const checkpoint::Checkpoint& source) {
@@ -76,6 +82,13 @@ tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const 
                                      where, matrix.module, found.rows, found.cols, matrix.rows, matrix.cols));
   model::check_finite(found, matrix.module + ".weight", where, pool);
   return found;
+}
+
+std::vector<float> source_values(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
+                                 base::ThreadPool& pool) {
+  std::vector<float> values = values_of(read_matrix(source, matrix, pool), pool);
+  source.advise(matrix.module, base::Access::done);
+  return values;
 }
 
 std::vector<float> read_vector(const checkpoint::Checkpoint& source, const ModelVector& vector) {

@@ -1,5 +1,6 @@
 // Every tensor of a decoder by its Hugging Face name, from its config: what a pipeline walks over.
 #pragma once
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,10 @@ struct ModelMatrix {
 struct ModelVector {
   std::string name;  // in full
   int64_t size = 0;
+  int64_t layer = -1;  // of a decoder block
 };
+
+using VectorValues = std::map<std::string, std::vector<float>>;  // by name
 
 struct ModelTensors {
   model::Config config;
@@ -34,6 +38,8 @@ struct ModelTensors {
   int64_t linear_parameters() const;
   // Those that share the stage's input, in order.
   std::span<const ModelMatrix> linears(int64_t layer, model::Stage stage) const;
+  // Norms and biases of a block; of none: layer -1.
+  std::span<const ModelVector> block_vectors(int64_t layer) const;
 };
 
 // BadInput for a config that is malformed or of an unknown architecture.
@@ -43,6 +49,9 @@ ModelTensors list_tensors(const checkpoint::Checkpoint& source);
 // BadInput otherwise.
 tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
                                     base::ThreadPool& pool);
+// Its exact values, row-major; the file's pages no longer count as this process's memory.
+std::vector<float> source_values(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
+                                 base::ThreadPool& pool);
 std::vector<float> read_vector(const checkpoint::Checkpoint& source, const ModelVector& vector);
 
 // Exact values, row-major, computed in parallel.

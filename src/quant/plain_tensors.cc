@@ -12,10 +12,9 @@ const numeric::Format& source_dtype(const checkpoint::Checkpoint& source) {
   return halves > others ? numeric::fp16 : numeric::bf16;
 }
 
-void write_vectors(const ModelTensors& tensors, const checkpoint::Checkpoint& source,
-                   const std::map<std::string, std::vector<float>>& changed, const numeric::Format& dtype,
-                   checkpoint::Writer& writer) {
-  for (const ModelVector& vector : tensors.vectors) {
+void write_vectors(std::span<const ModelVector> vectors, const checkpoint::Checkpoint& source,
+                   const VectorValues& changed, const numeric::Format& dtype, checkpoint::Writer& writer) {
+  for (const ModelVector& vector : vectors) {
     const int64_t shape[1] = {vector.size};
     const auto found = changed.find(vector.name);
     writer.plain(vector.name, shape, found == changed.end() ? read_vector(source, vector) : found->second,

@@ -14,10 +14,9 @@ namespace aquatint::quant {
 // FP16 for a folder of FP16 weights, BF16 otherwise (also for FP32 and GGUF sources).
 const numeric::Format& source_dtype(const checkpoint::Checkpoint& source);
 
-// Norms and biases: the source's, or those of `changed`, by name.
-void write_vectors(const ModelTensors& tensors, const checkpoint::Checkpoint& source,
-                   const std::map<std::string, std::vector<float>>& changed, const numeric::Format& dtype,
-                   checkpoint::Writer& writer);
+// Norms and biases: the source's, or those of `changed`.
+void write_vectors(std::span<const ModelVector> vectors, const checkpoint::Checkpoint& source,
+                   const VectorValues& changed, const numeric::Format& dtype, checkpoint::Writer& writer);
 
 // A matrix of FP32 values that `dtype` (bf16, fp16, fp32) holds exactly.
 tensor::QuantizedMatrix rounded_matrix(std::vector<float> values, int64_t rows, int64_t cols,

@@ -250,7 +250,7 @@ TEST_F(Pipeline, MixedSchemesRunAsTheyAreWritten) {
       m.input = scheme.input;
       writer.quantized(matrix.module, m, scheme);
     }
-    write_vectors(tensors, *source, {}, numeric::fp32, writer);
+    write_vectors(tensors.vectors, *source, {}, numeric::fp32, writer);
     writer.finish();
   }
   convert(*open("mixed"), folder_ / "again", "compressed-tensors", &numeric::fp32, pool_);

@@ -1,0 +1,102 @@
+#include "quant/block_quantizer.h"
+
+#include "quant/linear_quantizer.h"
+#include "quant/plain_tensors.h"
+
+namespace aquatint::quant {
+
+using model::Stage;
+
+BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : run_(run) {
+  if (!calibration) return;
+  const ModelMatrix& embedding = run.plan.tensors.matrices.front();
+  states_ = model::embed_sequences(calibration->sequences, read_matrix(run.source, embedding, run.pool()),
+                                   run.plan.tensors.config, run.backend);
+  run.source.advise(embedding.module, base::Access::done);
+}
+
+void BlockQuantizer::write(int64_t layer) {
+  changed_.clear();
+  if (run_.plan.transforms.empty())
+    write_codes(layer, model::load_block_vectors(run_.source, run_.plan.tensors.config, layer), nullptr,
+                nullptr);
+  else
+    write_transformed(layer);
+  write_block_vectors(layer);
+}
+
+// Runs the block as it is to see its inputs, lets the methods change it, then finds codes: by inputs that
+// come from the changed and rounded block where the method reads them, by those already seen otherwise.
+void BlockQuantizer::write_transformed(int64_t layer) {
+  BlockWeights weights(run_.source, run_.plan, layer, run_.pool());
+  const bool again = run_.plan.codes.method->needs_calibration;
+  std::optional<model::HiddenStates> before;
+  if (again) before = states_;
+  BlockStatistics seen = observe(layer, weights);
+  for (const MethodStep& step : run_.plan.transforms)
+    step.method->transform(weights, seen, step.settings, run_.pool());
+  changed_ = weights.changeable_vectors();
+  if (again) states_ = std::move(before);
+  write_codes(layer, weights.vectors(), &weights, again ? nullptr : &seen);
+}
+
+// The statistics of the block's inputs, its weights being as they are; the states move on behind it.
+BlockStatistics BlockQuantizer::observe(int64_t layer, BlockWeights& weights) {
+  BlockStatistics seen;
+  model::Block block = weights.vectors();
+  model::StagedBlock staged(run_.plan.tensors.config, run_.backend, layer, *states_);
+  staged.enter(block);
+  for (const Stage stage : model::kStages) {
+    seen.set(stage, measure(staged, layer, stage));
+    std::vector<tensor::QuantizedMatrix> parts;
+    for (const BlockWeights::Linear& linear : weights.linears(stage))
+      parts.push_back(tensor::plain_matrix(linear.values, linear.matrix->rows, linear.matrix->cols));
+    run_stage(staged, block, stage, parts);
+  }
+  return seen;
+}
+
+// Finds and writes the codes of a block. `weights`: its values, where they are not the source's; `seen`: what
+// is known of its inputs; otherwise calibration goes through it as its linears are done.
+void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights* weights,
+                                 BlockStatistics* seen) {
+  std::optional<model::StagedBlock> staged;
+  if (states_ && !seen) {
+    staged.emplace(run_.plan.tensors.config, run_.backend, layer, *states_);
+    staged->enter(block);
+  }
+  for (const Stage stage : model::kStages) {
+    const std::span<const ModelMatrix> linears = run_.plan.tensors.linears(layer, stage);
+    std::optional<InputStatistics> measured;
+    if (staged) measured.emplace(measure(*staged, layer, stage));
+    const InputStatistics* inputs = seen ? &seen->at(stage) : measured ? &*measured : nullptr;
+    const float largest = shared_largest(linears, weights, run_);
+    std::vector<tensor::QuantizedMatrix> parts;
+    for (const ModelMatrix& matrix : linears) {
+      run_.tick();
+      tensor::QuantizedMatrix written = write_linear(matrix, weights, inputs, largest, run_);
+      if (staged) parts.push_back(std::move(written));
+    }
+    if (staged) run_stage(*staged, block, stage, parts);
+  }
+}
+
+InputStatistics BlockQuantizer::measure(const model::StagedBlock& staged, int64_t layer, Stage stage) const {
+  const ModelTensors& tensors = run_.plan.tensors;
+  return InputStatistics(staged.input(), model::input_width(stage, tensors.config),
+                         tensors.linears(layer, stage).front().module, run_.backend);
+}
+
+void BlockQuantizer::run_stage(model::StagedBlock& staged, model::Block& block, Stage stage,
+                               const std::vector<tensor::QuantizedMatrix>& parts) const {
+  model::Linear& linear = model::linear_of(block, stage);
+  model::pack_linear(linear, parts, run_.backend);
+  staged.run(block, stage);
+  linear.pieces.clear();
+}
+
+void BlockQuantizer::write_block_vectors(int64_t layer) const {
+  write_vectors(run_.plan.tensors.block_vectors(layer), run_.source, changed_, *run_.plan.dtype, run_.writer);
+}
+
+}  // namespace aquatint::quant
