@@ -7,6 +7,7 @@ namespace aquatint::cli {
 
 std::function<void()> add_inspect(CLI::App&, Common&);
 std::function<void()> add_quantize(CLI::App&, Common&);
+std::function<void()> add_sensitivity(CLI::App&, Common&);
 std::function<void()> add_convert(CLI::App&, Common&);
 std::function<void()> add_eval(CLI::App&, Common&);
 std::function<void()> add_bench(CLI::App&, Common&);
@@ -19,6 +20,8 @@ std::function<void()> add_devices(CLI::App&, Common&);
 namespace {
 constexpr std::array kCommands = {
     Command{"inspect", "what a checkpoint consists of, and what is wrong with it", add_inspect},
+    Command{"sensitivity", "which layers lose most in fewer bits; a recipe of several schemes under a budget",
+            add_sensitivity},
     Command{"quantize", "write a checkpoint in fewer bits", add_quantize},
     Command{"convert", "write the same weights in another layout", add_convert},
     Command{"eval", "perplexity, divergence from a reference, task accuracy", add_eval},

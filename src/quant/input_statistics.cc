@@ -138,4 +138,15 @@ const Feedback& InputStatistics::feedback(double damp, bool by_importance) const
   return kept_->feedback;
 }
 
+numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, const InputStatistics* inputs) {
+  numeric::ActivationScheme input = scheme.input;
+  if (!input.needs_calibration()) return input;
+  AQ_CHECK(inputs, "a static input scheme without calibration");
+  const auto seen = inputs->max_magnitude();
+  const float largest = std::max(*std::max_element(seen.begin(), seen.end()), 1e-6f);
+  input.static_scale =
+      input.dynamic ? input.scale_format->max * input.format->max / largest : largest / input.format->max;
+  return input;
+}
+
 }  // namespace aquatint::quant

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/model.h"
+#include "numeric/scheme.h"
 
 namespace aquatint::quant {
 
@@ -54,5 +55,9 @@ class InputStatistics {
   struct Kept;
   mutable std::shared_ptr<const Kept> kept_;
 };
+
+// The scheme's input with the constants that calibration gives it: scales of static schemes from the largest
+// magnitude seen. `inputs` may be null where it needs none.
+numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, const InputStatistics* inputs);
 
 }  // namespace aquatint::quant

@@ -9,16 +9,6 @@
 namespace aquatint::quant {
 namespace {
 
-numeric::ActivationScheme input_scheme(const numeric::Scheme& scheme, const InputStatistics* inputs) {
-  numeric::ActivationScheme input = scheme.input;
-  if (!input.needs_calibration()) return input;
-  const auto seen = inputs->max_magnitude();
-  const float largest = std::max(*std::max_element(seen.begin(), seen.end()), 1e-6f);
-  input.static_scale =
-      input.dynamic ? input.scale_format->max * input.format->max / largest : largest / input.format->max;
-  return input;
-}
-
 // `values` are used up.
 void measure_error(std::vector<float>& values, const tensor::QuantizedMatrix& quantized,
                    const InputStatistics* inputs, base::ThreadPool& pool, LayerReport& layer) {
@@ -66,7 +56,7 @@ tensor::QuantizedMatrix write_linear(const ModelMatrix& matrix, BlockWeights* we
   if (inputs) options.importance = inputs->importance();
   tensor::QuantizedMatrix quantized = plan.codes.method->quantize(
       values, matrix.rows, matrix.cols, assignment.scheme->weights, options, run.pool());
-  quantized.input = input_scheme(*assignment.scheme, inputs);
+  quantized.input = calibrated_input(*assignment.scheme, inputs);
   run.writer.quantized(matrix.module, quantized, *assignment.scheme);
   LayerReport layer = layer_report(plan, matrix);
   layer.bytes = quantized.stored_bytes;

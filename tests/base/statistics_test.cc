@@ -27,5 +27,15 @@ TEST(Statistics, TooFewValuesAreNotANumber) {
   EXPECT_TRUE(std::isnan(standard_error(std::vector<double>{3})));
 }
 
+TEST(Statistics, RankCorrelation) {
+  const std::vector<double> a = {1, 2, 3, 4, 5}, cubes = {1, 8, 27, 64, 125}, down = {9, 7, 5, 3, 1};
+  EXPECT_DOUBLE_EQ(rank_correlation(a, cubes), 1);
+  EXPECT_DOUBLE_EQ(rank_correlation(a, down), -1);
+  // Ranks 1.5, 1.5, 3 and 1, 2, 3: covariance 1.5 over √(1.5 · 2).
+  EXPECT_DOUBLE_EQ(rank_correlation(std::vector<double>{4, 4, 6}, std::vector<double>{1, 2, 3}),
+                   1.5 / std::sqrt(1.5 * 2));
+  EXPECT_TRUE(std::isnan(rank_correlation(a, std::vector<double>(5, 1.0))));
+}
+
 }  // namespace
 }  // namespace aquatint::base

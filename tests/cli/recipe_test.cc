@@ -115,6 +115,18 @@ TEST_F(Cli, QuantizesByARecipe) {
   EXPECT_THAT(inspected["warnings"].dump(), testing::Not(HasSubstr("stale")));
 }
 
+TEST_F(Cli, SensitivityWritesARecipeThatQuantizeTakes) {
+  const std::string recipe = (scratch_ / "r.yaml").string(), to = (scratch_ / "q").string();
+  const Json found = run_json({"sensitivity", model_, "--schemes", "W8A16,W4A16", "--windows", "2",
+                               "--context", "16", "--budget", "7", "--to", recipe});
+  EXPECT_EQ(found["schemes"].size(), 2u);
+  EXPECT_GT(found["mixture"]["kld"], 0.0);
+  const Json made = run_json({"quantize", model_, "--to", to, "--recipe", recipe});
+  EXPECT_NEAR(made["bits_per_weight"].get<double>(), found["mixture"]["bits_per_weight"].get<double>(), 1e-9);
+  expect_error(run({"sensitivity", model_, "--to", recipe}), 2, "add --budget");
+  expect_error(run({"sensitivity", model_, "--schemes", "W5A5"}), 2, "unknown scheme");
+}
+
 TEST_F(Cli, InspectSaysThatTheBaseHasChanged) {
   const fs::path base = scratch_ / "base", to = scratch_ / "q";
   fs::copy(model_, base, fs::copy_options::recursive);
