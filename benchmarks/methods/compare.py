@@ -15,11 +15,12 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ROWS = [(scheme, method) for scheme, methods in {
     "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq"],
-    "W4A16": ["rtn", "gptq", "gptq act_order", "awq", "awq,gptq"],
+    "W4A16": ["rtn", "gptq", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip"],
     "W4A16_ASYM": ["rtn", "gptq", "awq"],
-    "W4A8": ["rtn", "gptq"],
-    "W3A16": ["rtn", "gptq", "awq"],
-    "W2A16": ["rtn", "gptq"],
+    "W4A8": ["rtn", "gptq", "quarot", "quarot,gptq"],
+    "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq"],
+    "W3A16": ["rtn", "gptq", "awq", "quarot,gptq", "quip"],
+    "W2A16": ["rtn", "gptq", "quarot,gptq", "quip"],
     "NVFP4A16": ["rtn", "gptq"],
     "MXFP4A16": ["rtn", "gptq"],
     "NF4": ["rtn"],
@@ -64,7 +65,7 @@ def measure(options, scheme, method, version):
     folder, file = options.store / "model", options.store / "recipe.yaml"
     shutil.rmtree(folder, ignore_errors=True)
     file.write_text(recipe(scheme, method))
-    calibration = [] if method == "rtn" else ["--calibration", options.calibration, "--samples", options.samples,
+    calibration = [] if method in ("rtn", "quarot") else ["--calibration", options.calibration, "--samples", options.samples,
                                                "--seq-len", 512]
     made = run(options, "quantize", options.model, "--to", folder, "--recipe", file, *calibration)
     found = run(options, "eval", folder, "--reference", options.model, "--text", options.text, "--context", 512,

@@ -125,6 +125,7 @@ struct Writer::State {
 
   Json config() {
     Json config = source.config();
+    config.update(changes);
     config.erase("quantization_config");
     config.erase(kProvenanceKey);
     if (!provenance.is_null()) config[kProvenanceKey] = provenance;
@@ -140,7 +141,7 @@ struct Writer::State {
   const Format& dtype;
   Contents contents;
   bool head_quantized = false;
-  Json provenance;
+  Json provenance, changes = Json::object();
   base::AtomicFolder folder;
   SafetensorsWriter out;
   std::set<std::string> names;
@@ -151,6 +152,8 @@ Writer::Writer(const fs::path& to, const Checkpoint& source, std::string_view la
     : state_(std::make_unique<State>(to, source, known_layout(layout), dtype)) {}
 
 Writer::~Writer() = default;
+
+void Writer::amend(Json changes) { state_->changes = std::move(changes); }
 
 void Writer::record(Json provenance) { state_->provenance = std::move(provenance); }
 
@@ -174,14 +177,21 @@ void Writer::plain(std::string_view name, std::span<const int64_t> shape, std::s
 }
 
 void Writer::plain(std::string_view module, const QuantizedMatrix& matrix, const Format& dtype) {
+  plain(
+      module, matrix.rows, matrix.cols,
+      [&](int64_t begin, int64_t end, float* out) { tensor::dequantize(matrix, begin, end, out); }, dtype);
+}
+
+void Writer::plain(std::string_view module, int64_t rows, int64_t cols, const RowSource& source,
+                   const Format& dtype) {
   const std::string name = std::string(module) + ".weight";
-  state_->begin(name, dtype, {matrix.rows, matrix.cols});
-  const int64_t step = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, matrix.cols));
-  std::vector<float> values(static_cast<size_t>(std::min(step, matrix.rows) * matrix.cols));
-  for (int64_t row = 0; row < matrix.rows; row += step) {
-    const int64_t end = std::min(matrix.rows, row + step);
-    tensor::dequantize(matrix, row, end, values.data());
-    state_->append(std::span(values).first(static_cast<size_t>((end - row) * matrix.cols)), dtype, name);
+  state_->begin(name, dtype, {rows, cols});
+  const int64_t step = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, cols));
+  std::vector<float> values(static_cast<size_t>(std::min(step, rows) * cols));
+  for (int64_t row = 0; row < rows; row += step) {
+    const int64_t end = std::min(rows, row + step);
+    source(row, end, values.data());
+    state_->append(std::span(values).first(static_cast<size_t>((end - row) * cols)), dtype, name);
   }
   state_->out.end();
   state_->left_plain(module);

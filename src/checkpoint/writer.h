@@ -1,6 +1,7 @@
 // Writes a Hugging Face folder that other people's readers load unchanged. Streams: one matrix in memory at a
 // time. Nothing appears under the final name before finish().
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,9 @@ namespace aquatint::checkpoint {
 
 // Of config.json: where a quantized model comes from. Other readers ignore keys that they do not know.
 inline constexpr const char* kProvenanceKey = "aquatint";
+
+// Rows [begin, end) of a matrix, row-major.
+using RowSource = std::function<void(int64_t begin, int64_t end, float* out)>;
 
 class Writer {
  public:
@@ -33,9 +37,14 @@ class Writer {
              const numeric::Format& dtype);
   // The same from a matrix, row block by row block, so that a large embedding needs no FP32 copy.
   void plain(std::string_view module, const tensor::QuantizedMatrix& matrix, const numeric::Format& dtype);
+  void plain(std::string_view module, int64_t rows, int64_t cols, const RowSource& source,
+             const numeric::Format& dtype);
 
   // What config.json holds under kProvenanceKey; without a call nothing, whatever the source has there.
   void record(base::Json provenance);
+
+  // Keys of config.json that are not the source's.
+  void amend(base::Json changes);
 
   // config.json with its quantization_config, index, side files; then the folder gets its final name.
   void finish();

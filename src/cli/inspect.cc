@@ -14,6 +14,7 @@ struct Findings {
   std::unique_ptr<checkpoint::Checkpoint> checkpoint;
   checkpoint::Inventory inventory;
   std::string architecture;
+  base::Json rotations;  // that the run does; null: none
   std::vector<std::string> warnings;
 };
 
@@ -51,6 +52,9 @@ Findings inspect(const std::string& model) {
   f.architecture = names != config.end() && names->is_array() && !names->empty() && names->front().is_string()
                        ? names->front().get<std::string>()
                        : base::string_or(config, "model_type", "unknown", model);
+  if (const auto found = f.checkpoint->config().find(model::kRotationsKey);
+      found != f.checkpoint->config().end())
+    f.rotations = *found;
   look_for_trouble(f);
   for (std::string& reason : quant::stale(*f.checkpoint)) f.warnings.push_back(std::move(reason));
   return f;
@@ -69,20 +73,29 @@ base::Json as_json(const Findings& f) {
           {"dtypes", dtypes},
           {"layout", f.checkpoint->layout()},
           {"scheme", f.checkpoint->scheme().empty() ? base::Json() : base::Json(f.checkpoint->scheme())},
+          {"rotations", f.rotations},
           {"warnings", f.warnings}};
+}
+
+std::string rotations_text(const base::Json& rotations) {
+  if (!rotations.is_object()) return "";
+  std::vector<std::string> places;
+  for (const auto& [place, seed] : rotations.items())
+    if (place != "version") places.push_back(place);
+  return fmt::format("rotations           {}   (at run time)\n", fmt::join(places, ", "));
 }
 
 std::string as_text(const Findings& f) {
   const checkpoint::Inventory& i = f.inventory;
   std::string text = fmt::format(
       "{}\narchitecture        {}\nparameters          {}\nbytes               {}\nlayout              {}\n"
-      "scheme              {}\nbits per weight     {:.3f}   (stored bits of the linear layers over their "
+      "scheme              {}\n{}bits per weight     {:.3f}   (stored bits of the linear layers over their "
       "weights)\n"
       "bits per parameter  {:.3f}   (every tensor byte over every parameter)\n\n{:<10} {:>8} {:>12} {:>12}\n",
       f.checkpoint->path().string(), f.architecture, report::format_count(static_cast<double>(i.parameters)),
       report::format_bytes(static_cast<double>(i.bytes)), f.checkpoint->layout(),
-      f.checkpoint->scheme().empty() ? "not quantized" : f.checkpoint->scheme(), i.bits_per_weight,
-      i.bits_per_parameter, "dtype", "tensors", "parameters", "bytes");
+      f.checkpoint->scheme().empty() ? "not quantized" : f.checkpoint->scheme(), rotations_text(f.rotations),
+      i.bits_per_weight, i.bits_per_parameter, "dtype", "tensors", "parameters", "bytes");
   for (const auto& row : i.dtypes)
     text += fmt::format("{:<10} {:>8} {:>12} {:>12}\n", row.dtype, row.tensors,
                         report::format_count(static_cast<double>(row.parameters)),

@@ -39,6 +39,12 @@ void set_calibration(const std::string& words, quant::RecipeCalibration& calibra
   for (const std::string& word : split_at_commas(words)) calibration.sources.push_back(parse_source(word));
 }
 
+void untie(quant::Recipe& recipe) {
+  base::Json& settings = recipe.methods.front().settings;
+  if (!settings.contains("untie")) throw base::BadUsage("--untie is of methods that rotate: quarot, quip");
+  settings["untie"] = true;
+}
+
 quant::Recipe start(const RecipeFlags& flags) {
   if (flags.recipe.empty() == flags.scheme.empty())
     throw base::BadUsage(flags.recipe.empty()
@@ -59,6 +65,9 @@ void add_recipe_flags(CLI::App& app, RecipeFlags& flags) {
   option(app, "--recipe", flags.recipe,
          "YAML file with schemes by layer, methods, calibration; the flags here override it");
   option(app, "--method", flags.method, "how codes are found; several with commas, in order");
+  app.add_flag("--untie", flags.untie,
+               "quarot, quip: a tied embedding and head become two matrices, rotated in their weights")
+      ->envname("AQUATINT_UNTIE");
   option(app, "--layout", flags.layout, "how the bytes lie; default: the first that says the scheme exactly");
   option(app, "--group", flags.group,
          "weights that share a scale; 0: the scheme's, made to divide every width")
@@ -80,6 +89,7 @@ quant::Recipe to_recipe(const RecipeFlags& flags, std::optional<uint64_t> seed) 
     for (const std::string& name : split_at_commas(flags.method)) steps.push_back(quant::make_step(name));
     recipe.methods = quant::complete_methods(std::move(steps));
   }
+  if (flags.untie) untie(recipe);
   if (!flags.layout.empty()) recipe.layout = flags.layout;
   if (flags.group) recipe.group = flags.group;
   if (!flags.clip.empty()) recipe.clip = quant::parse_clip(flags.clip);

@@ -127,6 +127,7 @@ Config parse_config(const Json& config, const std::string& where) {
   out.rope_attention_factor = rope.attention_factor;
   out.windows.assign(static_cast<size_t>(out.layers), 0);
   arch.read_switches(config, where, out);
+  out.rotations = read_rotations(config, where, out);
   return out;
 }
 

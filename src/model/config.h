@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "model/rotations.h"
 
 namespace aquatint::model {
 
@@ -22,6 +23,7 @@ struct Config {
   bool qk_norm = false;              // RMSNorm over head_dim on q and k before rope
   std::vector<float> rope_inv_freq;  // head_dim / 2, scaling applied
   float rope_attention_factor = 1;   // multiplies cos and sin
+  Rotations rotations;
   std::vector<int32_t> eos_ids;
   int32_t bos_id = -1;  // -1: none
 

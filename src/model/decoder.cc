@@ -68,9 +68,20 @@ class Ops {
     });
   }
 
+  // Runs of the rotation's width in each row.
+  void rotate(const RotationPtr& rotation, std::vector<float>& x, int64_t stride, int64_t runs = 1) const {
+    if (rotation) k_.rotate_runs(*rotation, false, x.data(), step_.rows, stride, runs, pool_);
+  }
+  void unrotate(const RotationPtr& rotation, std::vector<float>& x, int64_t stride, int64_t runs = 1,
+                int64_t first = 0) const {
+    if (rotation) k_.rotate_runs(*rotation, true, x.data() + first, step_.rows, stride, runs, pool_);
+  }
+
   void swiglu(const std::vector<float>& gate_up, std::vector<float>& y) const {
     k_.swiglu(gate_up.data(), step_.rows, machine_.config.intermediate_size, y.data(), pool_);
   }
+
+  int64_t qkv_width() const { return machine_.config.q_width() + 2 * machine_.config.kv_width(); }
 
  private:
   // body(spans): all of them, or, while an int4 cache takes few rows at a time, the next rows of each.
@@ -88,8 +99,6 @@ class Ops {
       body(step_.parts);
     }
   }
-
-  int64_t qkv_width() const { return machine_.config.q_width() + 2 * machine_.config.kv_width(); }
 
   void apply(const Linear& w, const std::vector<float>& x, std::vector<float>& y, bool accumulate) const {
     const float* bias = w.bias.empty() ? nullptr : w.bias.data();
@@ -179,6 +188,11 @@ void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Ste
         for (int64_t i = 0; i < width; ++i) x[i] = numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
     }
   });
+  Ops(machine, step).rotate(machine.config.rotations.residual, step.x, width);
+}
+
+void leave_blocks(const Machine& machine, Step& step) {
+  Ops(machine, step).unrotate(machine.config.rotations.residual, step.x, machine.config.hidden_size);
 }
 
 void decoder_block(const Machine& machine, const Block& w, int64_t layer, Step& s) {
@@ -192,12 +206,18 @@ void enter_block(const Machine& machine, const Block& w, Step& s) {
 
 void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stage, Step& s) {
   const Ops op(machine, s);
+  const Config& c = machine.config;
+  const Rotations& r = c.rotations;
   switch (stage) {
     case Stage::qkv:
       op.linear(w.qkv, s.normed, s.qkv);
+      op.unrotate(r.query_out, s.qkv, op.qkv_width());
+      op.unrotate(r.key_value_out, s.qkv, op.qkv_width(), 2, c.q_width());
       op.norm_heads(w, s.qkv);
       op.rope(s.qkv);
+      op.rotate(r.query_key, s.qkv, op.qkv_width(), c.heads + c.kv_heads);
       op.attention(layer, s.qkv, s.attended);
+      op.rotate(r.attention_out_in, s.attended, c.q_width());
       break;
     case Stage::attention_out:
       op.add_linear(w.attention_out, s.attended, s.x);
@@ -205,7 +225,9 @@ void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stag
       break;
     case Stage::gate_up:
       op.linear(w.gate_up, s.normed, s.gate_up);
+      op.unrotate(r.gate_up_out, s.gate_up, 2 * c.intermediate_size, 2);
       op.swiglu(s.gate_up, s.activated);
+      op.rotate(r.down_in, s.activated, c.intermediate_size);
       break;
     case Stage::down:
       op.add_linear(w.down, s.activated, s.x);

@@ -43,8 +43,11 @@ struct Step {
 // BadInput for a token outside the vocabulary.
 void check_tokens(std::span<const int32_t> tokens, const Config& config);
 
-// x becomes the token's embedding, rounded to BF16 in Precision::bf16.
+// x becomes the token's embedding, rounded to BF16 in Precision::bf16, then rotated where the model is.
 void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step);
+
+// Undoes the residual stream's rotation, for the final norm.
+void leave_blocks(const Machine& machine, Step& step);
 
 // x goes through one layer; its keys and values are appended to the caches.
 void decoder_block(const Machine& machine, const Block& block, int64_t layer, Step& step);

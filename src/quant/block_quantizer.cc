@@ -10,25 +10,36 @@ using model::Stage;
 BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : run_(run) {
   if (!calibration) return;
   const ModelMatrix& embedding = run.plan.tensors.matrices.front();
+  model::Config config = run.plan.tensors.config;
+  if (run.plan.rotations.any())
+    config.rotations.residual = run.plan.rotations.residual;  // also where it is folded
   states_ = model::embed_sequences(calibration->sequences, read_matrix(run.source, embedding, run.pool()),
-                                   run.plan.tensors.config, run.backend);
+                                   config, run.backend);
   run.source.advise(embedding.module, base::Access::done);
 }
 
 void BlockQuantizer::write(int64_t layer) {
   changed_.clear();
-  if (run_.plan.transforms.empty())
+  if (!run_.plan.transforms.empty())
+    write_transformed(layer);
+  else if (run_.plan.rotations.any())
+    write_rotated(layer);
+  else
     write_codes(layer, model::load_block_vectors(run_.source, run_.plan.tensors.config, layer), nullptr,
                 nullptr);
-  else
-    write_transformed(layer);
   write_block_vectors(layer);
+}
+
+void BlockQuantizer::write_rotated(int64_t layer) {
+  BlockWeights weights(run_.source, run_.plan, layer, run_.backend);
+  changed_ = weights.changeable_vectors();
+  write_codes(layer, weights.vectors(), &weights, nullptr);
 }
 
 // Runs the block as it is to see its inputs, lets the methods change it, then finds codes: by inputs that
 // come from the changed and rounded block where the method reads them, by those already seen otherwise.
 void BlockQuantizer::write_transformed(int64_t layer) {
-  BlockWeights weights(run_.source, run_.plan, layer, run_.pool());
+  BlockWeights weights(run_.source, run_.plan, layer, run_.backend);
   const bool again = run_.plan.codes.method->needs_calibration;
   std::optional<model::HiddenStates> before;
   if (again) before = states_;

@@ -18,6 +18,7 @@ class BlockQuantizer {
   void write(int64_t layer);
 
  private:
+  void write_rotated(int64_t layer);
   void write_transformed(int64_t layer);
   BlockStatistics observe(int64_t layer, BlockWeights& weights);
   void write_codes(int64_t layer, model::Block block, BlockWeights* weights, BlockStatistics* seen);

@@ -7,14 +7,16 @@ namespace aquatint::quant {
 using model::Stage;
 
 BlockWeights::BlockWeights(const checkpoint::Checkpoint& source, const Plan& plan, int64_t layer,
-                           base::ThreadPool& pool)
+                           const model::Backend& backend)
     : config_(plan.tensors.config),
       dtype_(*plan.dtype),
       prefix_(fmt::format("model.layers.{}.", layer)),
       vectors_(model::load_block_vectors(source, config_, layer)) {
   for (const Stage stage : model::kStages)
     for (const ModelMatrix& matrix : plan.tensors.linears(layer, stage))
-      linears(stage).push_back({&matrix, plan.scheme_of(matrix), source_values(source, matrix, pool)});
+      linears(stage).push_back(
+          {&matrix, plan.scheme_of(matrix), source_values(source, matrix, *backend.pool)});
+  if (plan.rotations.any()) rotate(plan.rotations, backend);
 }
 
 std::vector<float>& BlockWeights::values(const ModelMatrix& matrix) {
@@ -40,12 +42,15 @@ std::map<std::string, std::vector<float>> BlockWeights::changeable_vectors() con
   std::map<std::string, std::vector<float>> named = {
       {prefix_ + "input_layernorm.weight", vectors_.attention_norm},
       {prefix_ + "post_attention_layernorm.weight", vectors_.mlp_norm}};
-  if (config_.qkv_bias)
-    named[prefix_ + "self_attn.v_proj.bias"] = {vectors_.qkv.bias.end() - config_.kv_width(),
-                                                vectors_.qkv.bias.end()};
-  if (config_.mlp_bias)
-    named[prefix_ + "mlp.up_proj.bias"] = {vectors_.gate_up.bias.end() - config_.intermediate_size,
-                                           vectors_.gate_up.bias.end()};
+  for (const Stage stage : model::kStages) {
+    const std::vector<float>& bias = model::linear_of(vectors_, stage).bias;
+    auto first = bias.begin();
+    for (const Linear& linear : linears_[static_cast<size_t>(stage)]) {
+      if (bias.empty()) continue;
+      named[linear.matrix->module + ".bias"] = {first, first + linear.matrix->rows};
+      first += linear.matrix->rows;
+    }
+  }
   return named;
 }
 
@@ -59,8 +64,21 @@ int64_t BlockWeights::source_of(Stage stage, int64_t column) const {
   return head / (config_.heads / config_.kv_heads) * config_.head_dim + column % config_.head_dim;
 }
 
+bool BlockWeights::divisible(Stage stage) const {
+  const model::Rotations& r = config_.rotations;
+  switch (stage) {
+    case Stage::attention_out:
+      return !r.attention_out_in && !r.key_value_out;
+    case Stage::down:
+      return !r.down_in && !r.gate_up_out;
+    default:
+      return true;
+  }
+}
+
 void BlockWeights::divide_input(Stage stage, std::vector<float> scales, BlockStatistics& inputs) {
-  AQ_CHECK(static_cast<int64_t>(scales.size()) == sources(stage), "{} scales", scales.size());
+  AQ_CHECK(divisible(stage) && static_cast<int64_t>(scales.size()) == sources(stage), "{} scales",
+           scales.size());
   switch (stage) {
     case Stage::qkv:
       divide_norm(vectors_.attention_norm, scales);

@@ -32,7 +32,9 @@ class BlockWeights {
     std::vector<float> values;      // [rows][cols]
   };
 
-  BlockWeights(const checkpoint::Checkpoint& source, const Plan& plan, int64_t layer, base::ThreadPool& pool);
+  // With the plan's rotations.
+  BlockWeights(const checkpoint::Checkpoint& source, const Plan& plan, int64_t layer,
+               const model::Backend& backend);
 
   // Those that read the stage's input.
   std::vector<Linear>& linears(model::Stage stage) { return linears_[static_cast<size_t>(stage)]; }
@@ -46,12 +48,17 @@ class BlockWeights {
   int64_t sources(model::Stage stage) const;
   int64_t source_of(model::Stage stage, int64_t column) const;
 
+  // Nothing stands between the stage's input and where it is made but what keeps columns apart.
+  bool divisible(model::Stage stage) const;
+
   // Divides the stage's input where it is made, by one scale for each source: in the weights of the norm
   // before it, or in the rows of v_proj or up_proj; columns that read it, and `inputs`, are scaled to match.
   // Norm weights are divided by what leaves them exact in their dtype's grid, so the block's function stays.
   void divide_input(model::Stage stage, std::vector<float> scales, BlockStatistics& inputs);
 
  private:
+  void rotate(const WeightRotations& rotations, const model::Backend& backend);
+  void fold_norm(std::vector<float>& norm, model::Stage stage);
   void divide_norm(std::vector<float>& norm, std::vector<float>& scales) const;
   void divide_rows(Linear& linear, float* bias, const std::vector<float>& scales);
 

@@ -97,6 +97,8 @@ Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path
   const Schemes schemes = source_schemes(source, layout);
   const numeric::Format& plain = dtype ? *dtype : source_dtype(source);
 
+  check_says_rotations(layout, tensors.config);
+
   Report report;
   report.scheme = schemes.empty() ? "" : source.scheme();
   report.layout = layout;

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/thread_pool.h"
+#include "model/config.h"
 #include "numeric/scheme.h"
 #include "tensor/quantized_matrix.h"
 
@@ -50,8 +51,9 @@ struct MethodSetting {
 
 class BlockWeights;
 class BlockStatistics;
+struct WeightRotations;
 
-// One of the two functions is null.
+// One of the three functions is set.
 struct Method {
   std::string_view name;
   std::string_view note;
@@ -68,6 +70,10 @@ struct Method {
                     base::ThreadPool& pool) = nullptr;
   std::span<const MethodSetting> settings = {};
   bool needs_calibration = false;
+  // What the whole model is rotated by before anything else; the function of the model stays.
+  WeightRotations (*rotate)(const model::Config& config, const base::Json& settings) = nullptr;
+  // Finds the codes where the recipe names nothing that does.
+  std::string_view finder = "rtn";
 };
 
 // One method of a recipe with all its settings.
@@ -88,7 +94,7 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
 void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& matrix);
 void store_zero_points(std::span<const float> zeros, tensor::QuantizedMatrix& matrix);
 
-extern const Method rtn, gptq, awq, smoothquant;
+extern const Method rtn, gptq, awq, smoothquant, quarot, quip;
 
 base::Json default_settings(const Method& method);
 

@@ -61,13 +61,21 @@ ModelTensors list_tensors(const checkpoint::Checkpoint& source) {
   ModelTensors tensors;
   tensors.config = model::parse_config(source.config(), source.path().string() + ": config.json");
   const model::Config& config = tensors.config;
-  tensors.matrices.push_back({"model.embed_tokens", config.vocab_size, config.hidden_size});
+  tensors.matrices.push_back({std::string(kEmbedding), config.vocab_size, config.hidden_size});
   const model::Block block;
   for (int64_t layer = 0; layer < config.layers; ++layer)
     model::each_weight(block, config, BlockLister{tensors, layer});
-  tensors.vectors.push_back({"model.norm.weight", config.hidden_size});
-  if (!config.tied_embeddings) tensors.matrices.push_back({"lm_head", config.vocab_size, config.hidden_size});
+  tensors.vectors.push_back({kFinalNorm, config.hidden_size});
+  if (!config.tied_embeddings)
+    tensors.matrices.push_back({std::string(kHead), config.vocab_size, config.hidden_size});
   return tensors;
+}
+
+void check_says_rotations(std::string_view layout, const model::Config& config) {
+  if (config.rotations.any() && layout != kRotatedLayout)
+    throw base::BadUsage(
+        fmt::format("layout {} cannot say the rotations that this model needs at run time; only {} can",
+                    layout, kRotatedLayout));
 }
 
 tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,

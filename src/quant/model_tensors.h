@@ -12,6 +12,11 @@
 
 namespace aquatint::quant {
 
+inline constexpr std::string_view kEmbedding = "model.embed_tokens", kHead = "lm_head";
+inline constexpr const char* kFinalNorm = "model.norm.weight";
+// The only layout whose readers know that a model's run rotates (model/rotations.h).
+inline constexpr std::string_view kRotatedLayout = "aquatint";
+
 struct ModelMatrix {
   std::string module;
   int64_t rows = 0, cols = 0;
@@ -44,6 +49,9 @@ struct ModelTensors {
 
 // BadInput for a config that is malformed or of an unknown architecture.
 ModelTensors list_tensors(const checkpoint::Checkpoint& source);
+
+// BadUsage when the model's run rotates and the layout's readers would not know.
+void check_says_rotations(std::string_view layout, const model::Config& config);
 
 // The matrix, checked: it exists, has the shape that the config asks for and holds only finite values.
 // BadInput otherwise.

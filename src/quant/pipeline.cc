@@ -8,6 +8,17 @@
 namespace aquatint::quant {
 namespace {
 
+// An embedding or head.
+void write_plain(const Run& run, const ModelMatrix& matrix) {
+  const Plan& plan = run.plan;
+  if (plan.rotations.folds_embedding())
+    run.writer.plain(matrix.module, matrix.rows, matrix.cols,
+                     folded_rows(run.source, matrix, plan.rotations.residual, run.backend), *plan.dtype);
+  else
+    run.writer.plain(matrix.module, read_matrix(run.source, matrix, run.pool()), *plan.dtype);
+  run.source.advise(matrix.module, base::Access::done);
+}
+
 void write_model(Run& run, const CalibrationSet* calibration) {
   const ModelTensors& tensors = run.plan.tensors;
   BlockQuantizer blocks(run, calibration);
@@ -18,10 +29,12 @@ void write_model(Run& run, const CalibrationSet* calibration) {
       continue;
     }
     run.tick();
-    run.writer.plain(matrix.module, read_matrix(run.source, matrix, run.pool()), *run.plan.dtype);
-    run.source.advise(matrix.module, base::Access::done);
+    write_plain(run, matrix);
   }
-  write_vectors(tensors.block_vectors(-1), run.source, {}, *run.plan.dtype, run.writer);
+  VectorValues changed;
+  if (run.plan.rotations.folds_embedding())
+    changed[kFinalNorm].assign(static_cast<size_t>(tensors.config.hidden_size), 1.0f);
+  write_vectors(tensors.block_vectors(-1), run.source, changed, *run.plan.dtype, run.writer);
   run.tick();
   run.writer.finish();  // after the last chance to be stopped
 }
@@ -38,6 +51,7 @@ Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::pat
   } else {
     checkpoint::Writer writer(to, source, plan.layout, plan.dtype);
     writer.record(provenance(job.recipe, job.calibration, source));
+    writer.amend(config_changes(plan.rotations));
     Run run{source, plan, backend, writer, report};
     write_model(run, job.calibration);
     read_sizes(to, report);

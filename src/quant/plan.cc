@@ -52,9 +52,37 @@ void check_source(const checkpoint::Checkpoint& source, const std::string& wante
                            source.path().filename().string(), already));
 }
 
-void take_methods(Plan& plan, const QuantizeJob& job) {
+// The plan is of the rotated model from here on.
+void rotate(Plan& plan, const MethodStep& step, Report& report) {
+  model::Config& config = plan.tensors.config;
+  if (config.rotations.any())
+    throw base::BadUsage(
+        fmt::format("the model is rotated already; {} needs one that is not", step.method->name));
+  plan.rotation = step.method->name;
+  plan.rotations = step.method->rotate(config, step.settings);
+  config.rotations = plan.rotations.run;
+  if (!plan.rotations.untie) return;
+  config.tied_embeddings = false;
+  plan.tensors.matrices.push_back({std::string(kHead), config.vocab_size, config.hidden_size});
+  note(report, fmt::format("embedding and head are untied: {} bytes more",
+                           config.vocab_size * config.hidden_size * plan.dtype->bytes()));
+}
+
+// Where nothing is said: the first that says the schemes, and what the run must do.
+std::string chosen_layout(const Plan& plan, const std::string& wanted,
+                          const std::vector<numeric::Scheme>& schemes) {
+  if (!plan.tensors.config.rotations.any())
+    return wanted.empty() ? std::string(checkpoint::default_layout(schemes)) : wanted;
+  check_says_rotations(wanted.empty() ? kRotatedLayout : wanted, plan.tensors.config);
+  return std::string(kRotatedLayout);
+}
+
+void take_methods(Plan& plan, const QuantizeJob& job, Report& report) {
   for (const MethodStep& step : job.recipe.methods) {
-    (step.method->quantize ? plan.codes : plan.transforms.emplace_back()) = step;
+    if (step.method->rotate)
+      rotate(plan, step, report);
+    else
+      (step.method->quantize ? plan.codes : plan.transforms.emplace_back()) = step;
     if (step.method->needs_calibration && !job.calibration && !job.dry_run)
       throw base::BadUsage(fmt::format("{} needs calibration: add --calibration FILE, or --calibration self",
                                        step.method->name));
@@ -68,7 +96,7 @@ void take_methods(Plan& plan, const QuantizeJob& job) {
 }
 
 std::string method_words(const Plan& plan) {
-  std::string words;
+  std::string words = plan.rotation.empty() ? "" : plan.rotation + ", ";
   for (const MethodStep& step : plan.transforms) words += fmt::format("{}, ", step.method->name);
   return words + std::string(plan.codes.method->name);
 }
@@ -87,9 +115,8 @@ Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeJob& job, Rep
     plan.assignments.emplace(assignment.module, std::move(assignment));
   }
   const std::vector<numeric::Scheme> schemes = schemes_of(plan);
-  take_methods(plan, job);
-  plan.layout =
-      job.recipe.layout.empty() ? std::string(checkpoint::default_layout(schemes)) : job.recipe.layout;
+  take_methods(plan, job, report);
+  plan.layout = chosen_layout(plan, job.recipe.layout, schemes);
   checkpoint::check_layout(plan.layout, schemes);
   report.scheme = distinct(plan, [](const Assignment& a) { return std::string(a.scheme->name); });
   report.clip = distinct(plan, [](const Assignment& a) { return std::string(clip_name(a.clip)); });

@@ -6,12 +6,15 @@
 #include <vector>
 
 #include "quant/pipeline.h"
+#include "quant/weight_rotation.h"
 
 namespace aquatint::quant {
 
 struct Plan {
   ModelTensors tensors;
   std::map<std::string, Assignment, std::less<>> assignments;  // of every linear, by module
+  std::string rotation;                                        // the method that rotates the model, if any
+  WeightRotations rotations;
   std::vector<MethodStep> transforms;
   MethodStep codes;  // the method that finds them
   std::string layout;

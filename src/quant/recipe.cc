@@ -246,9 +246,12 @@ std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps) {
     if (finds_codes)
       throw base::BadUsage(fmt::format("{} comes after the method that finds the codes, which must be last",
                                        step.method->name));
+    if (step.method->rotate && seen.size() > 1)
+      throw base::BadUsage(fmt::format("{} must be the first method: the others work on the rotated model",
+                                       step.method->name));
     finds_codes = step.method->quantize != nullptr;
   }
-  if (!finds_codes) steps.push_back(make_step("rtn"));
+  if (!finds_codes) steps.push_back(make_step(steps.empty() ? rtn.finder : steps.front().method->finder));
   return steps;
 }
 

@@ -49,8 +49,8 @@ struct Recipe {
   std::vector<std::string> notes;  // what of a foreign recipe is done otherwise
 };
 
-// The steps with rtn after them where none finds codes. BadUsage for a method that stands twice, or one that
-// finds codes before the end.
+// The steps with a finder of codes after them where there is none. BadUsage for a method that stands twice,
+// one that finds codes before the end, or one that rotates the model after the beginning.
 std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps);
 
 // A YAML file in our form, or in llm-compressor's. BadInput ("file:line: …").

@@ -85,6 +85,10 @@ TEST(RecipeFlagsTest, ContradictionsAreWrongUsage) {
   flags.calibration = "";
   flags.method = "gptq,awq";
   EXPECT_THAT(refused(flags), HasSubstr("awq comes after"));
+  flags.method = "gptq";
+  flags.untie = true;
+  EXPECT_THAT(refused(flags), HasSubstr("--untie is of methods that rotate"));
+  flags.untie = false;
   flags.method = "gtpq";
   EXPECT_THAT(refused(flags), HasSubstr("did you mean 'gptq'"));
   flags.recipe = "r.yaml";

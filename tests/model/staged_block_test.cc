@@ -33,6 +33,10 @@ std::vector<float> run_staged(const checkpoint::Checkpoint& checkpoint, const Ru
     }
     EXPECT_TRUE(staged.input().empty());
   }
+  if (config.rotations.residual)
+    backend.kernels->rotate_runs(*config.rotations.residual, true, states.x.data(),
+                                 static_cast<int64_t>(states.x.size()) / config.hidden_size,
+                                 config.hidden_size, 1, *backend.pool);
   std::vector<float> normed(states.x.size());
   backend.kernels->rms_norm(states.x.data(), weights.final_norm.data(), config.rms_eps,
                             static_cast<int64_t>(states.x.size()) / config.hidden_size, config.hidden_size,
@@ -45,7 +49,12 @@ TEST(StagedBlock, GivesTheBitsOfAForwardPass) {
     if (!set->usable()) continue;
     for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) {
       for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-        const auto checkpoint = random_checkpoint(tiny_config(type));
+        base::Json json = tiny_config(type);
+        if (type == std::string_view("qwen3"))
+          json[kRotationsKey] = {{"version", 1},          {"residual", 1},   {"query_key", 2},
+                                 {"attention_out_in", 3}, {"down_in", 4},    {"query_out", 5},
+                                 {"key_value_out", 6},    {"gate_up_out", 7}};
+        const auto checkpoint = random_checkpoint(json);
         const Runner runner(checkpoint, *set, precision, 2);
         const std::vector<std::vector<int32_t>> sequences = {some_tokens(45), some_tokens(1, 6),
                                                              some_tokens(600, 7)};

@@ -64,6 +64,7 @@ void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& s
                base::ThreadPool& pool) {
   const auto grid = settings.at("grid").get<int>();
   for (const Stage stage : model::kStages) {
+    if (!block.divisible(stage)) continue;
     const std::vector<float> means = mean_inputs(block, inputs.at(stage), stage);
     std::vector<float> best(means.size(), 1.0f);
     double least = output_error(block, inputs.at(stage), stage, best, pool);

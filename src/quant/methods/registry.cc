@@ -7,7 +7,7 @@
 
 namespace aquatint::quant {
 namespace {
-constexpr std::array kMethods = {&rtn, &gptq, &awq, &smoothquant};
+constexpr std::array kMethods = {&rtn, &gptq, &awq, &smoothquant, &quarot, &quip};
 }
 
 std::span<const Method* const> methods() { return kMethods; }

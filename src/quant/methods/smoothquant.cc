@@ -42,6 +42,7 @@ Ranges ranges_of(BlockWeights& block, const InputStatistics& inputs, Stage stage
 void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings, base::ThreadPool&) {
   const auto alpha = settings.at("alpha").get<float>();
   for (const Stage stage : model::kStages) {
+    if (!block.divisible(stage)) continue;
     const Ranges ranges = ranges_of(block, inputs.at(stage), stage);
     std::vector<float> scales(ranges.inputs.size());
     for (size_t i = 0; i < scales.size(); ++i)
