@@ -1,5 +1,6 @@
 #include "quant/block_quantizer.h"
 
+#include "quant/drift.h"
 #include "quant/linear_quantizer.h"
 #include "quant/plain_tensors.h"
 
@@ -15,6 +16,7 @@ BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : ru
     config.rotations.residual = run.plan.rotations.residual;  // also where it is folded
   states_ = model::embed_sequences(calibration->sequences, read_matrix(run.source, embedding, run.pool()),
                                    config, run.backend);
+  if (!run.plan.corrections.empty()) exact_states_ = states_;
   run.source.advise(embedding.module, base::Access::done);
 }
 
@@ -22,15 +24,16 @@ void BlockQuantizer::write(int64_t layer) {
   changed_.clear();
   if (!run_.plan.transforms.empty())
     write_transformed(layer);
-  else if (run_.plan.rotations.any())
-    write_rotated(layer);
+  else if (run_.plan.rotations.any() || exact_states_)
+    write_values(layer);
   else
     write_codes(layer, model::load_block_vectors(run_.source, run_.plan.tensors.config, layer), nullptr,
                 nullptr);
   write_block_vectors(layer);
 }
 
-void BlockQuantizer::write_rotated(int64_t layer) {
+// Of a block whose values are not the source's, or will not be.
+void BlockQuantizer::write_values(int64_t layer) {
   BlockWeights weights(run_.source, run_.plan, layer, run_.backend);
   changed_ = weights.changeable_vectors();
   write_codes(layer, weights.vectors(), &weights, nullptr);
@@ -40,7 +43,7 @@ void BlockQuantizer::write_rotated(int64_t layer) {
 // come from the changed and rounded block where the method reads them, by those already seen otherwise.
 void BlockQuantizer::write_transformed(int64_t layer) {
   BlockWeights weights(run_.source, run_.plan, layer, run_.backend);
-  const bool again = run_.plan.codes.method->needs_calibration;
+  const bool again = run_.plan.codes.method->needs_calibration || exact_states_;
   std::optional<model::HiddenStates> before;
   if (again) before = states_;
   BlockStatistics seen = observe(layer, weights);
@@ -59,27 +62,28 @@ BlockStatistics BlockQuantizer::observe(int64_t layer, BlockWeights& weights) {
   staged.enter(block);
   for (const Stage stage : model::kStages) {
     seen.set(stage, measure(staged, layer, stage));
-    std::vector<tensor::QuantizedMatrix> parts;
-    for (const BlockWeights::Linear& linear : weights.linears(stage))
-      parts.push_back(tensor::plain_matrix(linear.values, linear.matrix->rows, linear.matrix->cols));
-    run_stage(staged, block, stage, parts);
+    run_stage(staged, block, stage, plain_parts(weights, stage));
   }
   return seen;
 }
 
 // Finds and writes the codes of a block. `weights`: its values, where they are not the source's; `seen`: what
-// is known of its inputs; otherwise calibration goes through it as its linears are done.
+// is known of its inputs; otherwise calibration goes through it as its linears are done, and through the
+// exact block beside it where methods correct.
 void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights* weights,
                                  BlockStatistics* seen) {
-  std::optional<model::StagedBlock> staged;
-  if (states_ && !seen) {
-    staged.emplace(run_.plan.tensors.config, run_.backend, layer, *states_);
-    staged->enter(block);
-  }
+  std::optional<model::StagedBlock> staged, exact;
+  const auto enter = [&](std::optional<model::StagedBlock>& into, model::HiddenStates& states) {
+    into.emplace(run_.plan.tensors.config, run_.backend, layer, states);
+    into->enter(block);
+  };
+  if (states_ && !seen) enter(staged, *states_);
+  if (exact_states_) enter(exact, *exact_states_);
   for (const Stage stage : model::kStages) {
     const std::span<const ModelMatrix> linears = run_.plan.tensors.linears(layer, stage);
     std::optional<InputStatistics> measured;
     if (staged) measured.emplace(measure(*staged, layer, stage));
+    if (exact) correct(stage, block, *exact, *staged, *measured, *weights);
     const InputStatistics* inputs = seen ? &seen->at(stage) : measured ? &*measured : nullptr;
     const float largest = shared_largest(linears, weights, run_);
     std::vector<tensor::QuantizedMatrix> parts;
@@ -90,6 +94,26 @@ void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights
     }
     if (staged) run_stage(*staged, block, stage, parts);
   }
+}
+
+// Takes the exact block through the stage, and the stage's weights to where the methods want them.
+void BlockQuantizer::correct(Stage stage, model::Block& block, model::StagedBlock& exact,
+                             const model::StagedBlock& moved, const InputStatistics& inputs,
+                             BlockWeights& weights) {
+  const bool into_residual = stage == Stage::attention_out || stage == Stage::down;
+  const Drift drift(exact.input(), moved.input(),
+                    into_residual ? std::span<const float>(exact_states_->x) : std::span<const float>(),
+                    into_residual ? std::span<const float>(states_->x) : std::span<const float>(), inputs);
+  run_stage(exact, block, stage, plain_parts(weights, stage));
+  for (const MethodStep& step : run_.plan.corrections)
+    step.method->correct(weights, stage, drift, step.settings);
+}
+
+std::vector<tensor::QuantizedMatrix> BlockQuantizer::plain_parts(BlockWeights& weights, Stage stage) {
+  std::vector<tensor::QuantizedMatrix> parts;
+  for (const BlockWeights::Linear& linear : weights.linears(stage))
+    parts.push_back(tensor::plain_matrix(linear.values, linear.matrix->rows, linear.matrix->cols));
+  return parts;
 }
 
 InputStatistics BlockQuantizer::measure(const model::StagedBlock& staged, int64_t layer, Stage stage) const {

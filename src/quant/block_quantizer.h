@@ -18,18 +18,22 @@ class BlockQuantizer {
   void write(int64_t layer);
 
  private:
-  void write_rotated(int64_t layer);
+  void write_values(int64_t layer);
   void write_transformed(int64_t layer);
   BlockStatistics observe(int64_t layer, BlockWeights& weights);
   void write_codes(int64_t layer, model::Block block, BlockWeights* weights, BlockStatistics* seen);
   InputStatistics measure(const model::StagedBlock& staged, int64_t layer, model::Stage stage) const;
   void run_stage(model::StagedBlock& staged, model::Block& block, model::Stage stage,
                  const std::vector<tensor::QuantizedMatrix>& parts) const;
+  void correct(model::Stage stage, model::Block& block, model::StagedBlock& exact,
+               const model::StagedBlock& moved, const InputStatistics& inputs, BlockWeights& weights);
+  static std::vector<tensor::QuantizedMatrix> plain_parts(BlockWeights& weights, model::Stage stage);
   void write_block_vectors(int64_t layer) const;
 
   Run& run_;
-  std::optional<model::HiddenStates> states_;  // of the calibration tokens, before the block at hand
-  VectorValues changed_;                       // norms and biases of the block at hand, not the source's
+  std::optional<model::HiddenStates> states_;        // of the calibration tokens, before the block at hand
+  std::optional<model::HiddenStates> exact_states_;  // the same in the exact model, where methods correct
+  VectorValues changed_;  // norms and biases of the block at hand, not the source's
 };
 
 }  // namespace aquatint::quant

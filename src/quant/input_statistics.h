@@ -37,7 +37,7 @@ class InputStatistics {
 
   // What an error of weights [rows][cols] makes of the output: tr(error · H · errorᵀ).
   double output_error(std::span<const float> error) const;
-  const kernels::KernelSet& kernels() const { return *backend_.kernels; }
+  const model::Backend& backend() const { return backend_; }
 
   // What would have been seen had each column been divided by its scale.
   void divide(std::span<const float> scales);

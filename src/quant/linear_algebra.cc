@@ -174,36 +174,65 @@ class Cholesky {
   std::vector<double> inverses_;  // [tiles][kTile][kTile]
 };
 
-}  // namespace
-
-void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
-  const int64_t rows = static_cast<int64_t>(x.size()) / cols, tiles = base::ceil_div(cols, kGramTile);
-  AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
-  std::vector<float> transposed(static_cast<size_t>(cols * kGramRows));
+// Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column.
+template <class Tile>
+void add_tiles(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols, float* out,
+               int64_t tiles, const model::Backend& backend, Tile tile) {
+  const int64_t rows = static_cast<int64_t>(a.size()) / a_cols;
+  std::vector<float> transposed(static_cast<size_t>(a_cols * kGramRows));
   for (int64_t first = 0; first < rows; first += kGramRows) {
     const int64_t depth = std::min(kGramRows, rows - first);
-    const float* from = x.data() + first * cols;
-    backend.pool->parallel_for(cols, kLine, [&](int64_t begin, int64_t end) {
+    const float *left = a.data() + first * a_cols, *right = b.data() + first * b_cols;
+    backend.pool->parallel_for(a_cols, kLine, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; c += kLine)
-        transpose_line(from + c, cols, depth, end - c, &transposed[static_cast<size_t>(c * kGramRows)]);
+        transpose_line(left + c, a_cols, depth, end - c, &transposed[static_cast<size_t>(c * kGramRows)]);
     });
-    for_tasks(triangle(tiles), *backend.pool, [&](int64_t task) {
-      const auto [i, j] = triangle_tile(task);
-      const int64_t row = i * kGramTile, col = j * kGramTile, width = std::min(kGramTile, cols - col);
-      // Rows of x lie a multiple of many cache lines apart and would fight for the same places.
+    for_tasks(tiles, *backend.pool, [&](int64_t task) {
+      const auto [i, j] = tile(task);
+      const int64_t row = i * kGramTile, col = j * kGramTile, width = std::min(kGramTile, b_cols - col);
+      // Rows of b lie a multiple of many cache lines apart and would fight for the same places.
       std::array<float, kGramRows * kGramTile> columns;
       for (int64_t k = 0; k < depth; ++k)
-        std::copy_n(from + k * cols + col, width, &columns[static_cast<size_t>(k * kGramTile)]);
+        std::copy_n(right + k * b_cols + col, width, &columns[static_cast<size_t>(k * kGramTile)]);
       backend.kernels->add_product({transposed.data() + row * kGramRows, kGramRows, columns.data(), kGramTile,
-                                    gram.data() + row * cols + col, cols, std::min(kGramTile, cols - row),
+                                    out + row * b_cols + col, b_cols, std::min(kGramTile, a_cols - row),
                                     width, depth});
     });
   }
+}
+
+}  // namespace
+
+void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
+  AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
+  add_tiles(x, cols, x, cols, gram.data(), triangle(base::ceil_div(cols, kGramTile)), backend, triangle_tile);
   backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       for (int64_t col = row + 1; col < cols; ++col)
         gram[static_cast<size_t>(row * cols + col)] = gram[static_cast<size_t>(col * cols + row)];
   });
+}
+
+void add_cross(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols,
+               std::span<float> out, const model::Backend& backend) {
+  AQ_CHECK(static_cast<int64_t>(out.size()) == a_cols * b_cols, "{} values for {} columns", out.size(),
+           b_cols);
+  AQ_CHECK(a.size() / static_cast<size_t>(a_cols) == b.size() / static_cast<size_t>(b_cols), "rows differ");
+  const int64_t across = base::ceil_div(b_cols, kGramTile);
+  add_tiles(a, a_cols, b, b_cols, out.data(), base::ceil_div(a_cols, kGramTile) * across, backend,
+            [across](int64_t i) { return std::pair(i / across, i % across); });
+}
+
+std::vector<float> product(std::span<const float> a, int64_t rows, std::span<const float> b, int64_t n,
+                           const model::Backend& backend) {
+  std::vector<float> out(static_cast<size_t>(rows * n));
+  for_tasks(base::ceil_div(rows, kFormRows), *backend.pool, [&](int64_t task) {
+    const int64_t first = task * kFormRows, height = std::min(kFormRows, rows - first);
+    for (int64_t k = 0; k < n; k += kFormDepth)
+      backend.kernels->add_product({a.data() + first * n + k, n, b.data() + k * n, n, out.data() + first * n,
+                                    n, height, n, std::min(kFormDepth, n - k)});
+  });
+  return out;
 }
 
 std::optional<std::vector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,

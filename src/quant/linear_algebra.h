@@ -14,6 +14,14 @@ namespace aquatint::quant {
 // gram[cols][cols] += xᵀ · x for x [rows][cols], both triangles; FP32.
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend);
 
+// out[a_cols][b_cols] += aᵀ · b for a [rows][a_cols], b [rows][b_cols]; FP32.
+void add_cross(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols,
+               std::span<float> out, const model::Backend& backend);
+
+// a · b for a [rows][n] and square b [n][n].
+std::vector<float> product(std::span<const float> a, int64_t rows, std::span<const float> b, int64_t n,
+                           const model::Backend& backend);
+
 // The Cholesky factor of an inverse: U upper triangular with Uᵀ U = A⁻¹, what GPTQ feeds errors through
 // (Frantar et al., arXiv 2210.17323, step 3). Computed in FP64 as J L⁻¹ J with L Lᵀ = J A J and J the
 // reversal, so A⁻¹ itself is never formed. `a` is symmetric [n][n]; `added` goes to its diagonal. nullopt

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "model/config.h"
+#include "model/decoder.h"
 #include "numeric/scheme.h"
 #include "tensor/quantized_matrix.h"
 
@@ -51,9 +52,10 @@ struct MethodSetting {
 
 class BlockWeights;
 class BlockStatistics;
+class Drift;
 struct WeightRotations;
 
-// One of the three functions is set.
+// One of the four functions is set.
 struct Method {
   std::string_view name;
   std::string_view note;
@@ -74,6 +76,10 @@ struct Method {
   WeightRotations (*rotate)(const model::Config& config, const base::Json& settings) = nullptr;
   // Finds the codes where the recipe names nothing that does.
   std::string_view finder = "rtn";
+  // Changes the weights of a stage, when calibration has reached it behind what is already quantized, towards
+  // the outputs that the exact model has there. Stages come in their order, after the transforms.
+  void (*correct)(BlockWeights& block, model::Stage stage, const Drift& drift,
+                  const base::Json& settings) = nullptr;
 };
 
 // One method of a recipe with all its settings.
@@ -94,7 +100,7 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
 void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& matrix);
 void store_zero_points(std::span<const float> zeros, tensor::QuantizedMatrix& matrix);
 
-extern const Method rtn, gptq, awq, smoothquant, quarot, quip;
+extern const Method rtn, gptq, awq, smoothquant, qep, quarot, quip;
 
 base::Json default_settings(const Method& method);
 

@@ -82,7 +82,9 @@ void take_methods(Plan& plan, const QuantizeJob& job, Report& report) {
     if (step.method->rotate)
       rotate(plan, step, report);
     else
-      (step.method->quantize ? plan.codes : plan.transforms.emplace_back()) = step;
+      (step.method->quantize    ? plan.codes
+       : step.method->transform ? plan.transforms.emplace_back()
+                                : plan.corrections.emplace_back()) = step;
     if (step.method->needs_calibration && !job.calibration && !job.dry_run)
       throw base::BadUsage(fmt::format("{} needs calibration: add --calibration FILE, or --calibration self",
                                        step.method->name));
@@ -97,7 +99,9 @@ void take_methods(Plan& plan, const QuantizeJob& job, Report& report) {
 
 std::string method_words(const Plan& plan) {
   std::string words = plan.rotation.empty() ? "" : plan.rotation + ", ";
-  for (const MethodStep& step : plan.transforms) words += fmt::format("{}, ", step.method->name);
+  for (const auto* steps : {&plan.transforms, &plan.corrections})
+    for (const MethodStep& step : *steps) words += fmt::format("{}, ", step.method->name);
+  for (const MethodStep& step : plan.corrections) words += fmt::format("{}, ", step.method->name);
   return words + std::string(plan.codes.method->name);
 }
 

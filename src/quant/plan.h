@@ -15,7 +15,7 @@ struct Plan {
   std::map<std::string, Assignment, std::less<>> assignments;  // of every linear, by module
   std::string rotation;                                        // the method that rotates the model, if any
   WeightRotations rotations;
-  std::vector<MethodStep> transforms;
+  std::vector<MethodStep> transforms, corrections;
   MethodStep codes;  // the method that finds them
   std::string layout;
   const numeric::Format* dtype = nullptr;  // of what stays unquantized

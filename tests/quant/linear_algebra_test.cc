@@ -56,6 +56,40 @@ TEST(Gram, IsTheSumOfOuterProducts) {
   }
 }
 
+TEST(Cross, IsTheSumOfProductsOfRows) {
+  Machine m(2);
+  for (const auto& [rows, a_cols, b_cols] :
+       {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {300, 5, 130}, {257, 100, 7}, {600, 97, 193}}) {
+    const std::vector<float> a = random_values(rows * a_cols, 1), b = random_values(rows * b_cols, 2);
+    std::vector<float> got(static_cast<size_t>(a_cols * b_cols), 0.5f);
+    add_cross(a, a_cols, b, b_cols, got, m.backend);
+    for (int64_t i = 0; i < a_cols; ++i)
+      for (int64_t j = 0; j < b_cols; ++j) {
+        double want = 0.5;
+        for (int64_t r = 0; r < rows; ++r)
+          want += double{a[static_cast<size_t>(r * a_cols + i)]} * b[static_cast<size_t>(r * b_cols + j)];
+        ASSERT_NEAR(got[static_cast<size_t>(i * b_cols + j)], want,
+                    6e-8 * static_cast<double>(rows) * std::sqrt(static_cast<double>(rows)) + 1e-6)
+            << rows << " rows, " << i << ", " << j;
+      }
+  }
+}
+
+TEST(Products, MultiplyBySquareMatrices) {
+  Machine m(2);
+  for (const auto& [rows, n] : {std::pair<int64_t, int64_t>{1, 3}, {65, 40}, {130, 300}}) {
+    const std::vector<float> a = random_values(rows * n, 3), b = random_values(n * n, 4);
+    const std::vector<float> got = product(a, rows, b, n, m.backend);
+    for (int64_t i = 0; i < rows; i += 7)
+      for (int64_t j = 0; j < n; j += 3) {
+        double want = 0;
+        for (int64_t k = 0; k < n; ++k)
+          want += double{a[static_cast<size_t>(i * n + k)]} * b[static_cast<size_t>(k * n + j)];
+        ASSERT_NEAR(got[static_cast<size_t>(i * n + j)], want, 6e-8 * static_cast<double>(n * n) + 1e-6);
+      }
+  }
+}
+
 TEST(Gram, AddsToWhatIsThere) {
   Machine m(1);
   const std::vector<float> x = random_values(40 * 6, 2), y = random_values(30 * 6, 3);

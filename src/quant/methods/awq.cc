@@ -38,23 +38,39 @@ std::vector<float> scales_for(const std::vector<float>& means, float alpha) {
   return scales;
 }
 
+// Rows [first, first + count) of to[rows][cols] = values · scale of the column.
+void scale_columns(const std::vector<float>& values, const std::vector<float>& by_column, int64_t first,
+                   int64_t count, std::vector<float>& to) {
+  const size_t cols = by_column.size();
+  for (size_t at = static_cast<size_t>(first) * cols; at < static_cast<size_t>(first + count) * cols;
+       at += cols)
+    for (size_t c = 0; c < cols; ++c) to[at + c] = values[at + c] * by_column[c];
+}
+
 // Of all linears of the stage that get fewer bits, when their columns are scaled, rounded, and scaled back.
 double output_error(BlockWeights& block, const InputStatistics& inputs, Stage stage,
                     const std::vector<float>& scales, base::ThreadPool& pool) {
-  const auto cols = static_cast<size_t>(inputs.cols());
-  std::vector<float> by_column(cols);
-  for (size_t c = 0; c < cols; ++c)
+  std::vector<float> by_column(static_cast<size_t>(inputs.cols())), back(by_column.size());
+  for (size_t c = 0; c < by_column.size(); ++c) {
     by_column[c] = scales[static_cast<size_t>(block.source_of(stage, static_cast<int64_t>(c)))];
+    back[c] = 1 / by_column[c];
+  }
   double error = 0;
   for (const BlockWeights::Linear& linear : block.linears(stage)) {
     if (!linear.scheme) continue;
-    std::vector<float> scaled = linear.values;
-    for (size_t i = 0; i < scaled.size(); ++i) scaled[i] *= by_column[i % cols];
-    const tensor::QuantizedMatrix rounded = rtn.quantize(scaled, linear.matrix->rows, linear.matrix->cols,
-                                                         linear.scheme->weights, {.clip = Clip::none}, pool);
+    const auto [rows, cols] = std::pair(linear.matrix->rows, inputs.cols());
+    std::vector<float> scaled(linear.values.size());
+    pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+      scale_columns(linear.values, by_column, begin, end - begin, scaled);
+    });
+    const tensor::QuantizedMatrix rounded =
+        rtn.quantize(scaled, rows, cols, linear.scheme->weights, {.clip = Clip::none}, pool);
     std::vector<float> difference = values_of(rounded, pool);
-    for (size_t i = 0; i < difference.size(); ++i)
-      difference[i] = difference[i] / by_column[i % cols] - linear.values[i];
+    pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+      scale_columns(difference, back, begin, end - begin, difference);
+      for (int64_t i = begin * inputs.cols(); i < end * inputs.cols(); ++i)
+        difference[static_cast<size_t>(i)] -= linear.values[static_cast<size_t>(i)];
+    });
     error += inputs.output_error(difference);
   }
   return error;

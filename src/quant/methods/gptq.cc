@@ -195,7 +195,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
           aligned_block(wanted_block, group, cols),
           *rule,
           options.inputs->feedback(damp, act_order),
-          options.inputs->kernels(),
+          *options.inputs->backend().kernels,
           static_groups,
           matrix,
           {},

@@ -7,7 +7,7 @@
 
 namespace aquatint::quant {
 namespace {
-constexpr std::array kMethods = {&rtn, &gptq, &awq, &smoothquant, &quarot, &quip};
+constexpr std::array kMethods = {&rtn, &gptq, &awq, &smoothquant, &qep, &quarot, &quip};
 }
 
 std::span<const Method* const> methods() { return kMethods; }
