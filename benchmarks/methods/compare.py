@@ -15,16 +15,20 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ROWS = [(scheme, method) for scheme, methods in {
     "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq"],
-    "W4A16": ["rtn", "gptq", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip"],
-    "W4A16_ASYM": ["rtn", "gptq", "awq"],
+    "W4A16": ["rtn", "gptq", "signround", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip"],
+    "W4A16_ASYM": ["rtn", "gptq", "signround", "awq"],
+    "W4A16_MIN": ["rtn", "hqq", "gptq"],
     "W4A8": ["rtn", "gptq", "quarot", "quarot,gptq"],
     "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq"],
-    "W3A16": ["rtn", "gptq", "awq", "quarot,gptq", "quip"],
-    "W2A16": ["rtn", "gptq", "quarot,gptq", "quip"],
+    "W3A16": ["rtn", "gptq", "signround", "awq", "quarot,gptq", "quip"],
+    "W2A16": ["rtn", "gptq", "signround", "quarot,gptq", "quip"],
+    "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2"],
     "NVFP4A16": ["rtn", "gptq"],
     "MXFP4A16": ["rtn", "gptq"],
     "NF4": ["rtn"],
 }.items() for method in methods]
+SETTINGS = {"gptq act_order": "gptq: {act_order: true}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
+            "w4a8_fp m2": "w4a8_fp: {scales: m2}"}
 
 PAGE = """# What methods reach
 
@@ -53,7 +57,7 @@ def run(options, *words):
 
 def recipe(scheme, method):
     names = method.split(",")
-    steps = ["gptq: {act_order: true}" if name == "gptq act_order" else name for name in names]
+    steps = [SETTINGS.get(name, name) for name in names]
     return f"scheme: {scheme}\nmethods: [{', '.join(steps)}]\n"
 
 
@@ -65,7 +69,7 @@ def measure(options, scheme, method, version):
     folder, file = options.store / "model", options.store / "recipe.yaml"
     shutil.rmtree(folder, ignore_errors=True)
     file.write_text(recipe(scheme, method))
-    calibration = [] if method in ("rtn", "quarot") else ["--calibration", options.calibration, "--samples", options.samples,
+    calibration = [] if method in ("rtn", "hqq", "quarot") else ["--calibration", options.calibration, "--samples", options.samples,
                                                "--seq-len", 512]
     made = run(options, "quantize", options.model, "--to", folder, "--recipe", file, *calibration)
     found = run(options, "eval", folder, "--reference", options.model, "--text", options.text, "--context", 512,

@@ -24,6 +24,10 @@ constexpr std::array kSchemes = {
     Scheme{"W4A16", {&int4, group, 128, true, &bf16}, k16bit, "int4 weights in groups"},
     Scheme{
         "W4A16_ASYM", {&int4, group, 128, false, &bf16}, k16bit, "int4 weights in groups with zero-points"},
+    Scheme{"W4A16_MIN",
+           {&int4, group, 64, false, &bf16, false, true},
+           k16bit,
+           "int4 weights in groups with real minima"},
     Scheme{"W3A16", {&int3, group, 64, true, &bf16}, k16bit, "int3 weights in groups"},
     Scheme{"W2A16", {&int2, group, 32, true, &bf16}, k16bit, "int2 weights in groups"},
     Scheme{"W8A8", {&int8, channel}, kInt8Token, "int8 weights and int8 activations per token"},

@@ -42,12 +42,13 @@ struct MethodOptions {
 
 // One value that a recipe may set.
 struct MethodSetting {
-  enum class Type { boolean, integer, number };
+  enum class Type { boolean, integer, number, word };
 
   std::string_view name;
   Type type;
-  double otherwise, min, max;
+  double otherwise, min, max;  // of a word: positions in `words`
   std::string_view note;
+  std::span<const std::string_view> words = {};
 };
 
 class BlockWeights;
@@ -98,9 +99,13 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
 // Into the room that empty_matrix() made, in the order of its blocks; scales times the divisor (1 where the
 // scheme has none) are values of their format.
 void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& matrix);
-void store_zero_points(std::span<const float> zeros, tensor::QuantizedMatrix& matrix);
+// Zero-points, or the minima −zero · scale; nothing for a symmetric scheme.
+void store_zeros(std::span<const float> scales, std::span<const float> zeros,
+                 tensor::QuantizedMatrix& matrix);
+// What was stored: value = scale · (code − zero).
+float zero_of(const tensor::QuantizedMatrix& matrix, int64_t block);
 
-extern const Method rtn, gptq, awq, smoothquant, qep, quarot, quip;
+extern const Method rtn, hqq, gptq, signround, w4a8_fp, awq, smoothquant, qep, quarot, quip;
 
 base::Json default_settings(const Method& method);
 

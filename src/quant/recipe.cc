@@ -221,6 +221,12 @@ bool set_method_setting(MethodStep& step, std::string_view key, const YamlNode& 
       to = reader.boolean(value, key);
     } else if (setting.type == MethodSetting::Type::integer) {
       to = reader.integer(value, key, static_cast<int64_t>(setting.min), static_cast<int64_t>(setting.max));
+    } else if (setting.type == MethodSetting::Type::word) {
+      const std::string word = reader.text(value, key);
+      if (std::find(setting.words.begin(), setting.words.end(), word) == setting.words.end())
+        reader.fail(value.line,
+                    fmt::format("{} is '{}', expected {}", key, word, fmt::join(setting.words, ", ")));
+      to = word;
     } else {
       const double number = reader.number(value, key);
       if (number < setting.min || number > setting.max)

@@ -140,6 +140,8 @@ TEST(Recipe, ErrorsNameTheLineAndTheNearestWord) {
   EXPECT_THAT(refused("scheme: W4A16\nmethods:\n- gptq:\n    dmap: 0.1"),
               HasSubstr("r.yaml:4: gptq has no setting 'dmap'; did you mean 'damp'?"));
   EXPECT_THAT(refused("scheme: W4A16\nmethods: [rtn: {a: 1}]"), HasSubstr("rtn has no settings"));
+  EXPECT_THAT(refused("scheme: W4A8_FP\nmethods: [w4a8_fp: {scales: m3}]"),
+              HasSubstr("r.yaml:2: scales is 'm3', expected free, m1, m2"));
   EXPECT_THAT(refused("scheme: W4A16\nmethods: [gptq: {damp: 2}]"),
               HasSubstr("r.yaml:2: damp is 2, expected 0 to 1"));
   EXPECT_THAT(refused("scheme: W4A16\nmethods: [gptq, awq]"), HasSubstr("r.yaml:2: awq comes after"));

@@ -99,16 +99,16 @@ TEST(Rtn, CodesAreNearestForTheStoredScales) {
       const std::vector<float> values = values_of(m);
       for (int64_t i = 0; i < rows * cols; ++i) {
         const int64_t block = m.block_of(i / cols, i % cols);
-        const float zero =
-            m.zero_points.empty() ? 0.0f : static_cast<float>(m.zero_points[static_cast<size_t>(block)]);
+        const float zero = zero_of(m, block);
         const float x = w[static_cast<size_t>(i)], scale = m.scales.at(block);
         double best = INFINITY;
         for (const float value : scheme.format->table())
           if (std::isfinite(value))
             best = std::min(best, std::fabs(double{x} - (double{value} - zero) * scale));
         const double found = std::fabs(double{x} - values[static_cast<size_t>(i)]);
-        // One rounding each in x / scale and in the product.
-        ASSERT_LE(found, best + 3e-7 * std::fabs(x)) << scheme.format->name << " " << i;
+        // One rounding each in x / scale, in the sum with the zero-point and in the product.
+        ASSERT_LE(found, best + 3e-7 * (double{std::fabs(x)} + std::fabs(double{zero} * scale)))
+            << scheme.format->name << " " << i;
       }
     }
   }

@@ -27,6 +27,12 @@ Range range_of(const Block& block) {
   return range;
 }
 
+// Without 0, unless it is one of the values.
+Range tight_range_of(const Block& block) {
+  const auto [min, max] = std::minmax_element(block.values, block.values + block.size);
+  return {*min, *max};
+}
+
 constexpr float shrunk(int step) { return 1.0f - 0.5f * static_cast<float>(step) / kShrinkSteps; }
 
 template <class Grid>
@@ -38,11 +44,27 @@ class GridRule final : public BlockRule {
       : scheme_(scheme), searched_(clip == Clip::mse), divisor_(divisor), grid_(std::move(grid)) {}
 
   BlockScale choose(const Block& block) const override {
+    if constexpr (kIntegers) {
+      if (scheme_.minima) return choose_with_minimum(block, tight_range_of(block));
+    }
     const Range range = range_of(block);
     if constexpr (kIntegers) {
       if (!scheme_.symmetric) return choose_asymmetric(block, range);
     }
     return choose_symmetric(block, range.extreme());
+  }
+
+  double misfit(const Block& block, const BlockScale& at) const override {
+    return quant::misfit(block, grid_, at.scale, at.zero);
+  }
+
+  BlockScale stored(BlockScale wanted) const override {
+    const float scale = stored(wanted.scale);
+    if constexpr (kIntegers) {
+      if (scheme_.minima) return {scale, -rounded_to_type(-wanted.zero * wanted.scale) / scale};
+      if (!scheme_.symmetric) return {scale, std::clamp(std::nearbyint(wanted.zero), grid_.low, grid_.high)};
+    }
+    return {scale};
   }
 
   void round(const float* values, const float* scales, const float* zeros, int64_t n, uint8_t* codes,
@@ -87,6 +109,12 @@ class GridRule final : public BlockRule {
     return scale < 0 ? -rounded : rounded;
   }
 
+  // A minimum as it is stored.
+  float rounded_to_type(float value) const {
+    const numeric::Format& format = *scheme_.scale_format;
+    return format.decode(format.encode(std::clamp(value, -format.max, format.max)));
+  }
+
   BlockScale choose_symmetric(const Block& block, float extreme) const {
     if (extreme == 0) return {scheme_.double_quantized ? 0.0f : stored(1)};
     const float full = full_scale(std::fabs(extreme));
@@ -120,6 +148,24 @@ class GridRule final : public BlockRule {
     return {best.scale, best.zero};
   }
 
+  // Shrinks the range from both ends, or from one.
+  BlockScale choose_with_minimum(const Block& block, const Range& range) const requires kIntegers {
+    const float width = range.max - range.min, codes = grid_.high - grid_.low;
+    const auto fitted = [&](float min, float scale) {
+      return stored(BlockScale{scale, grid_.low - min / scale});
+    };
+    if (width == 0) return stored({1, -range.min});
+    if (!searched_) return fitted(range.min, width / codes);
+    Chosen best;
+    for (int step = 0; step <= kShrinkSteps; ++step)
+      for (const float from_below : {0.0f, 0.5f, 1.0f}) {
+        const float cut = width * (1 - shrunk(step));
+        const BlockScale at = fitted(range.min + cut * from_below, (width - cut) / codes);
+        consider(block, grid_, at.scale, at.zero, best);
+      }
+    return {best.scale, best.zero};
+  }
+
   numeric::WeightScheme scheme_;
   bool searched_;
   float divisor_;
@@ -131,7 +177,7 @@ class GridRule final : public BlockRule {
 std::unique_ptr<const BlockRule> BlockRule::of(const numeric::WeightScheme& scheme, Clip clip,
                                                std::string_view method, float divisor) {
   const numeric::Format& format = *scheme.format;
-  if (format.bits > 8 || scheme.minima || (!scheme.symmetric && format.kind != Kind::integer))
+  if (format.bits > 8 || (!scheme.symmetric && format.kind != Kind::integer))
     throw base::BadUsage(fmt::format("{}: no rule for {}{} weights", method,
                                      scheme.symmetric ? "" : "asymmetric ", format.name));
   if (format.kind == Kind::integer)
@@ -145,7 +191,7 @@ std::unique_ptr<const BlockRule> BlockRule::of(const numeric::WeightScheme& sche
 Block BlockCopy::block(int64_t size) {
   for (std::vector<float>* array : {&values_, &importance_})
     if (!array->empty()) std::fill(array->begin() + size, array->end(), 0.0f);
-  return {values_.data(), importance_.empty() ? nullptr : importance_.data(),
+  return {values_.data(), importance_.empty() ? nullptr : importance_.data(), size,
           static_cast<int64_t>(values_.size())};
 }
 

@@ -9,6 +9,7 @@
 //                     one code more of the negative side to the positive values) and with the extreme value
 //                     on that code. Readers multiply by the scale, whatever its sign
 //   asymmetric:       (max − min) / codes with 0 inside the range and an integer zero-point, so 0 stays exact
+//   real minima:      (max − min) / codes from the smallest value on; the zero-point is −minimum / scale
 //   E8M0 scales:      the power of two that the OCP MX specification takes from max|w|
 //   flat + double quantization: bitsandbytes' NF4 and FP4; the scale is the unrounded absmax (`none`) or the
 //                     searched one
@@ -38,6 +39,12 @@ class BlockRule {
 
   // What fits the block; the scale as stored, unless it is double quantized.
   virtual BlockScale choose(const Block& block) const = 0;
+
+  // How badly a scale fits (scale_search.h).
+  virtual double misfit(const Block& block, const BlockScale& at) const = 0;
+
+  // The nearest that readers can see: of the scale alone where it is double quantized.
+  virtual BlockScale stored(BlockScale wanted) const = 0;
 
   // The nearest code of each value on its own scale, and what that code stands for (`rounded` may be null).
   // Without zero-points `zeros` is null.

@@ -72,17 +72,35 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
   return m;
 }
 
-void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& m) {
-  const auto bytes = static_cast<size_t>(m.scales.format->bytes());
-  for (size_t i = 0; i < scales.size(); ++i) {
-    const uint32_t code = m.scales.format->encode(scales[i] * divisor);
-    std::memcpy(m.scales.codes.mutable_u8() + i * bytes, &code, bytes);
+namespace {
+
+// The nearest codes of values in the storage of scales or minima.
+void store_values(std::span<const float> values, float factor, tensor::Scales& to) {
+  const auto bytes = static_cast<size_t>(to.format->bytes());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint32_t code = to.format->encode(values[i] * factor);
+    std::memcpy(to.codes.mutable_u8() + i * bytes, &code, bytes);
   }
+}
+
+}  // namespace
+
+void store_scales(std::span<const float> scales, float divisor, tensor::QuantizedMatrix& m) {
+  store_values(scales, divisor, m.scales);
   if (m.scales.super_divides) base::store(m.scales.super.mutable_u8(), divisor);
 }
 
-void store_zero_points(std::span<const float> zeros, tensor::QuantizedMatrix& m) {
-  for (size_t i = 0; i < zeros.size(); ++i) m.zero_points[i] = static_cast<int16_t>(zeros[i]);
+void store_zeros(std::span<const float> scales, std::span<const float> zeros, tensor::QuantizedMatrix& m) {
+  for (size_t i = 0; i < m.zero_points.size(); ++i) m.zero_points[i] = static_cast<int16_t>(zeros[i]);
+  if (!m.minima.present()) return;
+  std::vector<float> minima(zeros.size());
+  for (size_t i = 0; i < zeros.size(); ++i) minima[i] = -zeros[i] * scales[i];
+  store_values(minima, 1, m.minima);
+}
+
+float zero_of(const tensor::QuantizedMatrix& m, int64_t block) {
+  if (m.minima.present()) return -m.minima.at(block) / m.scales.at(block);
+  return m.zero_points.empty() ? 0.0f : m.zero_points[static_cast<size_t>(block)];
 }
 
 }  // namespace aquatint::quant

@@ -7,7 +7,8 @@
 
 namespace aquatint::quant {
 namespace {
-constexpr std::array kMethods = {&rtn, &gptq, &awq, &smoothquant, &qep, &quarot, &quip};
+constexpr std::array kMethods = {&rtn, &hqq,         &gptq, &signround, &w4a8_fp,
+                                 &awq, &smoothquant, &qep,  &quarot,    &quip};
 }
 
 std::span<const Method* const> methods() { return kMethods; }
@@ -25,6 +26,9 @@ base::Json default_settings(const Method& method) {
         break;
       case MethodSetting::Type::number:
         value = setting.otherwise;
+        break;
+      case MethodSetting::Type::word:
+        value = setting.words[static_cast<size_t>(setting.otherwise)];
         break;
     }
   }

@@ -14,7 +14,7 @@ namespace aquatint::quant {
 struct Block {
   const float* values;
   const float* importance;
-  int64_t padded;
+  int64_t size, padded;
 };
 
 // How well a candidate scale fits: Σ h · d² where the importance h is known, Σ d⁴ where it is not. Large

@@ -1,0 +1,200 @@
+#include "quant/methods/feedback_rounding.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "quant/input_statistics.h"
+
+namespace aquatint::quant {
+namespace {
+
+constexpr int64_t kSlab = 32;  // rows that one thread takes through all columns
+
+// What all rows share.
+struct Job {
+  std::span<const float> weights;
+  int64_t cols, group;  // group: columns under a scale
+  int64_t block;
+  const BlockRule& rule;
+  const ChooseGroupScale& choose;
+  const Feedback& feedback;
+  const kernels::KernelSet& kernels;
+  bool static_groups;
+  tensor::QuantizedMatrix& matrix;
+  std::vector<float> scales,
+      zeros;  // [rows][cols / group], filled as groups come; zeros for asymmetric schemes
+
+  int64_t groups() const { return cols / group; }
+};
+
+// kSlab rows on their way through the columns.
+class Slab {
+ public:
+  Slab(Job& job, int64_t first, int64_t rows)
+      : job_(job),
+        first_(first),
+        rows_(rows),
+        w_(static_cast<size_t>(kSlab * job.cols)),
+        tile_(static_cast<size_t>(kSlab * job.block)),
+        errors_(static_cast<size_t>(kSlab * job.block)),
+        group_copy_(job.group, true) {
+    std::fill_n(scale_, kSlab, 1.0f);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t p = 0; p < job.cols; ++p) {
+        const int64_t c = job.feedback.order[static_cast<size_t>(p)];
+        w_[static_cast<size_t>(r * job.cols + p)] =
+            job.feedback.dead[static_cast<size_t>(c)]
+                ? 0.0f
+                : job.weights[static_cast<size_t>((first + r) * job.cols + c)];
+      }
+  }
+
+  void run() {
+    for (int64_t begin = 0; begin < job_.cols; begin += job_.block) {
+      const int64_t end = std::min(job_.cols, begin + job_.block);
+      load_tile(begin, end);
+      for (int64_t p = begin; p < end; ++p) round_column(begin, p, end);
+      job_.kernels.add_product({errors_.data(), job_.block,
+                                job_.feedback.upper.data() + begin * job_.cols + end, job_.cols,
+                                w_.data() + end, job_.cols, rows_, job_.cols - end, end - begin});
+    }
+  }
+
+ private:
+  using Column = float[kSlab];
+
+  float* column(int64_t i) { return tile_.data() + i * kSlab; }
+
+  void load_tile(int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t r = 0; r < kSlab; ++r) column(p - begin)[r] = w_[static_cast<size_t>(r * job_.cols + p)];
+  }
+
+  void round_column(int64_t begin, int64_t p, int64_t end) {
+    const int64_t c = job_.feedback.order[static_cast<size_t>(p)];
+    if (job_.static_groups)
+      read_scales(c);
+    else if (p % job_.group == 0)
+      choose_scales(begin, p, end);
+    float* w = column(p - begin);
+    Column rounded;
+    uint8_t codes[kSlab];
+    job_.rule.round(w, scale_, job_.zeros.empty() ? nullptr : zero_, kSlab, codes, rounded);
+    for (int64_t r = 0; r < rows_; ++r)
+      job_.matrix.codes.mutable_u8()[(first_ + r) * job_.cols + c] = codes[r];
+    Column error;
+    for (int64_t r = 0; r < kSlab; ++r) {
+      error[r] = w[r] - rounded[r];
+      errors_[static_cast<size_t>(r * job_.block + p - begin)] = -error[r];
+    }
+    const float* feedback = job_.feedback.upper.data() + p * job_.cols;
+    for (int64_t k = p + 1; k < end; ++k) {
+      float* later = column(k - begin);
+      for (int64_t r = 0; r < kSlab; ++r) later[r] -= error[r] * feedback[k];
+    }
+  }
+
+  // From the columns [p, p + group) as they are now: in the tile, or behind it in w.
+  void choose_scales(int64_t begin, int64_t p, int64_t end) {
+    for (int64_t i = 0; i < job_.group; ++i) {
+      const float cost = 1 / job_.feedback.diagonal[static_cast<size_t>(p + i)];
+      group_copy_.importance()[i] = cost * cost;
+    }
+    for (int64_t r = 0; r < rows_; ++r) {
+      for (int64_t i = 0; i < job_.group; ++i)
+        group_copy_.values()[i] =
+            p + i < end ? column(p + i - begin)[r] : w_[static_cast<size_t>(r * job_.cols + p + i)];
+      const BlockScale chosen = job_.choose(group_copy_.block(job_.group), first_ + r);
+      scale_[r] = chosen.scale;
+      zero_[r] = chosen.zero;
+      const auto at = static_cast<size_t>((first_ + r) * job_.groups() + p / job_.group);
+      job_.scales[at] = chosen.scale;
+      if (!job_.zeros.empty()) job_.zeros[at] = chosen.zero;
+    }
+  }
+
+  void read_scales(int64_t c) {
+    for (int64_t r = 0; r < rows_; ++r) {
+      const int64_t at = (first_ + r) * job_.groups() + c / job_.group;
+      scale_[r] = job_.scales[static_cast<size_t>(at)];
+      if (!job_.zeros.empty()) zero_[r] = job_.zeros[static_cast<size_t>(at)];
+    }
+  }
+
+  Job& job_;
+  int64_t first_, rows_;
+  std::vector<float> w_;       // [kSlab][cols], in the order of turns; rows beyond `rows_` are zero
+  std::vector<float> tile_;    // [block][kSlab]: the columns at hand
+  std::vector<float> errors_;  // [kSlab][block], negated
+  BlockCopy group_copy_;
+  Column scale_ = {}, zero_ = {};
+};
+
+// Columns of a block, so that groups end where blocks do.
+int64_t aligned_block(int64_t wanted, int64_t group, int64_t cols) {
+  if (group == cols || group % wanted == 0) return wanted;
+  return group < wanted ? wanted / group * group : group;
+}
+
+// Scales that are shared by rows or have a second level are rtn's.
+bool has_given_scales(const tensor::QuantizedMatrix& matrix) {
+  return matrix.block_rows > 1 || matrix.scales.super_format || !matrix.scales.table.empty();
+}
+
+// The scales that `matrix` holds, by row and group.
+void take_scales(Job& job, int64_t rows) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t g = 0; g < job.groups(); ++g) {
+      const auto at = static_cast<size_t>(row * job.groups() + g);
+      const int64_t block = job.matrix.block_of(row, g * job.group);
+      job.scales[at] = job.matrix.scales.at(block);
+      if (!job.zeros.empty()) job.zeros[at] = zero_of(job.matrix, block);
+    }
+}
+
+}  // namespace
+
+tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int64_t rows, int64_t cols,
+                                            const numeric::WeightScheme& scheme, const MethodOptions& options,
+                                            const FeedbackOptions& feedback, const BlockRule& rule,
+                                            const ChooseGroupScale& choose, std::string_view method,
+                                            base::ThreadPool& pool) {
+  AQ_CHECK(options.inputs && options.inputs->cols() == cols, "{} without its inputs", method);
+  tensor::QuantizedMatrix matrix = empty_matrix(rows, cols, scheme);
+  const int64_t group = matrix.flat_block > 0 ? matrix.flat_block : matrix.block_cols;
+  if (cols % group != 0)
+    throw base::BadUsage(
+        fmt::format("{}: blocks of {} cross the rows of a matrix with {} columns; choose a "
+                    "scheme with groups or one scale per channel",
+                    method, group, cols));
+  const bool static_groups = feedback.act_order || has_given_scales(matrix);
+  if (static_groups)
+    matrix = rtn.quantize(
+        weights, rows, cols, scheme,
+        {.clip = options.clip, .importance = options.inputs->importance(), .largest = options.largest}, pool);
+  Job job{weights,
+          cols,
+          group,
+          aligned_block(feedback.block, group, cols),
+          rule,
+          choose,
+          options.inputs->feedback(feedback.damp, feedback.act_order),
+          *options.inputs->backend().kernels,
+          static_groups,
+          matrix,
+          {},
+          {}};
+  job.scales.resize(static_cast<size_t>(rows * job.groups()));
+  job.zeros.resize(scheme.symmetric ? 0 : job.scales.size());
+  if (static_groups) take_scales(job, rows);
+  pool.parallel_for(base::ceil_div(rows, kSlab), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t slab = begin; slab < end; ++slab)
+      Slab(job, slab * kSlab, std::min(kSlab, rows - slab * kSlab)).run();
+  });
+  if (has_given_scales(matrix)) return matrix;
+  store_scales(job.scales, 1, matrix);
+  store_zeros(job.scales, job.zeros, matrix);
+  return matrix;
+}
+
+}  // namespace aquatint::quant

@@ -1,0 +1,120 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "quant/input_statistics.h"
+#include "quant/method.h"
+
+namespace aquatint::quant {
+namespace {
+
+using numeric::Granularity;
+using numeric::WeightScheme;
+using tensor::QuantizedMatrix;
+
+constexpr int64_t kRows = 40, kCols = 128;
+
+std::vector<float> random_values(int64_t n, uint64_t seed) {
+  base::Rng rng(seed);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = static_cast<float>(rng.normal());
+  return values;
+}
+
+// Columns that hang together.
+std::vector<float> tokens() {
+  std::vector<float> x = random_values(400 * kCols, 1);
+  for (size_t i = 1; i < x.size(); ++i)
+    if (i % kCols != 0) x[i] += 0.8f * x[i - 1];
+  return x;
+}
+
+struct Fixture {
+  explicit Fixture(int threads = 2)
+      : pool(threads),
+        w(random_values(kRows * kCols, 2)),
+        inputs(tokens(), kCols, "test", {&kernels::kernel_set("auto"), &pool}) {}
+
+  QuantizedMatrix run(const Method& method, const WeightScheme& scheme, int steps = 200) {
+    MethodOptions options{.clip = Clip::mse, .importance = inputs.importance(), .inputs = &inputs};
+    options.settings["steps"] = steps;
+    return method.quantize(w, kRows, kCols, scheme, options, pool);
+  }
+  // Of one row, relative to the row's output.
+  double error(const QuantizedMatrix& m, int64_t row) {
+    std::vector<float> values(static_cast<size_t>(kCols));
+    tensor::dequantize(m, row, row + 1, values.data());
+    const std::vector<float> exact(w.begin() + row * kCols, w.begin() + (row + 1) * kCols);
+    for (size_t i = 0; i < values.size(); ++i) values[i] -= exact[i];
+    return inputs.output_error(values) / inputs.output_error(exact);
+  }
+  double error(const QuantizedMatrix& m) {
+    double sum = 0;
+    for (int64_t row = 0; row < kRows; ++row) sum += error(m, row);
+    return sum;
+  }
+
+  base::ThreadPool pool;
+  std::vector<float> w;
+  InputStatistics inputs;
+};
+
+std::vector<WeightScheme> learned_schemes() {
+  return {{&numeric::int4, Granularity::group, 32, true, &numeric::bf16},
+          {&numeric::int4, Granularity::group, 64, false, &numeric::bf16},
+          {&numeric::int3, Granularity::group, 32, false, &numeric::bf16, false, true},
+          {&numeric::int2, Granularity::group, 32, true, &numeric::bf16},
+          {&numeric::int8, Granularity::channel, 0, true, &numeric::fp32}};
+}
+
+TEST(Signround, NoRowIsWorseThanRoundingToNearest) {
+  Fixture f;
+  for (const WeightScheme& scheme : learned_schemes()) {
+    const QuantizedMatrix nearest = f.run(rtn, scheme), learned = f.run(signround, scheme);
+    for (int64_t row = 0; row < kRows; ++row)
+      EXPECT_LE(f.error(learned, row), f.error(nearest, row) * 1.0001) << scheme.format->name << " " << row;
+    EXPECT_LT(f.error(learned), 0.75 * f.error(nearest)) << scheme.format->name;
+    EXPECT_EQ(learned.stored_bytes, nearest.stored_bytes);
+  }
+}
+
+TEST(Signround, OffsetsMoveAWeightByAtMostOneCode) {
+  Fixture f;
+  const WeightScheme scheme = learned_schemes().front();
+  const QuantizedMatrix m = f.run(signround, scheme);
+  std::vector<float> values(f.w.size());
+  tensor::dequantize(m, 0, kRows, values.data());
+  for (int64_t i = 0; i < kRows * kCols; ++i) {
+    const float scale = m.scales.at(m.block_of(i / kCols, i % kCols)),
+                weight = f.w[static_cast<size_t>(i)] / scale;
+    if (std::fabs(weight) > 7) continue;  // may be clipped
+    EXPECT_LE(std::fabs(values[static_cast<size_t>(i)] / scale - weight), 1.001f);
+  }
+}
+
+TEST(Signround, DoesNotDependOnThreads) {
+  Fixture one(1), two(2);
+  for (const WeightScheme& scheme : learned_schemes()) {
+    const QuantizedMatrix a = one.run(signround, scheme, 20), b = two.run(signround, scheme, 20);
+    EXPECT_EQ(base::sha256_hex(a.codes.bytes()), base::sha256_hex(b.codes.bytes()));
+    EXPECT_EQ(base::sha256_hex(a.scales.codes.bytes()), base::sha256_hex(b.scales.codes.bytes()));
+  }
+}
+
+TEST(Signround, RefusesFloats) {
+  Fixture f;
+  try {
+    f.run(signround, {&numeric::fp4_e2m1, Granularity::group, 32, true, &numeric::bf16});
+    FAIL();
+  } catch (const base::BadUsage& e) {
+    EXPECT_NE(std::string(e.what()).find("not fp4_e2m1 weights under bf16; take rtn or gptq"),
+              std::string::npos)
+        << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace aquatint::quant

@@ -1,0 +1,129 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "quant/input_statistics.h"
+#include "quant/method.h"
+
+namespace aquatint::quant {
+namespace {
+
+using numeric::Granularity;
+using numeric::WeightScheme;
+using tensor::QuantizedMatrix;
+
+constexpr int64_t kRows = 40, kCols = 256, kGroup = 32;
+const WeightScheme kFp4 = {&numeric::fp4_e2m1, Granularity::group, kGroup, true, &numeric::bf16};
+
+std::vector<float> random_values(int64_t n, uint64_t seed) {
+  base::Rng rng(seed);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = static_cast<float>(rng.normal());
+  return values;
+}
+
+// Groups of very different sizes; the last of each row is tiny.
+std::vector<float> weights() {
+  std::vector<float> w = random_values(kRows * kCols, 2);
+  for (size_t i = 0; i < w.size(); ++i) {
+    const size_t group = i % kCols / kGroup;
+    w[i] *= group == 7 ? 1e-6f : 0.02f * static_cast<float>(1 + (i / kCols * 5 + group * 3) % 7);
+  }
+  return w;
+}
+
+struct Fixture {
+  explicit Fixture(int threads = 2)
+      : pool(threads),
+        w(weights()),
+        inputs(random_values(500 * kCols, 1), kCols, "test", {&kernels::kernel_set("auto"), &pool}) {}
+
+  QuantizedMatrix run(const Method& method, const base::Json& settings = base::Json::object(),
+                      const WeightScheme& scheme = kFp4) {
+    MethodOptions options{.clip = Clip::mse,
+                          .importance = inputs.importance(),
+                          .inputs = &inputs,
+                          .settings = default_settings(method)};
+    options.settings.update(settings);
+    return method.quantize(w, kRows, kCols, scheme, options, pool);
+  }
+  double error(const QuantizedMatrix& m) {
+    std::vector<float> values(w.size());
+    tensor::dequantize(m, 0, m.rows, values.data());
+    for (size_t i = 0; i < w.size(); ++i) values[i] -= w[i];
+    return inputs.output_error(values) / inputs.output_error(w);
+  }
+
+  base::ThreadPool pool;
+  std::vector<float> w;
+  InputStatistics inputs;
+};
+
+bool is_power_of_two(float v) {
+  int exponent;
+  return std::frexp(v, &exponent) == 0.5f;
+}
+
+TEST(W4a8Fp, M1ScalesArePowersOfTwo) {
+  Fixture f;
+  const QuantizedMatrix m = f.run(w4a8_fp, {{"scales", "m1"}});
+  for (int64_t b = 0; b < m.blocks(); ++b) ASSERT_TRUE(is_power_of_two(m.scales.at(b))) << m.scales.at(b);
+}
+
+TEST(W4a8Fp, M2ScalesAreShiftsOfTheRows) {
+  Fixture f;
+  const QuantizedMatrix m = f.run(w4a8_fp, {{"scales", "m2"}});
+  bool other_than_powers = false;
+  for (int64_t row = 0; row < kRows; ++row) {
+    float largest = 0;
+    for (int64_t g = 0; g < kCols / kGroup; ++g)
+      largest = std::max(largest, m.scales.at(row * (kCols / kGroup) + g));
+    other_than_powers |= !is_power_of_two(largest);
+    for (int64_t g = 0; g < kCols / kGroup; ++g) {
+      const float ratio = largest / m.scales.at(row * (kCols / kGroup) + g);
+      ASSERT_TRUE(is_power_of_two(ratio)) << ratio;
+      ASSERT_LE(ratio, 256.0f);
+    }
+  }
+  EXPECT_TRUE(other_than_powers);
+}
+
+TEST(W4a8Fp, LimitsCostLittleAndFreeScalesAreGptq) {
+  Fixture f;
+  const double free = f.error(f.run(w4a8_fp)), nearest = f.error(f.run(rtn));
+  EXPECT_EQ(free, f.error(f.run(gptq)));
+  const double m1 = f.error(f.run(w4a8_fp, {{"scales", "m1"}})),
+               m2 = f.error(f.run(w4a8_fp, {{"scales", "m2"}}));
+  EXPECT_LT(free, nearest);
+  EXPECT_LT(m2, m1);
+  EXPECT_LT(m1, 1.6 * free);
+  EXPECT_LT(m2, 1.3 * free);
+}
+
+TEST(W4a8Fp, DoesNotDependOnThreads) {
+  Fixture one(1), two(2);
+  for (const char* scales : {"free", "m1", "m2"}) {
+    const QuantizedMatrix a = one.run(w4a8_fp, {{"scales", scales}}),
+                          b = two.run(w4a8_fp, {{"scales", scales}});
+    EXPECT_EQ(base::sha256_hex(a.codes.bytes()), base::sha256_hex(b.codes.bytes()));
+    EXPECT_EQ(base::sha256_hex(a.scales.codes.bytes()), base::sha256_hex(b.scales.codes.bytes()));
+  }
+}
+
+TEST(W4a8Fp, RefusesIntegers) {
+  Fixture f;
+  try {
+    f.run(w4a8_fp, base::Json::object(), {&numeric::int4, Granularity::group, kGroup, true, &numeric::bf16});
+    FAIL();
+  } catch (const base::BadUsage& e) {
+    EXPECT_NE(std::string(e.what()).find("not int4 weights under bf16; take scheme W4A8_FP"),
+              std::string::npos)
+        << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace aquatint::quant
