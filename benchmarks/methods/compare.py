@@ -15,13 +15,13 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ROWS = [(scheme, method) for scheme, methods in {
     "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq"],
-    "W4A16": ["rtn", "gptq", "signround", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip"],
-    "W4A16_ASYM": ["rtn", "gptq", "signround", "awq"],
+    "W4A16": ["rtn", "gptq", "signround", "autoround", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip"],
+    "W4A16_ASYM": ["rtn", "gptq", "signround", "autoround", "awq"],
     "W4A16_MIN": ["rtn", "hqq", "gptq"],
-    "W4A8": ["rtn", "gptq", "quarot", "quarot,gptq"],
+    "W4A8": ["rtn", "gptq", "autoround", "quarot", "quarot,gptq"],
     "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq"],
-    "W3A16": ["rtn", "gptq", "signround", "awq", "quarot,gptq", "quip"],
-    "W2A16": ["rtn", "gptq", "signround", "quarot,gptq", "quip"],
+    "W3A16": ["rtn", "gptq", "signround", "autoround", "awq", "quarot,gptq", "quip"],
+    "W2A16": ["rtn", "gptq", "signround", "autoround", "quarot,gptq", "quip"],
     "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2"],
     "NVFP4A16": ["rtn", "gptq"],
     "MXFP4A16": ["rtn", "gptq"],

@@ -1,5 +1,6 @@
 #include "quant/block_quantizer.h"
 
+#include "quant/block_task.h"
 #include "quant/drift.h"
 #include "quant/linear_quantizer.h"
 #include "quant/plain_tensors.h"
@@ -16,7 +17,7 @@ BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : ru
     config.rotations.residual = run.plan.rotations.residual;  // also where it is folded
   states_ = model::embed_sequences(calibration->sequences, read_matrix(run.source, embedding, run.pool()),
                                    config, run.backend);
-  if (!run.plan.corrections.empty()) exact_states_ = states_;
+  if (!run.plan.corrections.empty() || run.plan.codes.method->learn) exact_states_ = states_;
   run.source.advise(embedding.module, base::Access::done);
 }
 
@@ -36,6 +37,7 @@ void BlockQuantizer::write(int64_t layer) {
 void BlockQuantizer::write_values(int64_t layer) {
   BlockWeights weights(run_.source, run_.plan, layer, run_.backend);
   changed_ = weights.changeable_vectors();
+  if (run_.plan.codes.method->learn) return write_learned(layer, weights);
   write_codes(layer, weights.vectors(), &weights, nullptr);
 }
 
@@ -51,34 +53,50 @@ void BlockQuantizer::write_transformed(int64_t layer) {
     step.method->transform(weights, seen, step.settings, run_.pool());
   changed_ = weights.changeable_vectors();
   if (again) states_ = std::move(before);
+  if (run_.plan.codes.method->learn) return write_learned(layer, weights);
   write_codes(layer, weights.vectors(), &weights, again ? nullptr : &seen);
 }
 
 // The statistics of the block's inputs, its weights being as they are; the states move on behind it.
 BlockStatistics BlockQuantizer::observe(int64_t layer, BlockWeights& weights) {
   BlockStatistics seen;
+  pass(layer, weights, *states_, &seen);
+  return seen;
+}
+
+// Takes states through the block, its weights being as they are.
+void BlockQuantizer::pass(int64_t layer, BlockWeights& weights, model::HiddenStates& states,
+                          BlockStatistics* seen) const {
   model::Block block = weights.vectors();
-  model::StagedBlock staged(run_.plan.tensors.config, run_.backend, layer, *states_);
+  model::StagedBlock staged(run_.plan.tensors.config, run_.backend, layer, states);
   staged.enter(block);
   for (const Stage stage : model::kStages) {
-    seen.set(stage, measure(staged, layer, stage));
+    if (seen) seen->set(stage, measure(staged, layer, stage));
     run_stage(staged, block, stage, plain_parts(weights, stage));
   }
-  return seen;
+}
+
+void BlockQuantizer::write_learned(int64_t layer, BlockWeights& weights) {
+  pass(layer, weights, *exact_states_, nullptr);
+  const MethodStep& step = run_.plan.codes;
+  write_codes(
+      layer, weights.vectors(), &weights, nullptr,
+      step.method->learn({run_.plan, layer, weights, *states_, *exact_states_, run_.backend}, step.settings));
 }
 
 // Finds and writes the codes of a block. `weights`: its values, where they are not the source's; `seen`: what
 // is known of its inputs; otherwise calibration goes through it as its linears are done, and through the
-// exact block beside it where methods correct.
+// exact block beside it where methods correct. `found`: the codes, where they are already there.
 void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights* weights,
-                                 BlockStatistics* seen) {
+                                 BlockStatistics* seen, std::vector<tensor::QuantizedMatrix> found) {
+  auto next_found = found.begin();
   std::optional<model::StagedBlock> staged, exact;
   const auto enter = [&](std::optional<model::StagedBlock>& into, model::HiddenStates& states) {
     into.emplace(run_.plan.tensors.config, run_.backend, layer, states);
     into->enter(block);
   };
   if (states_ && !seen) enter(staged, *states_);
-  if (exact_states_) enter(exact, *exact_states_);
+  if (!run_.plan.corrections.empty()) enter(exact, *exact_states_);
   for (const Stage stage : model::kStages) {
     const std::span<const ModelMatrix> linears = run_.plan.tensors.linears(layer, stage);
     std::optional<InputStatistics> measured;
@@ -89,7 +107,9 @@ void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights
     std::vector<tensor::QuantizedMatrix> parts;
     for (const ModelMatrix& matrix : linears) {
       run_.tick();
-      tensor::QuantizedMatrix written = write_linear(matrix, weights, inputs, largest, run_);
+      const bool is_found = next_found != found.end() && run_.plan.scheme_of(matrix);
+      tensor::QuantizedMatrix written =
+          write_linear(matrix, weights, inputs, largest, is_found ? &*next_found++ : nullptr, run_);
       if (staged) parts.push_back(std::move(written));
     }
     if (staged) run_stage(*staged, block, stage, parts);

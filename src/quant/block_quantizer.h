@@ -21,7 +21,10 @@ class BlockQuantizer {
   void write_values(int64_t layer);
   void write_transformed(int64_t layer);
   BlockStatistics observe(int64_t layer, BlockWeights& weights);
-  void write_codes(int64_t layer, model::Block block, BlockWeights* weights, BlockStatistics* seen);
+  void pass(int64_t layer, BlockWeights& weights, model::HiddenStates& states, BlockStatistics* seen) const;
+  void write_learned(int64_t layer, BlockWeights& weights);
+  void write_codes(int64_t layer, model::Block block, BlockWeights* weights, BlockStatistics* seen,
+                   std::vector<tensor::QuantizedMatrix> found = {});
   InputStatistics measure(const model::StagedBlock& staged, int64_t layer, model::Stage stage) const;
   void run_stage(model::StagedBlock& staged, model::Block& block, model::Stage stage,
                  const std::vector<tensor::QuantizedMatrix>& parts) const;
@@ -32,7 +35,7 @@ class BlockQuantizer {
 
   Run& run_;
   std::optional<model::HiddenStates> states_;        // of the calibration tokens, before the block at hand
-  std::optional<model::HiddenStates> exact_states_;  // the same in the exact model, where methods correct
+  std::optional<model::HiddenStates> exact_states_;  // the same in the exact model, where methods look at it
   VectorValues changed_;  // norms and biases of the block at hand, not the source's
 };
 

@@ -40,7 +40,8 @@ float shared_largest(std::span<const ModelMatrix> linears, BlockWeights* weights
 }
 
 tensor::QuantizedMatrix write_linear(const ModelMatrix& matrix, BlockWeights* weights,
-                                     const InputStatistics* inputs, float largest, Run& run) {
+                                     const InputStatistics* inputs, float largest,
+                                     tensor::QuantizedMatrix* found, Run& run) {
   const auto start = base::Clock::now();
   const Plan& plan = run.plan;
   std::vector<float> values =
@@ -54,8 +55,10 @@ tensor::QuantizedMatrix write_linear(const ModelMatrix& matrix, BlockWeights* we
   MethodOptions options{
       .clip = assignment.clip, .largest = largest, .inputs = inputs, .settings = plan.codes.settings};
   if (inputs) options.importance = inputs->importance();
-  tensor::QuantizedMatrix quantized = plan.codes.method->quantize(
-      values, matrix.rows, matrix.cols, assignment.scheme->weights, options, run.pool());
+  tensor::QuantizedMatrix quantized =
+      found ? std::move(*found)
+            : plan.codes.method->quantize(values, matrix.rows, matrix.cols, assignment.scheme->weights,
+                                          options, run.pool());
   quantized.input = calibrated_input(*assignment.scheme, inputs);
   run.writer.quantized(matrix.module, quantized, *assignment.scheme);
   LayerReport layer = layer_report(plan, matrix);

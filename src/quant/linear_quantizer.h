@@ -9,9 +9,11 @@ namespace aquatint::quant {
 // 0. `weights`: their values, where they are not the source's.
 float shared_largest(std::span<const ModelMatrix> linears, BlockWeights* weights, const Run& run);
 
-// Takes the values out of `weights`, or reads the source's when that is null. `inputs`: null without
-// calibration. Returns what the written model will hold.
+// `found`: codes that are already there, else the plan's method finds them. Takes the values out of
+// `weights`, or reads the source's when that is null. `inputs`: null without calibration. Returns what the
+// written model will hold.
 tensor::QuantizedMatrix write_linear(const ModelMatrix& matrix, BlockWeights* weights,
-                                     const InputStatistics* inputs, float largest, Run& run);
+                                     const InputStatistics* inputs, float largest,
+                                     tensor::QuantizedMatrix* found, Run& run);
 
 }  // namespace aquatint::quant

@@ -53,6 +53,7 @@ struct MethodSetting {
 
 class BlockWeights;
 class BlockStatistics;
+struct BlockTask;
 class Drift;
 struct WeightRotations;
 
@@ -81,6 +82,11 @@ struct Method {
   // the outputs that the exact model has there. Stages come in their order, after the transforms.
   void (*correct)(BlockWeights& block, model::Stage stage, const Drift& drift,
                   const base::Json& settings) = nullptr;
+  // Finds the codes of all linears of a block that have a scheme, in the order of its stages, where
+  // `quantize` is null.
+  std::vector<tensor::QuantizedMatrix> (*learn)(const BlockTask& task, const base::Json& settings) = nullptr;
+
+  bool finds_codes() const { return quantize || learn; }
 };
 
 // One method of a recipe with all its settings.
@@ -105,7 +111,7 @@ void store_zeros(std::span<const float> scales, std::span<const float> zeros,
 // What was stored: value = scale · (code − zero).
 float zero_of(const tensor::QuantizedMatrix& matrix, int64_t block);
 
-extern const Method rtn, hqq, gptq, signround, w4a8_fp, awq, smoothquant, qep, quarot, quip;
+extern const Method rtn, hqq, gptq, signround, autoround, w4a8_fp, awq, smoothquant, qep, quarot, quip;
 
 base::Json default_settings(const Method& method);
 

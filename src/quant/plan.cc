@@ -82,13 +82,16 @@ void take_methods(Plan& plan, const QuantizeJob& job, Report& report) {
     if (step.method->rotate)
       rotate(plan, step, report);
     else
-      (step.method->quantize    ? plan.codes
-       : step.method->transform ? plan.transforms.emplace_back()
-                                : plan.corrections.emplace_back()) = step;
+      (step.method->finds_codes() ? plan.codes
+       : step.method->transform   ? plan.transforms.emplace_back()
+                                  : plan.corrections.emplace_back()) = step;
     if (step.method->needs_calibration && !job.calibration && !job.dry_run)
       throw base::BadUsage(fmt::format("{} needs calibration: add --calibration FILE, or --calibration self",
                                        step.method->name));
   }
+  if (plan.codes.method->learn && !plan.corrections.empty())
+    throw base::BadUsage(fmt::format("{} looks at whole blocks, {} at linears one by one; take one of them",
+                                     plan.codes.method->name, plan.corrections.front().method->name));
   for (const auto& [module, assignment] : plan.assignments)
     if (assignment.scheme && assignment.scheme->input.needs_calibration() && !job.calibration && !job.dry_run)
       throw base::BadUsage(

@@ -255,7 +255,7 @@ std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps) {
     if (step.method->rotate && seen.size() > 1)
       throw base::BadUsage(fmt::format("{} must be the first method: the others work on the rotated model",
                                        step.method->name));
-    finds_codes = step.method->quantize != nullptr;
+    finds_codes = step.method->finds_codes();
   }
   if (!finds_codes) steps.push_back(make_step(steps.empty() ? rtn.finder : steps.front().method->finder));
   return steps;

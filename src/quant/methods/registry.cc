@@ -7,7 +7,7 @@
 
 namespace aquatint::quant {
 namespace {
-constexpr std::array kMethods = {&rtn, &hqq,         &gptq, &signround, &w4a8_fp,
+constexpr std::array kMethods = {&rtn, &hqq,         &gptq, &signround, &autoround, &w4a8_fp,
                                  &awq, &smoothquant, &qep,  &quarot,    &quip};
 }
 
