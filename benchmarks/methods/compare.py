@@ -13,14 +13,18 @@ import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LORC = [f"{finder},lorc {rank}" for finder in ("rtn", "gptq") for rank in (8, 32)]
 ROWS = [(scheme, method) for scheme, methods in {
     "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq"],
-    "W4A16": ["rtn", "gptq", "signround", "autoround", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip"],
+    "LLM_INT8": ["rtn"],
+    "W8A16": ["rtn"],
+    **{f"W8A16+{cache}": ["rtn"] for cache in ("KVFP8", "KV8", "KV4")},
+    "W4A16": ["rtn", "gptq", "signround", "autoround", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip", *LORC],
     "W4A16_ASYM": ["rtn", "gptq", "signround", "autoround", "awq"],
     "W4A16_MIN": ["rtn", "hqq", "gptq"],
     "W4A8": ["rtn", "gptq", "autoround", "quarot", "quarot,gptq"],
     "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq"],
-    "W3A16": ["rtn", "gptq", "signround", "autoround", "awq", "quarot,gptq", "quip"],
+    "W3A16": ["rtn", "gptq", "signround", "autoround", "awq", "quarot,gptq", "quip", *LORC],
     "W2A16": ["rtn", "gptq", "signround", "autoround", "quarot,gptq", "quip"],
     "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2"],
     "NVFP4A16": ["rtn", "gptq"],
@@ -28,7 +32,7 @@ ROWS = [(scheme, method) for scheme, methods in {
     "NF4": ["rtn"],
 }.items() for method in methods]
 SETTINGS = {"gptq act_order": "gptq: {act_order: true}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
-            "w4a8_fp m2": "w4a8_fp: {scales: m2}"}
+            "w4a8_fp m2": "w4a8_fp: {scales: m2}", "lorc 8": "lorc: {rank: 8}", "lorc 32": "lorc: {rank: 32}"}
 
 PAGE = """# What methods reach
 
@@ -69,7 +73,7 @@ def measure(options, scheme, method, version):
     folder, file = options.store / "model", options.store / "recipe.yaml"
     shutil.rmtree(folder, ignore_errors=True)
     file.write_text(recipe(scheme, method))
-    calibration = [] if method in ("rtn", "hqq", "quarot") else ["--calibration", options.calibration, "--samples", options.samples,
+    calibration = [] if method in ("rtn", "hqq", "quarot") and "KVFP8" not in scheme else ["--calibration", options.calibration, "--samples", options.samples,
                                                "--seq-len", 512]
     made = run(options, "quantize", options.model, "--to", folder, "--recipe", file, *calibration)
     found = run(options, "eval", folder, "--reference", options.model, "--text", options.text, "--context", 512,

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/kv_cache.h"
 #include "checkpoint/layouts/layout.h"
 #include "checkpoint/open.h"
 #include "checkpoint/safetensors.h"
@@ -63,7 +64,7 @@ class FolderCheckpoint final : public Checkpoint {
         files_(path, warnings_) {
     reader_ = layout_.read(config_, files_, path.string(), warnings_);
     for (StoredTensor& tensor : files_.tensors()) {
-      Role role = reader_->role(*files_.find(tensor.name));
+      Role role = is_kv_scale(tensor.name) ? Role{Role::company} : reader_->role(*files_.find(tensor.name));
       if (role.kind == Role::company) tensor.parameters = 0;
       if (role.kind != Role::weight) continue;
       tensor.parameters = role.info.rows * role.info.cols;

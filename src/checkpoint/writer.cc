@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/kv_cache.h"
 #include "checkpoint/layouts/layout.h"
 #include "checkpoint/safetensors_writer.h"
 
@@ -27,18 +28,23 @@ const Layout& known_layout(std::string_view name) {
   throw BadUsage(fmt::format("layout \"{}\" is not known, expected one of {}", name, fmt::join(names, ", ")));
 }
 
+bool says(const Layout& layout, const numeric::Scheme& scheme) {
+  return layout.can_say(scheme) && (layout.says_low_rank || scheme.weights.low_rank.rank == 0);
+}
+
 // The first scheme that the layout cannot say, by itself or beside those before it; null when it says all.
 const numeric::Scheme* first_unsaid(const Layout& layout, std::span<const numeric::Scheme> schemes) {
   for (const numeric::Scheme& scheme : schemes)
-    if (!layout.can_say(scheme) || (!layout.mixes_schemes && !same_form(scheme, schemes.front())))
+    if (!says(layout, scheme) || (!layout.mixes_schemes && !same_form(scheme, schemes.front())))
       return &scheme;
   return nullptr;
 }
 
 [[noreturn]] void refuse(const Layout& layout, const numeric::Scheme& unsaid) {
-  if (!layout.can_say(unsaid))
-    throw BadUsage(fmt::format("layout {} cannot say {} exactly; leave --layout out for one that can",
-                               layout.name, unsaid.name));
+  if (!says(layout, unsaid))
+    throw BadUsage(fmt::format("layout {} cannot say {}{} exactly; leave --layout out for one that can",
+                               layout.name, unsaid.name,
+                               unsaid.weights.low_rank.rank > 0 ? " with a low-rank part" : ""));
   throw BadUsage(
       fmt::format("layout {} holds one scheme a model, so not {} beside another", layout.name, unsaid.name));
 }
@@ -71,11 +77,12 @@ class ByteCounter final : public TensorSink {
 
 // A header's size: a line for each tensor that the layout makes of the source's.
 uint64_t header_estimate(const Checkpoint& source, const Layout& layout) {
-  constexpr uint64_t kLine = 150;  // dtype, shape, offsets, and what a layout adds to the name
+  constexpr uint64_t kLine = 150;    // dtype, shape, offsets, and what a layout adds to the name
+  constexpr uint64_t kScales = 100;  // a layer's two scales of the cache, over its seven weights
   uint64_t bytes = 1024;
   for (const StoredTensor& tensor : source.tensors()) bytes += tensor.name.size() + kLine;
   for (const WeightInfo& weight : source.weights())
-    bytes += static_cast<uint64_t>(layout.tensors_per_weight - 1) * (weight.module.size() + kLine);
+    bytes += static_cast<uint64_t>(layout.tensors_per_weight - 1) * (weight.module.size() + kLine) + kScales;
   return bytes;
 }
 
@@ -129,6 +136,7 @@ struct Writer::State {
     config.erase("quantization_config");
     config.erase(kProvenanceKey);
     if (!provenance.is_null()) config[kProvenanceKey] = provenance;
+    if (contents.kv) config[kProvenanceKey].update(own_kv_cache(*contents.kv));
     config[dtype_key(config)] = torch_name(dtype);
     // A head that shares the embedding's weight is a linear without a tensor.
     if (!head_quantized) contents.unquantized.insert(contents.unquantized.begin(), std::string(kHead));
@@ -154,6 +162,7 @@ Writer::Writer(const fs::path& to, const Checkpoint& source, std::string_view la
 Writer::~Writer() = default;
 
 void Writer::amend(Json changes) { state_->changes = std::move(changes); }
+void Writer::kv_cache(const numeric::KvScheme& scheme) { state_->contents.kv = scheme; }
 
 void Writer::record(Json provenance) { state_->provenance = std::move(provenance); }
 

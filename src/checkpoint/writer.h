@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "checkpoint/checkpoint.h"
+#include "numeric/kv_scheme.h"
 #include "numeric/scheme.h"
 
 namespace aquatint::checkpoint {
@@ -45,6 +46,10 @@ class Writer {
 
   // Keys of config.json that are not the source's.
   void amend(base::Json changes);
+
+  // How the model asks its cache of keys and values to be held; its calibrated scales are vectors
+  // (kv_cache.h).
+  void kv_cache(const numeric::KvScheme& scheme);
 
   // config.json with its quantization_config, index, side files; then the folder gets its final name.
   void finish();

@@ -29,6 +29,7 @@ struct Subject {
 struct Outcome {
   std::optional<eval::TextResult> text;
   std::optional<double> reference_perplexity;
+  std::string cache;  // of the model's keys and values
   std::vector<eval::TaskResult> tasks, reference_tasks;
 };
 
@@ -50,6 +51,7 @@ std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval
 Outcome evaluate(const Options& o, const api::Backend& backend) {
   Outcome outcome;
   Subject subject = open(o.model, backend, o.precision, o.kv_format);
+  outcome.cache = subject.model->cache_words();
   std::optional<Subject> reference;
   if (!o.reference.empty()) reference = open(o.reference, backend, o.reference_precision, "auto");
   if (!o.text.empty()) {
@@ -72,6 +74,7 @@ Outcome evaluate(const Options& o, const api::Backend& backend) {
 
 base::Json as_json(const Outcome& r) {
   base::Json j = r.text ? eval::to_json(*r.text) : base::Json::object();
+  j["kv_cache"] = r.cache;
   if (!r.tasks.empty()) j["tasks"] = base::Json::object();
   for (size_t i = 0; i < r.tasks.size(); ++i)
     j["tasks"][r.tasks[i].name] =
@@ -84,6 +87,7 @@ std::string text_lines(const Outcome& r) {
   std::string text = fmt::format(
       "perplexity      {:.4f} ± {:.4f}   {} tokens in {} windows of {}, scored from position {}\n", p.value,
       p.standard_error, p.tokens, p.windows, p.context, p.score_from);
+  text += fmt::format("cache           {}\n", r.cache);
   if (!r.text->divergence) return text;
   const eval::DivergenceResult& d = *r.text->divergence;
   return text + fmt::format(

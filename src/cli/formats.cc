@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "numeric/kv_scheme.h"
 #include "numeric/scheme.h"
 
 namespace aquatint::cli {
@@ -58,7 +59,11 @@ base::Json as_json() {
                        {"weights", weight_text(s.weights)},
                        {"activations", input_text(s.input)},
                        {"note", s.note}});
-  return {{"formats", formats}, {"schemes", schemes}};
+  base::Json caches = base::Json::array();
+  for (const numeric::KvScheme& s : numeric::kv_schemes())
+    caches.push_back(
+        {{"name", s.name}, {"format", s.format->name}, {"dynamic", s.dynamic}, {"note", s.note}});
+  return {{"formats", formats}, {"schemes", schemes}, {"kv_caches", caches}};
 }
 
 std::string as_text() {
@@ -71,6 +76,9 @@ std::string as_text() {
   for (const numeric::Scheme& s : numeric::schemes())
     text +=
         fmt::format("{:<12} {:<22} {:<20} {}\n", s.name, weight_text(s.weights), input_text(s.input), s.note);
+  text += "\n";
+  for (const numeric::KvScheme& s : numeric::kv_schemes())
+    text += fmt::format("{:<12} {:<43} {}\n", fmt::format("…+{}", s.name), "any", s.note);
   return text;
 }
 

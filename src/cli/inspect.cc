@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/kv_cache.h"
 #include "cli/command.h"
 #include "model/config.h"
 #include "quant/provenance.h"
@@ -15,6 +18,8 @@ struct Findings {
   checkpoint::Inventory inventory;
   std::string architecture;
   base::Json rotations;  // that the run does; null: none
+  std::optional<numeric::KvScheme> kv;
+  std::string low_rank;  // "rank 8 in int8"; empty: none
   std::vector<std::string> warnings;
 };
 
@@ -42,11 +47,26 @@ void look_for_trouble(Findings& f) {
   }
 }
 
+std::string low_rank_words(const checkpoint::Checkpoint& model) {
+  std::set<std::string> words;
+  for (const checkpoint::WeightInfo& weight : model.weights())
+    if (weight.scheme && weight.scheme->weights.low_rank.rank > 0)
+      words.insert(fmt::format("rank {} in {}", weight.scheme->weights.low_rank.rank,
+                               weight.scheme->weights.low_rank.format->name));
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
+std::string cache_words(const numeric::KvScheme& kv) {
+  return fmt::format("{}, {} scales", kv.format->name, kv.dynamic ? "dynamic" : "calibrated");
+}
+
 Findings inspect(const std::string& model) {
   Findings f;
   f.checkpoint = checkpoint::open_checkpoint(model);
   f.warnings.assign(f.checkpoint->warnings().begin(), f.checkpoint->warnings().end());
   f.inventory = checkpoint::inventory(*f.checkpoint);
+  f.kv = checkpoint::kv_scheme(*f.checkpoint);
+  f.low_rank = low_rank_words(*f.checkpoint);
   const base::Json& config = f.checkpoint->config();
   const auto names = config.find("architectures");
   f.architecture = names != config.end() && names->is_array() && !names->empty() && names->front().is_string()
@@ -74,6 +94,8 @@ base::Json as_json(const Findings& f) {
           {"layout", f.checkpoint->layout()},
           {"scheme", f.checkpoint->scheme().empty() ? base::Json() : base::Json(f.checkpoint->scheme())},
           {"rotations", f.rotations},
+          {"kv_cache", f.kv ? base::Json(cache_words(*f.kv)) : base::Json()},
+          {"low_rank", f.low_rank.empty() ? base::Json() : base::Json(f.low_rank)},
           {"warnings", f.warnings}};
 }
 
@@ -100,6 +122,8 @@ std::string as_text(const Findings& f) {
     text += fmt::format("{:<10} {:>8} {:>12} {:>12}\n", row.dtype, row.tensors,
                         report::format_count(static_cast<double>(row.parameters)),
                         report::format_bytes(static_cast<double>(row.bytes)));
+  if (!f.low_rank.empty()) text += fmt::format("\nlow-rank parts      {}\n", f.low_rank);
+  if (f.kv) text += fmt::format("\nkeys and values     {}\n", cache_words(*f.kv));
   for (const std::string& warning : f.warnings) text += fmt::format("\nwarning: {}", warning);
   return text + (f.warnings.empty() ? "" : "\n");
 }

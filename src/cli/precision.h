@@ -17,7 +17,8 @@ inline kernels::Precision parse_precision(const std::string& name) {
 }
 
 inline void add_precision(CLI::App& app, std::string& precision) {
-  option(app, "--precision", precision, "of activations: fp32, bf16, or int8 (blocks of 64 over integer weights: faster, less exact)")
+  option(app, "--precision", precision,
+         "of activations: fp32, bf16, or int8 (blocks of 64 over integer weights: faster, less exact)")
       ->check(CLI::IsMember({"fp32", "bf16", "int8"}));
 }
 
@@ -31,7 +32,7 @@ inline std::optional<kernels::KvFormat> parse_kv_format(const std::string& name)
 
 inline void add_kv_format(CLI::App& app, std::string& format) {
   option(app, "--kv-format", format,
-         "of the KV cache: fp32, bf16, fp8_e4m3, int8, int4; auto: as --precision")
+         "of the KV cache: fp32, bf16, fp8_e4m3, int8, int4; auto: as the model asks, or else as --precision")
       ->check(CLI::IsMember({"auto", "fp32", "bf16", "fp8_e4m3", "int8", "int4"}));
 }
 

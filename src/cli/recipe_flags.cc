@@ -52,16 +52,15 @@ quant::Recipe start(const RecipeFlags& flags) {
                              : "--scheme and --recipe both say the scheme; give one of them");
   if (!flags.recipe.empty()) return quant::read_recipe(flags.recipe);
   quant::Recipe recipe;
-  recipe.scheme = numeric::find_scheme(flags.scheme);
-  if (!recipe.scheme)
-    throw base::BadUsage(fmt::format("--scheme {} is unknown; aquatint formats lists them", flags.scheme));
+  quant::set_scheme(flags.scheme, recipe);
   return recipe;
 }
 
 }  // namespace
 
 void add_recipe_flags(CLI::App& app, RecipeFlags& flags) {
-  option(app, "--scheme", flags.scheme, "which formats: W4A16, W8A8, FP8_DYNAMIC, NF4, …");
+  option(app, "--scheme", flags.scheme,
+         "which formats: W4A16, W8A8, FP8_DYNAMIC, NF4, …; +KV8, +KVFP8 or +KV4 says the cache too");
   option(app, "--recipe", flags.recipe,
          "YAML file with schemes by layer, methods, calibration; the flags here override it");
   option(app, "--method", flags.method, "how codes are found; several with commas, in order");
@@ -99,7 +98,8 @@ quant::Recipe to_recipe(const RecipeFlags& flags, std::optional<uint64_t> seed) 
   }
   const bool needed = std::any_of(recipe.methods.begin(), recipe.methods.end(),
                                   [](const auto& step) { return step.method->needs_calibration; });
-  if (!recipe.calibration && needed) recipe.calibration.emplace().self = true;
+  const bool cache_needs = recipe.kv && recipe.kv->needs_calibration();
+  if (!recipe.calibration && (needed || cache_needs)) recipe.calibration.emplace().self = true;
   if (!recipe.calibration && (flags.samples || flags.length))
     throw base::BadUsage("--samples and --seq-len are of a calibration; add --calibration FILE or self");
   if (flags.samples) recipe.calibration->samples = flags.samples;

@@ -27,6 +27,10 @@ float group_scale(const ActivationScheme& scheme, float largest) {
   return (scale == 0 ? 0.125f : scale) / scheme.static_scale;
 }
 
+float to_precision(Precision precision, float x) {
+  return precision == Precision::fp32 ? x : numeric::bf16_to_float(numeric::float_to_bf16(x));
+}
+
 void round_groups(const ActivationScheme& scheme, Precision precision, int64_t cols, float* values) {
   for (int64_t begin = 0; begin < cols; begin += scheme.group) {
     const int64_t end = std::min(begin + scheme.group, cols);
@@ -35,8 +39,7 @@ void round_groups(const ActivationScheme& scheme, Precision precision, int64_t c
     const float scale = group_scale(scheme, largest);
     for (int64_t i = begin; i < end; ++i) {
       const float rounded = scheme.format->decode(scheme.format->encode(values[i] / scale)) * scale;
-      values[i] =
-          precision == Precision::fp32 ? rounded : numeric::bf16_to_float(numeric::float_to_bf16(rounded));
+      values[i] = to_precision(precision, rounded);
     }
   }
 }
@@ -54,6 +57,13 @@ void check_input_scheme(const ActivationScheme& scheme) {
   if (!whole_rows && !in_groups(scheme))
     throw base::BadInput(
         fmt::format("dynamic {} inputs need one scale per token, or floats in groups", format->name));
+  const bool outliers = scheme.outlier_threshold != 0;
+  if (outliers && !(format == &numeric::int8 && scheme.granularity == Granularity::token &&
+                    scheme.outlier_threshold > 0 && std::isfinite(scheme.outlier_threshold)))
+    throw base::BadInput(
+        fmt::format("outliers from {} of {} inputs are not supported, expected a positive threshold of int8 "
+                    "inputs per token",
+                    scheme.outlier_threshold, format->name));
   if (scheme.needs_calibration() && !(scheme.static_scale > 0 && std::isfinite(scheme.static_scale)))
     throw base::BadInput(
         fmt::format("the static input scale is {}, expected a positive number", scheme.static_scale));
@@ -63,7 +73,9 @@ float input_scale(const ActivationScheme& scheme, float largest) {
   if (!scheme.dynamic) return scheme.static_scale;
   const Format& format = *scheme.format;
   const bool integer = format.kind == numeric::Kind::integer;
-  const float range = integer ? static_cast<float>((1 << format.bits) - 1) / 2.0f : format.max;
+  const float range = scheme.outlier_threshold > 0 || !integer
+                          ? format.max
+                          : static_cast<float>((1 << format.bits) - 1) / 2.0f;
   const float scale = largest / range;
   return scale == 0 ? std::numeric_limits<float>::epsilon() : scale;
 }
@@ -78,10 +90,17 @@ void round_blocks(const float* x, int64_t cols, float* values) {
   }
 }
 
+float outlier_of(const ActivationScheme& scheme, Precision precision, float x) {
+  const float value = to_precision(precision, x);
+  return scheme.outlier_threshold > 0 && std::fabs(value) >= scheme.outlier_threshold ? value : 0.0f;
+}
+
 float round_input(const ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
                   float* values) {
-  for (int64_t i = 0; i < cols; ++i)
-    values[i] = precision == Precision::fp32 ? x[i] : numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
+  for (int64_t i = 0; i < cols; ++i) {
+    values[i] = to_precision(precision, x[i]);
+    if (outlier_of(scheme, precision, values[i]) != 0) values[i] = 0;
+  }
   if (!scheme.format) return 1.0f;
   if (in_groups(scheme)) {
     round_groups(scheme, precision, cols, values);

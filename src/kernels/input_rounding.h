@@ -13,6 +13,12 @@
 //                max|x| / largest, a power of two (numeric::mx_scale), or E4M3(divisor · max|x| / largest) /
 //                divisor, with E4M3's 0.125 in place of 0
 //
+//   outliers     (int8 per token, after Dettmers et al., "LLM.int8()", arXiv 2208.07339) magnitudes from the
+//                threshold on are left out: they do not count in max|x| and their codes are 0; s is
+//                max|x| / 127. They meet the weights' values as they are, in BF16 (bf16 precision). Which
+//                ones is decided token by token, where bitsandbytes takes a column for all tokens of a batch
+//                as soon as one is that large: a token's result must not depend on its neighbours.
+//
 // Codes of at most 8 bits are exact in BF16, so every set multiplies the rounded values and applies s to the
 // sums.
 #pragma once
@@ -25,6 +31,9 @@ namespace aquatint::kernels {
 // values[i] · result ≈ x[i]. `values` may alias `x`.
 float round_input(const numeric::ActivationScheme& scheme, Precision precision, const float* x, int64_t cols,
                   float* values);
+
+// What `x` contributes beside the codes: itself, rounded to the precision, if it is an outlier, otherwise 0.
+float outlier_of(const numeric::ActivationScheme& scheme, Precision precision, float x);
 
 // Precision::int8's rule over integer codes: values[i] ≈ x[i] on a grid of max|x| / 127 in blocks of 64
 // columns, with x already rounded to BF16.

@@ -35,6 +35,7 @@ enum class Precision { fp32, bf16, int8 };
 //   fp32, bf16  as they are; rounded to nearest, ties to even
 //   fp8_e4m3    codes of x / s, to nearest, ties to even; s = max |x| / 448 over one position of one head
 //   int8        the same with s = max |x| / 127
+//               both: or one s for all keys and one for all values of a layer, calibrated; codes saturate
 //   int4        codes 0 … 15 of (x − minimum) / scale, clamped, where x is rounded to BF16, scale is
 //               (maximum − minimum) / 15 and scale and minimum are rounded to BF16: for keys over one
 //               dimension of kKvGroup positions, for values over one position of one head. The newest
@@ -74,8 +75,9 @@ class PackedMatrix {
 struct KvLayer {
   std::byte* data = nullptr;  // aligned to 64 bytes
   KvFormat format{};
-  int64_t capacity = 0;  // positions
-  int64_t recent = 0;    // kv_recent()
+  int64_t capacity = 0;                  // positions
+  int64_t recent = 0;                    // kv_recent()
+  float key_scale = 0, value_scale = 0;  // calibrated, of fp8_e4m3 and int8; 0: each position has its own
 };
 
 // One sequence's part of a batch: `rows` consecutive rows, whose first token stands at `position`.

@@ -51,7 +51,8 @@ class Ops {
             c.rope_inv_freq.data(), c.rope_attention_factor, pool_);
   }
 
-  void attention(int64_t layer, const std::vector<float>& qkv, std::vector<float>& out) const {
+  void attention(const Block& block, int64_t layer, const std::vector<float>& qkv,
+                 std::vector<float>& out) const {
     const Config& c = machine_.config;
     const Precision precision = machine_.backend.precision;
     const AttentionShape shape{.heads = c.heads,
@@ -61,7 +62,11 @@ class Ops {
                                .scale = 1 / std::sqrt(static_cast<float>(c.head_dim))};
     const float* k = qkv.data() + c.q_width();
     const float* v = k + c.kv_width();
-    for (size_t i = 0; i < step_.spans.size(); ++i) step_.spans[i].cache = step_.caches[i]->layer(layer);
+    for (size_t i = 0; i < step_.spans.size(); ++i) {
+      kernels::KvLayer& cache = step_.spans[i].cache = step_.caches[i]->layer(layer);
+      cache.key_scale = block.kv_scales.key;
+      cache.value_scale = block.kv_scales.value;
+    }
     for_parts([&](std::span<const kernels::AttentionSpan> spans) {
       for (const kernels::AttentionSpan& span : spans) k_.store_kv(span, shape, k, v, qkv_width(), pool_);
       k_.attention(spans, shape, precision, step_.phase, qkv.data(), qkv_width(), out.data(), pool_);
@@ -102,24 +107,43 @@ class Ops {
 
   void apply(const Linear& w, const std::vector<float>& x, std::vector<float>& y, bool accumulate) const {
     const float* bias = w.bias.empty() ? nullptr : w.bias.data();
-    if (w.pieces.size() == 1)
-      return k_.linear(*w.pieces[0], x.data(), step_.rows, step_.phase, bias, accumulate, y.data(), pool_);
-    int64_t first = 0;
-    for (const auto& piece : w.pieces) {
-      k_.linear(*piece, x.data(), step_.rows, step_.phase, bias ? bias + first : nullptr, false,
-                step_.piece.data(), pool_);
-      scatter(piece->rows(), first, w.rows, accumulate, y.data());
-      first += piece->rows();
+    if (w.pieces.size() == 1) {
+      multiply(*w.pieces[0], x.data(), bias, accumulate, y.data());
+    } else {
+      int64_t first = 0;
+      for (const auto& piece : w.pieces) {
+        multiply(*piece, x.data(), bias ? bias + first : nullptr, false, step_.piece.data());
+        scatter(piece->rows(), first, w.rows, accumulate, y.data());
+        first += piece->rows();
+      }
     }
+    for (const PackedLowRank& part : w.low_rank) add_low_rank(part, w.rows, x.data(), y.data());
+  }
+
+  void add_low_rank(const PackedLowRank& part, int64_t stride, const float* x, float* y) const {
+    const auto needed = static_cast<size_t>(step_.rows * part.right->rows());
+    if (step_.directions.size() < needed) step_.directions.resize(needed);
+    multiply(*part.right, x, nullptr, false, step_.directions.data());
+    const int64_t width = part.left->rows();
+    if (width == stride) return multiply(*part.left, step_.directions.data(), nullptr, true, y);
+    multiply(*part.left, step_.directions.data(), nullptr, false, step_.piece.data());
+    scatter(width, part.first_row, stride, true, y);
+  }
+
+  void multiply(const kernels::PackedMatrix& w, const float* x, const float* bias, bool accumulate,
+                float* y) const {
+    k_.linear(w, x, step_.rows, step_.phase, bias, accumulate, y, pool_);
   }
 
   // Columns [first, first + width) of y, which has `stride` columns.
   void scatter(int64_t width, int64_t first, int64_t stride, bool accumulate, float* y) const {
-    for (int64_t row = 0; row < step_.rows; ++row) {
-      const float* from = step_.piece.data() + row * width;
-      float* to = y + row * stride + first;
-      for (int64_t i = 0; i < width; ++i) to[i] = accumulate ? to[i] + from[i] : from[i];
-    }
+    pool_.parallel_for(step_.rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float* from = step_.piece.data() + row * width;
+        float* to = y + row * stride + first;
+        for (int64_t i = 0; i < width; ++i) to[i] = accumulate ? to[i] + from[i] : from[i];
+      }
+    });
   }
 
   const kernels::KernelSet& k_;
@@ -216,7 +240,7 @@ void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stag
       op.norm_heads(w, s.qkv);
       op.rope(s.qkv);
       op.rotate(r.query_key, s.qkv, op.qkv_width(), c.heads + c.kv_heads);
-      op.attention(layer, s.qkv, s.attended);
+      op.attention(w, layer, s.qkv, s.attended);
       op.rotate(r.attention_out_in, s.attended, c.q_width());
       break;
     case Stage::attention_out:

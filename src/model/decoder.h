@@ -32,7 +32,8 @@ struct Step {
   std::vector<float> attended;                // q_width
   std::vector<float> gate_up;                 // 2 · intermediate_size
   std::vector<float> activated;               // intermediate_size
-  std::vector<float> piece;                   // the widest Linear; only when some Linear is in several pieces
+  std::vector<float> piece;  // the widest Linear; only when some Linear is in several pieces or has low_rank
+  std::vector<float> directions;  // the largest rank; grown by the first linear that asks for it
 
   void reserve(const Config& config, int64_t rows, bool pieces);
   void clear(kernels::Phase phase);

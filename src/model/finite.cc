@@ -1,5 +1,6 @@
 #include "model/finite.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -112,10 +113,29 @@ void check_values(const QuantizedMatrix& m, int64_t begin, int64_t end, const st
   }
 }
 
+float largest(const QuantizedMatrix& factor) {
+  std::vector<float> values(static_cast<size_t>(factor.rows * factor.cols));
+  tensor::dequantize(factor, 0, factor.rows, values.data());
+  float found = 0;
+  for (const float value : values) found = std::max(found, std::fabs(value));
+  return found;
+}
+
+// Factors are finite, and so are the values that they lead to.
+void check_low_rank(const QuantizedMatrix& matrix, const std::string& tensor, const std::string& where,
+                    base::ThreadPool& pool) {
+  const tensor::LowRank& part = *matrix.low_rank;
+  check_finite(part.left, tensor + "_left", where, pool);
+  check_finite(part.right, tensor + "_right", where, pool);
+  if (!std::isfinite(largest(part.left) * largest(part.right) * static_cast<float>(part.rank())))
+    check_values(matrix, 0, matrix.rows, tensor, where);
+}
+
 }  // namespace
 
 void check_finite(const QuantizedMatrix& matrix, const std::string& tensor, const std::string& where,
                   base::ThreadPool& pool) {
+  if (matrix.low_rank) check_low_rank(matrix, tensor, where, pool);
   constexpr int64_t kRowsAtOnce = 16;
   pool.parallel_for(matrix.rows, kRowsAtOnce, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row += kRowsAtOnce) {

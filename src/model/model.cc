@@ -22,8 +22,10 @@ bool borrows(const tensor::QuantizedMatrix& m) {
 }
 
 bool in_pieces(const Weights& weights) {
-  return std::any_of(weights.blocks.begin(), weights.blocks.end(),
-                     [](const Block& b) { return b.qkv.pieces.size() > 1 || b.gate_up.pieces.size() > 1; });
+  const auto in_pieces = [](const Linear& l) { return l.pieces.size() > 1 || !l.low_rank.empty(); };
+  return std::any_of(weights.blocks.begin(), weights.blocks.end(), [&](const Block& b) {
+    return in_pieces(b.qkv) || in_pieces(b.attention_out) || in_pieces(b.gate_up) || in_pieces(b.down);
+  });
 }
 
 }  // namespace
@@ -62,7 +64,13 @@ std::unique_ptr<Model> Model::load(std::shared_ptr<const checkpoint::Checkpoint>
   auto state = std::make_unique<State>();
   state->config = parse_config(checkpoint->config(), checkpoint->path().string() + ": config.json");
   state->backend = backend;
+  const auto kv = checkpoint::kv_scheme(*checkpoint);
+  const bool as_asked = kv && !backend.kv && backend.precision != kernels::Precision::fp32;
+  if (as_asked) state->backend.kv = kernels::find_kv_format(kv->format->name);
   state->weights = load_weights(*checkpoint, state->config, backend);
+  if (as_asked && !kv->dynamic)
+    for (int64_t layer = 0; layer < state->config.layers; ++layer)
+      state->weights.blocks[static_cast<size_t>(layer)].kv_scales = checkpoint::kv_scales(*checkpoint, layer);
   state->pieces = in_pieces(state->weights);
   if (borrows(state->weights.embedding)) state->kept = std::move(checkpoint);
   return std::unique_ptr<Model>(new Model(std::move(state)));
@@ -70,6 +78,10 @@ std::unique_ptr<Model> Model::load(std::shared_ptr<const checkpoint::Checkpoint>
 
 const Config& Model::config() const { return state_->config; }
 const Backend& Model::backend() const { return state_->backend; }
+std::string Model::cache_words() const {
+  const bool calibrated = !state_->weights.blocks.empty() && state_->weights.blocks[0].kv_scales.key > 0;
+  return fmt::format("{}{}", kernels::name(backend().kv_format()), calibrated ? ", calibrated scales" : "");
+}
 uint64_t Model::weight_bytes() const { return state_->weights.resident_bytes(state_->config); }
 uint64_t Model::bytes_per_decode() const { return state_->weights.bytes_per_decode(state_->config); }
 

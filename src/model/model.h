@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -19,7 +20,7 @@ struct Backend {
   const kernels::KernelSet* kernels = nullptr;
   base::ThreadPool* pool = nullptr;
   kernels::Precision precision = kernels::Precision::bf16;
-  std::optional<kernels::KvFormat> kv = std::nullopt;  // null: as the precision says
+  std::optional<kernels::KvFormat> kv = std::nullopt;  // null: as the checkpoint or else the precision says
 
   kernels::KvFormat kv_format() const {
     return kv.value_or(precision == kernels::Precision::fp32 ? kernels::KvFormat::fp32
@@ -42,7 +43,10 @@ class Model {
   ~Model();
 
   const Config& config() const;
+  // As it was asked for; where that left `kv` open and precision is below FP32, with the format that the
+  // checkpoint asks for.
   const Backend& backend() const;
+  std::string cache_words() const;    // "bf16", "fp8_e4m3, calibrated scales"
   uint64_t weight_bytes() const;      // packed, resident
   uint64_t bytes_per_decode() const;  // weight bytes that one generated token reads (embedding rows excluded)
 

@@ -1,6 +1,7 @@
 #include "model/staged_block.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/error.h"
@@ -81,6 +82,18 @@ void StagedBlock::enter(const Block& block) {
   });
 }
 
+void StagedBlock::measure_kv() {
+  const int64_t stride = config_.q_width() + 2 * config_.kv_width();
+  for (int64_t row = 0; row < step_.rows; ++row) {
+    const float* k = step_.qkv.data() + row * stride + config_.q_width();
+    const float* v = k + config_.kv_width();
+    for (int64_t i = 0; i < config_.kv_width(); ++i) {
+      kv_range_.key = std::max(kv_range_.key, std::fabs(k[i]));
+      kv_range_.value = std::max(kv_range_.value, std::fabs(v[i]));
+    }
+  }
+}
+
 void StagedBlock::run(const Block& block, Stage stage) {
   const int64_t hidden = config_.hidden_size, width = input_width(stage, config_);
   const bool last = stage == kStages.back();
@@ -91,6 +104,7 @@ void StagedBlock::run(const Block& block, Stage stage) {
     copy_rows(states_.x, first, step_.x, 0, step_.rows, hidden);
     copy_rows(input_, first, stage_input(stage, step_), 0, step_.rows, width);
     run_stage({config_, backend_, serial_}, block, 0, stage, step_);
+    if (stage == Stage::qkv) measure_kv();
     copy_rows(step_.x, 0, states_.x, first, step_.rows, hidden);
     copy_rows(stage_input(next_stage, step_), 0, next, first, step_.rows, next_width);
   });

@@ -21,6 +21,10 @@ HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
                              const tensor::QuantizedMatrix& embedding, const Config& config,
                              const Backend& backend);
 
+struct KvRange {
+  float key = 0, value = 0;
+};
+
 // Results are those of decoder_block, bit for bit.
 class StagedBlock {
  public:
@@ -35,10 +39,13 @@ class StagedBlock {
 
   // [tokens][input_width] of the linear that comes next; empty after the last.
   std::span<const float> input() const { return input_; }
+  // The largest magnitudes of the keys, as a cache holds them, and of the values; after Stage::qkv.
+  const KvRange& kv_range() const { return kv_range_; }
 
  private:
   template <class Body>
   void each_piece(Body body);
+  void measure_kv();
 
   const Backend& backend_;
   Config config_;  // of a model that has this layer alone
@@ -46,6 +53,7 @@ class StagedBlock {
   base::ThreadPool serial_{1};
   Step step_;
   std::vector<float> input_;
+  KvRange kv_range_;
 };
 
 }  // namespace aquatint::model

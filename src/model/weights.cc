@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <map>
 
@@ -35,6 +36,10 @@ QuantizedMatrix shaped_weight(const Checkpoint& checkpoint, const std::string& m
 QuantizedMatrix checked_weight(const Checkpoint& checkpoint, const std::string& module, Extent rows,
                                Extent cols, base::ThreadPool& pool) {
   QuantizedMatrix m = shaped_weight(checkpoint, module, rows, cols);
+  if (m.low_rank)
+    throw BadInput(
+        fmt::format("{}: \"{}\" has a low-rank part, which only linears of decoder blocks may have",
+                    file_of(checkpoint), module));
   check_finite(m, module + ".weight", file_of(checkpoint), pool);
   return m;
 }
@@ -168,6 +173,7 @@ uint64_t matrix_bytes(const QuantizedMatrix& m) {
 uint64_t Linear::bytes() const {
   uint64_t total = bias.size() * sizeof(float);
   for (const auto& piece : pieces) total += piece->bytes();
+  for (const PackedLowRank& part : low_rank) total += part.left->bytes() + part.right->bytes();
   return total;
 }
 
@@ -188,12 +194,24 @@ Block load_block_vectors(const Checkpoint& checkpoint, const Config& config, int
 }
 
 void pack_linear(Linear& out, std::span<const QuantizedMatrix> parts, const Backend& backend) {
-  out.pieces.clear();
-  for (size_t begin = 0, end; begin < parts.size(); begin = end) {
+  out.clear();
+  const auto pack = [&](std::span<const QuantizedMatrix* const> matrices) {
+    return backend.kernels->pack(matrices, backend.precision, *backend.pool);
+  };
+  std::vector<QuantizedMatrix> codes;
+  int64_t first_row = 0;
+  for (const QuantizedMatrix& part : parts) {
+    codes.push_back(tensor::without_low_rank(part));
+    if (part.low_rank)
+      out.low_rank.push_back(
+          {first_row, pack(std::array{&part.low_rank->left}), pack(std::array{&part.low_rank->right})});
+    first_row += part.rows;
+  }
+  for (size_t begin = 0, end; begin < codes.size(); begin = end) {
     std::vector<const QuantizedMatrix*> alike;
-    for (end = begin; end < parts.size() && parts[end].input == parts[begin].input; ++end)
-      alike.push_back(&parts[end]);
-    out.pieces.push_back(backend.kernels->pack(alike, backend.precision, *backend.pool));
+    for (end = begin; end < codes.size() && codes[end].input == codes[begin].input; ++end)
+      alike.push_back(&codes[end]);
+    out.pieces.push_back(pack(alike));
   }
 }
 

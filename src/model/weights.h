@@ -8,20 +8,32 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/kv_cache.h"
 #include "kernels/ops.h"
 #include "model/config.h"
 #include "model/model.h"
 
 namespace aquatint::model {
 
+// Adds (x · rightᵀ) · leftᵀ to the outputs of one part. x is rounded as for a weight without input scheme,
+// whatever the part's own codes ask for: the factors repair weights, and meet the inputs that those had.
+struct PackedLowRank {
+  int64_t first_row = 0;                               // of the part
+  std::unique_ptr<kernels::PackedMatrix> left, right;  // [part's rows][rank], [rank][cols]
+};
+
 // y = x · weightᵀ + bias. One packed matrix, its parts' rows stacked; several only when a recipe makes parts
 // round their shared input differently.
 struct Linear {
   std::vector<std::unique_ptr<kernels::PackedMatrix>> pieces;
-  std::vector<float> bias;  // [rows], or empty
+  std::vector<PackedLowRank> low_rank;  // of the parts that have one
+  std::vector<float> bias;              // [rows], or empty
   int64_t rows = 0;
 
   uint64_t bytes() const;
+  void clear() { pieces.clear(), low_rank.clear(); }
+  // All but the bias.
+  void swap_weights(Linear& other) { pieces.swap(other.pieces), low_rank.swap(other.low_rank); }
 };
 
 struct Block {
@@ -31,6 +43,7 @@ struct Block {
   Linear attention_out;                         // [hidden_size][q_width]
   Linear gate_up;                               // [2 · intermediate_size][hidden_size]
   Linear down;                                  // [hidden_size][intermediate_size]
+  checkpoint::KvScales kv_scales;               // calibrated, of the cache; 0: each position has its own
 };
 
 // A dimension with the config key that sets it.

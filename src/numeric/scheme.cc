@@ -11,6 +11,7 @@ using enum Granularity;
 
 constexpr ActivationScheme k16bit{};
 constexpr ActivationScheme kInt8Token{&int8, token};
+constexpr ActivationScheme kInt8Outliers{&int8, token, true, 0, 0, &fp32, 6};
 constexpr ActivationScheme kInt4Token{&int4, token};
 constexpr ActivationScheme kFp8Token{&fp8_e4m3, token};
 constexpr ActivationScheme kFp8Tensor{&fp8_e4m3, tensor, false};
@@ -31,6 +32,10 @@ constexpr std::array kSchemes = {
     Scheme{"W3A16", {&int3, group, 64, true, &bf16}, k16bit, "int3 weights in groups"},
     Scheme{"W2A16", {&int2, group, 32, true, &bf16}, k16bit, "int2 weights in groups"},
     Scheme{"W8A8", {&int8, channel}, kInt8Token, "int8 weights and int8 activations per token"},
+    Scheme{"LLM_INT8",
+           {.format = &int8, .granularity = channel, .constant_divisor = 127},
+           kInt8Outliers,
+           "int8 weights, int8 activations per token, outliers from 6 on in 16 bits"},
     Scheme{"W4A8", {&int4, group, 128, true, &bf16}, kInt8Token, "int4 weights in groups, int8 activations"},
     Scheme{"W4A4", {&int4, group, 128, true, &bf16}, kInt4Token, "int4 weights in groups, int4 activations"},
     Scheme{"W4AFP8", {&int4, group, 128, true, &bf16}, kFp8Token, "int4 weights in groups, E4M3 activations"},
@@ -101,6 +106,9 @@ const Scheme* preset_of(const Scheme& scheme) {
     Scheme like = with_group(scheme, preset.weights.group);
     if (same_scales(*scheme.weights.scale_format, *preset.weights.scale_format))
       like.weights.scale_format = preset.weights.scale_format;
+    like.weights.low_rank = {};
+    if (scheme.input.outlier_threshold > 0 && preset.input.outlier_threshold > 0)
+      like.input.outlier_threshold = preset.input.outlier_threshold;
     if (same_form(like, preset)) return &preset;
   }
   return nullptr;

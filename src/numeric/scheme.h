@@ -31,8 +31,18 @@ struct ActivationScheme {
   float static_scale = 0;
   int group = 0;
   const Format* scale_format = &fp32;
+  // > 0: magnitudes from it on are left out of a token's scale and codes, and meet the weights in 16 bits.
+  float outlier_threshold = 0;
   bool operator==(const ActivationScheme&) const = default;
   bool needs_calibration() const { return format && (!dynamic || scale_format == &fp8_e4m3); }
+};
+
+// Two factors beside the codes that make up for part of what rounding lost. Integers have one BF16 scale for
+// each row of a factor.
+struct LowRankScheme {
+  int rank = 0;                  // 0: none
+  const Format* format = &bf16;  // bf16, fp16, fp32 or int8
+  bool operator==(const LowRankScheme&) const = default;
 };
 
 struct WeightScheme {
@@ -43,9 +53,13 @@ struct WeightScheme {
   const Format* scale_format = &fp32;  // bf16 becomes fp16 when the model's own 16-bit type is fp16
   bool double_quantized = false;       // bitsandbytes: 8-bit scales in blocks of 256 with an offset
   bool minima = false;  // asymmetric by a real minimum of the scales' type instead of an integer zero-point
+  // > 0: of every FP32 scale; bitsandbytes' int8 stores max|w| for the scale max|w| / 127.
+  float constant_divisor = 0;
+  LowRankScheme low_rank = {};
   bool operator==(const WeightScheme&) const = default;
-  // E4M3 scales stand under an FP32 divisor of the whole matrix, as NVFP4 has it.
-  bool has_divisor() const { return scale_format == &fp8_e4m3; }
+  // Scales stand under an FP32 divisor of the whole matrix: E4M3 ones, as NVFP4 has it, or all under the
+  // same.
+  bool has_divisor() const { return scale_format == &fp8_e4m3 || constant_divisor > 0; }
   // NVFP4 and the MX formats define their group size.
   bool fixed_group() const { return scale_format->bits == 8; }
 };
@@ -66,8 +80,8 @@ bool same_form(const Scheme& a, const Scheme& b);
 
 std::span<const Scheme> schemes();                 // the presets
 const Scheme* find_scheme(std::string_view name);  // nullptr when unknown; names are case-insensitive
-// The preset with the formats and granularities of `scheme`, whatever the group size and the type of 16- or
-// 32-bit scales; nullptr when there is none.
+// The preset with the formats and granularities of `scheme`, whatever the group size, the type of 16- or
+// 32-bit scales, the threshold of outliers and the low-rank part; nullptr when there is none.
 const Scheme* preset_of(const Scheme& scheme);
 
 }  // namespace aquatint::numeric

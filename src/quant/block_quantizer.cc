@@ -1,5 +1,7 @@
 #include "quant/block_quantizer.h"
 
+#include "checkpoint/kv_cache.h"
+#include "kernels/kv_layout.h"
 #include "quant/block_task.h"
 #include "quant/drift.h"
 #include "quant/linear_quantizer.h"
@@ -31,6 +33,7 @@ void BlockQuantizer::write(int64_t layer) {
     write_codes(layer, model::load_block_vectors(run_.source, run_.plan.tensors.config, layer), nullptr,
                 nullptr);
   write_block_vectors(layer);
+  if (run_.plan.kv && run_.plan.kv->needs_calibration()) write_kv_scales(layer);
 }
 
 // Of a block whose values are not the source's, or will not be.
@@ -60,13 +63,13 @@ void BlockQuantizer::write_transformed(int64_t layer) {
 // The statistics of the block's inputs, its weights being as they are; the states move on behind it.
 BlockStatistics BlockQuantizer::observe(int64_t layer, BlockWeights& weights) {
   BlockStatistics seen;
-  pass(layer, weights, *states_, &seen);
+  kv_range_ = pass(layer, weights, *states_, &seen);
   return seen;
 }
 
 // Takes states through the block, its weights being as they are.
-void BlockQuantizer::pass(int64_t layer, BlockWeights& weights, model::HiddenStates& states,
-                          BlockStatistics* seen) const {
+model::KvRange BlockQuantizer::pass(int64_t layer, BlockWeights& weights, model::HiddenStates& states,
+                                    BlockStatistics* seen) const {
   model::Block block = weights.vectors();
   model::StagedBlock staged(run_.plan.tensors.config, run_.backend, layer, states);
   staged.enter(block);
@@ -74,6 +77,7 @@ void BlockQuantizer::pass(int64_t layer, BlockWeights& weights, model::HiddenSta
     if (seen) seen->set(stage, measure(staged, layer, stage));
     run_stage(staged, block, stage, plain_parts(weights, stage));
   }
+  return staged.kv_range();
 }
 
 void BlockQuantizer::write_learned(int64_t layer, BlockWeights& weights) {
@@ -113,6 +117,7 @@ void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights
       if (staged) parts.push_back(std::move(written));
     }
     if (staged) run_stage(*staged, block, stage, parts);
+    if (staged) kv_range_ = staged->kv_range();
   }
 }
 
@@ -147,7 +152,17 @@ void BlockQuantizer::run_stage(model::StagedBlock& staged, model::Block& block, 
   model::Linear& linear = model::linear_of(block, stage);
   model::pack_linear(linear, parts, run_.backend);
   staged.run(block, stage);
-  linear.pieces.clear();
+  linear.clear();
+}
+
+// Of the range seen last: of the codes where calibration went through them.
+void BlockQuantizer::write_kv_scales(int64_t layer) const {
+  const auto format = kernels::find_kv_format(run_.plan.kv->format->name);
+  const int64_t one[] = {1};
+  for (const auto& [which, largest] : {std::pair{'k', kv_range_.key}, {'v', kv_range_.value}}) {
+    const float scale = kernels::kv_scale(*format, largest);
+    run_.writer.plain(checkpoint::kv_scale_name(layer, which), one, {&scale, 1}, numeric::fp32);
+  }
 }
 
 void BlockQuantizer::write_block_vectors(int64_t layer) const {

@@ -21,7 +21,8 @@ class BlockQuantizer {
   void write_values(int64_t layer);
   void write_transformed(int64_t layer);
   BlockStatistics observe(int64_t layer, BlockWeights& weights);
-  void pass(int64_t layer, BlockWeights& weights, model::HiddenStates& states, BlockStatistics* seen) const;
+  model::KvRange pass(int64_t layer, BlockWeights& weights, model::HiddenStates& states,
+                      BlockStatistics* seen) const;
   void write_learned(int64_t layer, BlockWeights& weights);
   void write_codes(int64_t layer, model::Block block, BlockWeights* weights, BlockStatistics* seen,
                    std::vector<tensor::QuantizedMatrix> found = {});
@@ -32,10 +33,12 @@ class BlockQuantizer {
                const model::StagedBlock& moved, const InputStatistics& inputs, BlockWeights& weights);
   static std::vector<tensor::QuantizedMatrix> plain_parts(BlockWeights& weights, model::Stage stage);
   void write_block_vectors(int64_t layer) const;
+  void write_kv_scales(int64_t layer) const;
 
   Run& run_;
   std::optional<model::HiddenStates> states_;        // of the calibration tokens, before the block at hand
   std::optional<model::HiddenStates> exact_states_;  // the same in the exact model, where methods look at it
+  model::KvRange kv_range_;                          // of the block that was run last
   VectorValues changed_;  // norms and biases of the block at hand, not the source's
 };
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "checkpoint/kv_cache.h"
 #include "quant/plain_tensors.h"
 
 namespace aquatint::quant {
@@ -88,6 +89,20 @@ void write_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matri
   report.layers.push_back(std::move(layer));
 }
 
+// What the source asks of its cache, with its scales.
+void copy_kv_cache(const checkpoint::Checkpoint& source, int64_t layers, checkpoint::Writer& writer) {
+  const auto scheme = checkpoint::kv_scheme(source);
+  if (!scheme) return;
+  writer.kv_cache(*scheme);
+  if (scheme->dynamic) return;
+  const int64_t one[] = {1};
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const auto [key, value] = checkpoint::kv_scales(source, layer);
+    writer.plain(checkpoint::kv_scale_name(layer, 'k'), one, {&key, 1}, numeric::fp32);
+    writer.plain(checkpoint::kv_scale_name(layer, 'v'), one, {&value, 1}, numeric::fp32);
+  }
+}
+
 }  // namespace
 
 Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
@@ -106,6 +121,7 @@ Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path
   checkpoint::Writer writer(to, source, layout, &plain);
   if (const auto record = source.config().find(checkpoint::kProvenanceKey); record != source.config().end())
     writer.record(*record);
+  copy_kv_cache(source, tensors.config.layers, writer);
   const Target target{schemes, plain, writer};
   int64_t done = 0;
   for (const ModelMatrix& matrix : tensors.matrices) {

@@ -31,7 +31,7 @@ float shared_largest(std::span<const ModelMatrix> linears, BlockWeights* weights
   float largest = 0;
   for (const ModelMatrix& matrix : linears) {
     const numeric::Scheme* scheme = run.plan.scheme_of(matrix);
-    if (!scheme || !scheme->weights.has_divisor()) continue;
+    if (!scheme || scheme->weights.scale_format != &numeric::fp8_e4m3) continue;
     const std::vector<float> values =
         weights ? weights->values(matrix) : source_values(run.source, matrix, run.pool());
     for (const float value : values) largest = std::max(largest, std::fabs(value));
@@ -59,6 +59,8 @@ tensor::QuantizedMatrix write_linear(const ModelMatrix& matrix, BlockWeights* we
       found ? std::move(*found)
             : plan.codes.method->quantize(values, matrix.rows, matrix.cols, assignment.scheme->weights,
                                           options, run.pool());
+  for (const MethodStep& step : plan.compensations)
+    step.method->compensate(values, step.settings, inputs, run.backend, quantized);
   quantized.input = calibrated_input(*assignment.scheme, inputs);
   run.writer.quantized(matrix.module, quantized, *assignment.scheme);
   LayerReport layer = layer_report(plan, matrix);

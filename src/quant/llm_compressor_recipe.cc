@@ -170,13 +170,30 @@ class LlmCompressor {
                                "together");
   }
 
+  const numeric::KvScheme* kv_cache(const YamlNode& node) const {
+    reader_.map(node, "kv_cache_scheme");
+    const auto text = [&](const char* key, const char* otherwise) {
+      const YamlNode* found = node.find(key);
+      return found ? reader_.text(*found, key) : std::string(otherwise);
+    };
+    const auto flag = [&](const char* key, bool otherwise) {
+      const YamlNode* found = node.find(key);
+      return found ? reader_.boolean(*found, key) : otherwise;
+    };
+    if (text("num_bits", "8") != "8" || text("type", "int") != "float" ||
+        text("strategy", "tensor") != "tensor" || flag("dynamic", false) || !flag("symmetric", true))
+      reader_.fail(
+          node.line,
+          "kv_cache_scheme: only calibrated floats of 8 bits per tensor are known here; others are kv_cache: "
+          "KV8 or KV4 in a recipe of our own");
+    return numeric::find_kv_scheme("KVFP8");
+  }
+
   // scheme or config_groups with targets and ignore.
   void quantization(const YamlNode::Entry& modifier, const YamlNode& settings) {
     const YamlNode* groups = settings.find("config_groups");
     const YamlNode* scheme = settings.find("scheme");
-    const YamlNode* cache = settings.find("kv_cache_scheme");
-    if (cache)
-      reader_.fail(cache->line, "kv_cache_scheme is not supported; leave it out and run with --kv-format");
+    if (const YamlNode* cache = settings.find("kv_cache_scheme")) recipe_.kv = kv_cache(*cache);
     if (groups && scheme)
       reader_.fail(scheme->line, "both scheme and config_groups; one of them says the formats");
     if (!groups && !scheme) return;

@@ -1,6 +1,6 @@
-// A method finds the codes and scales of one weight matrix under a weight scheme, or changes weights before
-// that is done. Methods are values in one table (methods/registry.cc); the command line's help, recipes, the
-// pipeline and the tests iterate it.
+// A method finds the codes and scales of one weight matrix under a weight scheme, changes weights before
+// that is done, or makes up for what was lost after it. Methods are values in one table
+// (methods/registry.cc); the command line's help, recipes, the pipeline and the tests iterate it.
 #pragma once
 #include <optional>
 #include <span>
@@ -12,6 +12,10 @@
 #include "model/decoder.h"
 #include "numeric/scheme.h"
 #include "tensor/quantized_matrix.h"
+
+namespace aquatint::model {
+struct Backend;
+}
 
 namespace aquatint::quant {
 
@@ -57,7 +61,7 @@ struct BlockTask;
 class Drift;
 struct WeightRotations;
 
-// One of the four functions is set.
+// One of quantize, transform, rotate, correct and compensate is set.
 struct Method {
   std::string_view name;
   std::string_view note;
@@ -82,6 +86,14 @@ struct Method {
   // the outputs that the exact model has there. Stages come in their order, after the transforms.
   void (*correct)(BlockWeights& block, model::Stage stage, const Drift& drift,
                   const base::Json& settings) = nullptr;
+  // Says to the scheme of its matrices what the method adds to it: what compensate() stores beside the codes,
+  // what is done at run time. BadUsage for a scheme that does not go with it. Null where it adds nothing.
+  void (*extend)(const base::Json& settings, numeric::Scheme& scheme) = nullptr;
+  // Makes up for part of what rounding `weights` to `matrix` lost, in the room that empty_matrix() made for
+  // it. `inputs` is null without calibration.
+  void (*compensate)(std::span<const float> weights, const base::Json& settings,
+                     const InputStatistics* inputs, const model::Backend& backend,
+                     tensor::QuantizedMatrix& matrix) = nullptr;
   // Finds the codes of all linears of a block that have a scheme, in the order of its stages, where
   // `quantize` is null.
   std::vector<tensor::QuantizedMatrix> (*learn)(const BlockTask& task, const base::Json& settings) = nullptr;
@@ -99,8 +111,12 @@ struct MethodStep {
 MethodStep make_step(std::string_view name);
 
 // A matrix with room for everything the scheme stores and every code zero: what methods fill and dry runs
-// measure. BadUsage when the scheme's blocks do not fit the columns.
+// measure. BadUsage when the scheme's blocks do not fit the columns, or its rank the matrix.
 tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::WeightScheme& scheme);
+
+// One factor of a low-rank part, every code zero, and how integers in one are scaled.
+tensor::QuantizedMatrix empty_factor(int64_t rows, int64_t cols, const numeric::Format& format);
+numeric::WeightScheme factor_scheme(const numeric::Format& format);
 
 // Into the room that empty_matrix() made, in the order of its blocks; scales times the divisor (1 where the
 // scheme has none) are values of their format.
@@ -111,7 +127,8 @@ void store_zeros(std::span<const float> scales, std::span<const float> zeros,
 // What was stored: value = scale · (code − zero).
 float zero_of(const tensor::QuantizedMatrix& matrix, int64_t block);
 
-extern const Method rtn, hqq, gptq, signround, autoround, w4a8_fp, awq, smoothquant, qep, quarot, quip;
+extern const Method rtn, hqq, gptq, signround, autoround, w4a8_fp, awq, smoothquant, qep, quarot, quip, lorc,
+    llm_int8;
 
 base::Json default_settings(const Method& method);
 

@@ -52,6 +52,7 @@ Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::pat
     checkpoint::Writer writer(to, source, plan.layout, plan.dtype);
     writer.record(provenance(job.recipe, job.calibration, source));
     writer.amend(config_changes(plan.rotations));
+    if (plan.kv) writer.kv_cache(*plan.kv);
     Run run{source, plan, backend, writer, report};
     write_model(run, job.calibration);
     read_sizes(to, report);

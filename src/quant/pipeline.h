@@ -37,6 +37,7 @@ struct LayerReport {
 
 struct Report {
   std::string scheme, method, layout, clip;  // "" where none applies
+  std::string kv_cache;                      // what the model asks for
   int group = 0;                             // the size really used; 0 when the scheme has no groups
   uint64_t bytes = 0;                        // of all tensors written
   int64_t parameters = 0;

@@ -84,6 +84,7 @@ void take_methods(Plan& plan, const QuantizeJob& job, Report& report) {
     else
       (step.method->finds_codes() ? plan.codes
        : step.method->transform   ? plan.transforms.emplace_back()
+       : step.method->compensate  ? plan.compensations.emplace_back()
                                   : plan.corrections.emplace_back()) = step;
     if (step.method->needs_calibration && !job.calibration && !job.dry_run)
       throw base::BadUsage(fmt::format("{} needs calibration: add --calibration FILE, or --calibration self",
@@ -100,12 +101,21 @@ void take_methods(Plan& plan, const QuantizeJob& job, Report& report) {
                       assignment.scheme->name));
 }
 
+void take_kv(Plan& plan, const QuantizeJob& job) {
+  plan.kv = job.recipe.kv;
+  if (plan.kv && plan.kv->needs_calibration() && !job.calibration && !job.dry_run)
+    throw base::BadUsage(
+        fmt::format("{} needs the range of keys and values: add --calibration FILE, or --calibration self",
+                    plan.kv->name));
+}
+
 std::string method_words(const Plan& plan) {
   std::string words = plan.rotation.empty() ? "" : plan.rotation + ", ";
   for (const auto* steps : {&plan.transforms, &plan.corrections})
     for (const MethodStep& step : *steps) words += fmt::format("{}, ", step.method->name);
-  for (const MethodStep& step : plan.corrections) words += fmt::format("{}, ", step.method->name);
-  return words + std::string(plan.codes.method->name);
+  words += plan.codes.method->name;
+  for (const MethodStep& step : plan.compensations) words += fmt::format(", {}", step.method->name);
+  return words;
 }
 
 }  // namespace
@@ -119,16 +129,20 @@ Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeJob& job, Rep
     if (assignment.scheme && assignment.scheme->weights.scale_format == &numeric::bf16 &&
         plan.dtype == &numeric::fp16)
       assignment.scheme->weights.scale_format = &numeric::fp16;
+    for (const MethodStep& step : job.recipe.methods)
+      if (assignment.scheme && step.method->extend) step.method->extend(step.settings, *assignment.scheme);
     plan.assignments.emplace(assignment.module, std::move(assignment));
   }
   const std::vector<numeric::Scheme> schemes = schemes_of(plan);
   take_methods(plan, job, report);
+  take_kv(plan, job);
   plan.layout = chosen_layout(plan, job.recipe.layout, schemes);
   checkpoint::check_layout(plan.layout, schemes);
   report.scheme = distinct(plan, [](const Assignment& a) { return std::string(a.scheme->name); });
   report.clip = distinct(plan, [](const Assignment& a) { return std::string(clip_name(a.clip)); });
   report.method = method_words(plan);
   report.layout = plan.layout;
+  if (plan.kv) report.kv_cache = plan.kv->name;
   report.group = common_group(schemes);
   check_source(source, report.scheme, report);
   for (std::string& text : notes) note(report, std::move(text));
@@ -161,6 +175,8 @@ void predict_sizes(const Plan& plan, Report& report) {
   }
   for (const ModelVector& vector : plan.tensors.vectors)
     report.bytes += static_cast<uint64_t>(vector.size * plan.dtype->bytes());
+  if (plan.kv && plan.kv->needs_calibration())
+    report.bytes += static_cast<uint64_t>(plan.tensors.config.layers) * 2 * sizeof(float);
   report.parameters = plan.tensors.parameters();
   report.bits_per_weight = 8.0 * static_cast<double>(stored_bytes) / static_cast<double>(quantized);
   report.bits_per_parameter =

@@ -17,6 +17,8 @@ struct Plan {
   WeightRotations rotations;
   std::vector<MethodStep> transforms, corrections;
   MethodStep codes;  // the method that finds them
+  std::vector<MethodStep> compensations;
+  const numeric::KvScheme* kv = nullptr;  // of the cache; null: the model says nothing
   std::string layout;
   const numeric::Format* dtype = nullptr;  // of what stays unquantized
 

@@ -15,8 +15,9 @@ namespace {
 
 constexpr size_t kMostPatterns = 20'000;  // of a recipe: each is tried on every layer
 
-constexpr std::array<std::string_view, 9> kKeys = {
-    "scheme", "group", "clip", "layout", "methods", "layers", "allow_unfused", "calibration", "version"};
+constexpr std::array<std::string_view, 10> kKeys = {"scheme",      "kv_cache", "group",  "clip",
+                                                    "layout",      "methods",  "layers", "allow_unfused",
+                                                    "calibration", "version"};
 constexpr std::array<std::string_view, 7> kRuleKeys = {"match", "except", "scheme",  "keep",
                                                        "group", "clip",   "optional"};
 constexpr std::array<std::string_view, 4> kCalibrationKeys = {"files", "samples", "length", "seed"};
@@ -31,7 +32,8 @@ class OwnDialect {
     reader_.require_keys(reader_.map(root, "the recipe"), kKeys, "the recipe");
     Recipe recipe;
     if (const YamlNode* node = root.find("version")) reader_.integer(*node, "version", 1, 1);
-    if (const YamlNode* node = root.find("scheme")) recipe.scheme = scheme_of(*node, reader_);
+    if (const YamlNode* node = root.find("scheme")) take_scheme(*node, recipe);
+    if (const YamlNode* node = root.find("kv_cache")) recipe.kv = kv_cache(*node);
     if (const YamlNode* node = root.find("group")) recipe.group = group(*node);
     if (const YamlNode* node = root.find("clip")) recipe.clip = clip(*node);
     if (const YamlNode* node = root.find("layout")) recipe.layout = layout(*node);
@@ -54,6 +56,22 @@ class OwnDialect {
         reader_.fail(rule.line, "a rule without scheme changes the recipe's, and the recipe has none");
     }
     if (!any) reader_.fail(root.line, "names no scheme; say scheme: W4A16 for all layers, or under layers:");
+  }
+
+  void take_scheme(const YamlNode& node, Recipe& recipe) const {
+    const std::string words = reader_.text(node, "scheme");
+    if (words.find('+') == words.npos) return void(recipe.scheme = scheme_of(node, reader_));
+    try {
+      set_scheme(words, recipe);
+    } catch (const base::BadUsage& e) {
+      reader_.fail(node.line, e.what());
+    }
+  }
+
+  const numeric::KvScheme* kv_cache(const YamlNode& node) const {
+    const std::string name = reader_.text(node, "kv_cache");
+    if (const numeric::KvScheme* scheme = numeric::find_kv_scheme(name)) return scheme;
+    reader_.fail(node.line, fmt::format("kv_cache '{}' is unknown, expected KV8, KVFP8 or KV4", name));
   }
 
   int group(const YamlNode& node) const {
@@ -212,6 +230,17 @@ const numeric::Scheme* scheme_of(const YamlNode& node, const YamlReader& reader)
   reader.fail(node.line, fmt::format("scheme '{}' is unknown{}", name, suggestion(name, known)));
 }
 
+void set_scheme(std::string_view words, Recipe& recipe) {
+  const auto [scheme, kv] = numeric::split_scheme(words);
+  recipe.scheme = numeric::find_scheme(scheme);
+  if (!recipe.scheme)
+    throw base::BadUsage(fmt::format("scheme {} is unknown; aquatint formats lists them", scheme));
+  if (words.size() == scheme.size()) return;
+  recipe.kv = numeric::find_kv_scheme(kv);
+  if (!recipe.kv)
+    throw base::BadUsage(fmt::format("{}: the cache {} is unknown, expected KV8, KVFP8 or KV4", words, kv));
+}
+
 bool set_method_setting(MethodStep& step, std::string_view key, const YamlNode& value,
                         const YamlReader& reader) {
   for (const MethodSetting& setting : step.method->settings) {
@@ -243,21 +272,37 @@ CalibrationOptions RecipeCalibration::options() const {
   return {sources, samples.value_or(self ? 64 : 128), length.value_or(self ? 512 : 2048), seed};
 }
 
+namespace {
+
+enum class Turn { rotation, before_codes, codes, after_codes };
+
+Turn turn_of(const MethodStep& step) {
+  if (step.method->rotate) return Turn::rotation;
+  if (step.method->finds_codes()) return Turn::codes;
+  return step.method->compensate ? Turn::after_codes : Turn::before_codes;
+}
+
+}  // namespace
+
 std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps) {
   std::set<std::string_view> seen;
-  bool finds_codes = false;
-  for (const MethodStep& step : steps) {
-    if (!seen.insert(step.method->name).second)
-      throw base::BadUsage(fmt::format("method {} stands twice", step.method->name));
-    if (finds_codes)
-      throw base::BadUsage(fmt::format("{} comes after the method that finds the codes, which must be last",
-                                       step.method->name));
-    if (step.method->rotate && seen.size() > 1)
-      throw base::BadUsage(fmt::format("{} must be the first method: the others work on the rotated model",
-                                       step.method->name));
-    finds_codes = step.method->finds_codes();
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const std::string_view name = steps[i].method->name;
+    if (!seen.insert(name).second) throw base::BadUsage(fmt::format("method {} stands twice", name));
+    if (i > 0 && steps[i].method->rotate)
+      throw base::BadUsage(
+          fmt::format("{} must be the first method: the others work on the rotated model", name));
+    if (i == 0 || turn_of(steps[i - 1]) < turn_of(steps[i])) continue;
+    if (turn_of(steps[i]) == turn_of(steps[i - 1]) && turn_of(steps[i]) != Turn::codes) continue;
+    throw base::BadUsage(fmt::format(
+        "{} comes after {}; the order is: what changes weights (smoothquant, awq), one method that finds "
+        "the codes (rtn, gptq), what makes up for their errors (lorc)",
+        name, steps[i - 1].method->name));
   }
-  if (!finds_codes) steps.push_back(make_step(steps.empty() ? rtn.finder : steps.front().method->finder));
+  const auto after = std::find_if(steps.begin(), steps.end(),
+                                  [](const MethodStep& s) { return turn_of(s) == Turn::after_codes; });
+  if (after == steps.begin() || turn_of(*(after - 1)) != Turn::codes)
+    steps.insert(after, make_step(steps.empty() ? rtn.finder : steps.front().method->finder));
   return steps;
 }
 

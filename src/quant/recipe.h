@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "numeric/kv_scheme.h"
 #include "numeric/scheme.h"
 #include "quant/calibration.h"
 #include "quant/method.h"
@@ -38,10 +39,11 @@ struct RecipeCalibration {
 
 struct Recipe {
   const numeric::Scheme* scheme = nullptr;  // of every linear that no rule names; null: those stay in 16 bits
+  const numeric::KvScheme* kv = nullptr;    // of the cache of keys and values; null: as each run asks
   int group = 0;                            // 0: the scheme's, lowered to divide every width
   std::optional<Clip> clip;                 // unset: default_clip() of each scheme
   std::string layout;                       // "": the first that says it exactly
-  std::vector<MethodStep> methods = {make_step("rtn")};  // in order; the last finds the codes
+  std::vector<MethodStep> methods = {make_step("rtn")};  // in order, as complete_methods() has them
   std::vector<LayerRule> layers;
   bool allow_unfused = false;  // q, k, v (gate, up) may differ
   std::optional<RecipeCalibration> calibration;
@@ -49,8 +51,8 @@ struct Recipe {
   std::vector<std::string> notes;  // what of a foreign recipe is done otherwise
 };
 
-// The steps with a finder of codes after them where there is none. BadUsage for a method that stands twice,
-// one that finds codes before the end, or one that rotates the model after the beginning.
+// The steps with a finder of codes in its place where there is none. BadUsage for a method that stands twice,
+// and for an order other than: model rotated, weights changed, codes found, errors made up for.
 std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps);
 
 // A YAML file in our form, or in llm-compressor's. BadInput ("file:line: …").
@@ -69,6 +71,9 @@ struct Assignment {
   std::optional<numeric::Scheme> scheme;  // with the group really used; none: stays in 16 bits
   Clip clip = Clip::none;
 };
+
+// "W4A16", or "W4A16+KV8", which says the cache too. BadUsage for an unknown word.
+void set_scheme(std::string_view words, Recipe& recipe);
 
 // What happens to every linear, in the model's order. A group that is asked for must divide the widths; a
 // preset's is lowered to the largest power of two that divides every width of its linears, with a note.

@@ -34,6 +34,7 @@ Json calibration_json(const RecipeCalibration& calibration) {
 Json to_json(const Recipe& recipe) {
   Json j = {{"version", 1}, {"methods", Json::array()}};
   if (recipe.scheme) j["scheme"] = recipe.scheme->name;
+  if (recipe.kv) j["kv_cache"] = recipe.kv->name;
   if (recipe.group) j["group"] = recipe.group;
   if (recipe.clip) j["clip"] = clip_name(*recipe.clip);
   if (!recipe.layout.empty()) j["layout"] = recipe.layout;

@@ -22,6 +22,7 @@ base::Json to_json(const Report& report) {
           {"method", report.method},
           {"layout", report.layout},
           {"clip", report.clip},
+          {"kv_cache", report.kv_cache.empty() ? base::Json() : base::Json(report.kv_cache)},
           {"group", report.group},
           {"bytes", report.bytes},
           {"parameters", report.parameters},

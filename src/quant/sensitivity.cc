@@ -201,10 +201,10 @@ class Pass {
     model::Linear changed;
     model::pack_linear(changed, parts, stream_.backend());
     std::swap(parts[at], found);
-    std::swap(linear_of(block, stage).pieces, changed.pieces);
+    linear_of(block, stage).swap_weights(changed);
     copies_.push_back({&effect, before, nullptr});
     stream_.advance(copies_.back().states, block, effect.matrix.layer);
-    std::swap(linear_of(block, stage).pieces, changed.pieces);
+    linear_of(block, stage).swap_weights(changed);
   }
 
   void disturb_embedding(const QuantizedMatrix& embedding) {

@@ -49,6 +49,19 @@ void apply_block(const QuantizedMatrix& m, int64_t block, int64_t n, float* valu
   }
 }
 
+void add_low_rank(const LowRank& part, int64_t begin, int64_t end, int64_t cols, float* out) {
+  const auto rank = static_cast<size_t>(part.rank()), width = static_cast<size_t>(cols);
+  std::vector<float> left(static_cast<size_t>(end - begin) * rank), right(rank * width), sum(width);
+  dequantize(part.left, begin, end, left.data());
+  dequantize(part.right, 0, part.rank(), right.data());
+  for (const float* of_row = left.data(); begin < end; ++begin, of_row += rank, out += width) {
+    std::fill(sum.begin(), sum.end(), 0.0f);
+    for (size_t i = 0; i < rank; ++i)
+      for (size_t col = 0; col < width; ++col) sum[col] += of_row[i] * right[i * width + col];
+    for (size_t col = 0; col < width; ++col) out[col] += sum[col];
+  }
+}
+
 }  // namespace
 
 float Scales::at(int64_t i) const {
@@ -78,9 +91,17 @@ QuantizedMatrix with_codes(QuantizedMatrix m) {
   return m;
 }
 
+QuantizedMatrix without_low_rank(QuantizedMatrix m) {
+  if (!m.low_rank) return m;
+  m.stored_bytes -= m.low_rank->left.stored_bytes + m.low_rank->right.stored_bytes;
+  m.low_rank = nullptr;
+  return m;
+}
+
 void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out) {
   AQ_CHECK(0 <= begin && begin <= end && end <= m.rows, "rows {} to {} of {}", begin, end, m.rows);
   static thread_local std::vector<uint8_t> scratch;
+  float* const first = out;
   for (int64_t row = begin; row < end; ++row, out += m.cols) {
     decode_run(*m.format, code_rows(m, row, row + 1, scratch), m.cols, out);
     if (m.plain()) continue;
@@ -92,6 +113,7 @@ void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out
       col += n;
     }
   }
+  if (m.low_rank) add_low_rank(*m.low_rank, begin, end, m.cols, first);
 }
 
 QuantizedMatrix plain_matrix(const std::vector<float>& values, int64_t rows, int64_t cols) {

@@ -5,10 +5,12 @@
 //   value(r, c) = scale(b) · (decode(code(r, c)) − zero_point(b)) + minimum(b),   b = block_of(r, c)
 //
 // computed in FP32, one rounding per operation, in this order. A matrix without scales is plain: value =
-// decode(code).
+// decode(code). A low-rank part adds Σ_i left(r, i) · right(i, c), i ascending from 0, to that, each
+// operation rounded to FP32.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "numeric/format.h"
@@ -38,6 +40,8 @@ struct Scales {
   float at(int64_t i) const;
 };
 
+struct LowRank;
+
 struct QuantizedMatrix {
   const numeric::Format* format = nullptr;  // of one element
   int64_t rows = 0, cols = 0;               // [out_features, in_features]
@@ -57,9 +61,11 @@ struct QuantizedMatrix {
   std::vector<int16_t> zero_points;  // one per block, or empty
   Scales minima;                     // one per block, or absent
 
+  std::shared_ptr<const LowRank> low_rank;  // part of the values; null: none
+
   numeric::ActivationScheme input;  // what this matrix expects of its input
-  uint64_t stored_bytes =
-      0;  // codes, scales and offsets as they lie in the file; bits_per_weight counts these
+  // Codes, scales, offsets and the low-rank part as they lie in the file; bits_per_weight counts these.
+  uint64_t stored_bytes = 0;
 
   int64_t blocks_per_row() const { return base::ceil_div(cols, block_cols); }
   int64_t blocks() const {
@@ -73,13 +79,22 @@ struct QuantizedMatrix {
   bool plain() const { return !scales.present(); }
 };
 
+// What the codes lost, in few numbers. Both are matrices like any other, without such a part of their own.
+struct LowRank {
+  QuantizedMatrix left, right;  // [rows][rank], [rank][cols]
+
+  int64_t rank() const { return left.cols; }
+};
+
 // Codes of rows [begin, end): in place, or decoded into `scratch`, which grows to fit.
 const uint8_t* code_rows(const QuantizedMatrix& m, int64_t begin, int64_t end, std::vector<uint8_t>& scratch);
 
 // The same matrix with its codes in memory.
 QuantizedMatrix with_codes(QuantizedMatrix m);
+// What its codes say alone.
+QuantizedMatrix without_low_rank(QuantizedMatrix m);
 
-// Exact values of rows [begin, end), row-major, into out[(end − begin) · cols].
+// Exact values of rows [begin, end), row-major, into out[(end − begin) · cols]; with the low-rank part.
 void dequantize(const QuantizedMatrix& m, int64_t begin, int64_t end, float* out);
 
 // A plain matrix over existing FP32 values.

@@ -25,6 +25,8 @@ struct WeightKind {
 inline std::vector<WeightKind> weight_kinds() {
   using namespace numeric;
   const ActivationScheme int8_token = {&int8, Granularity::token};
+  ActivationScheme int8_outliers = int8_token;
+  int8_outliers.outlier_threshold = 2.25f;  // one in forty of the tests' inputs
   const ActivationScheme fp8_token = {&fp8_e4m3, Granularity::token};
   ActivationScheme fp8_static = {&fp8_e4m3, Granularity::tensor, false, 0.01f};
   return {
@@ -35,6 +37,7 @@ inline std::vector<WeightKind> weight_kinds() {
       {"q8_0", &int8, 32, &fp16},
       {"uint8_zero", &uint8, 64, &fp16, WeightKind::zero_points},
       {"w8a8", &int8, 0, &fp32, WeightKind::none, int8_token},
+      {"llm_int8", &int8, 0, &fp32, WeightKind::none, int8_outliers, 0, true},
       {"fp8_channel", &fp8_e4m3, 0, &fp32},
       {"fp8_dynamic", &fp8_e4m3, 0, &fp32, WeightKind::none, fp8_token},
       {"fp8_static", &fp8_e4m3, 0, &fp32, WeightKind::none, fp8_static},

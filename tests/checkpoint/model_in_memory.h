@@ -93,6 +93,20 @@ inline tensor::Scales one_level(int64_t blocks, const numeric::Format& format, b
   return scales;
 }
 
+// A factor of a low-rank part, in int8 or BF16.
+inline tensor::QuantizedMatrix random_factor(const numeric::Format& format, int64_t rows, int64_t cols,
+                                             base::Rng& rng) {
+  tensor::QuantizedMatrix m;
+  m.format = &format;
+  m.rows = rows;
+  m.cols = m.block_cols = cols;
+  const bool codes = &format == &numeric::int8;
+  m.codes = codes ? random_codes(rows * cols, 8, rng) : random_scales(rows * cols, format, rng);
+  if (codes) m.scales = one_level(rows, numeric::bf16, rng);
+  m.stored_bytes = m.codes.size() + m.scales.codes.size();
+  return m;
+}
+
 // Random codes and scales in the form of `scheme`; NaN codes of E4M3 are left out.
 inline tensor::QuantizedMatrix random_matrix(const numeric::Scheme& scheme, int64_t rows, int64_t cols,
                                              uint64_t seed) {
@@ -119,6 +133,10 @@ inline tensor::QuantizedMatrix random_matrix(const numeric::Scheme& scheme, int6
     for (int64_t i = 0; i < blocks; ++i)
       m.zero_points.push_back(static_cast<int16_t>(
           m.format->decode(static_cast<uint32_t>(rng.below(uint64_t{1} << m.format->bits)))));
+  if (const auto& part = w.low_rank; part.rank > 0)
+    m.low_rank =
+        std::make_shared<tensor::LowRank>(tensor::LowRank{random_factor(*part.format, rows, part.rank, rng),
+                                                          random_factor(*part.format, part.rank, cols, rng)});
   m.input = scheme.input;
   if (m.input.needs_calibration()) m.input.static_scale = 0.375f;
   return m;

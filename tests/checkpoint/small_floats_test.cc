@@ -186,6 +186,10 @@ std::vector<numeric::Scheme> all_schemes() {
   for (const numeric::Format* format : {&numeric::int2, &numeric::uint3, &numeric::uint6})
     add(*format, false, false);
   for (const numeric::Format* format : {&numeric::uint4, &numeric::nf4}) add(*format, false, true);
+  for (const numeric::Format* format : {&numeric::int8, &numeric::bf16}) {
+    result.push_back(test::with_group("W4A16", 32));
+    result.back().weights.low_rank = {3, format};
+  }
   return result;
 }
 
@@ -288,6 +292,51 @@ TEST(Aquatint, IsChecked) {
               HasSubstr("expected F32 of [2, 2]"));
   EXPECT_THAT(good.with({"a.weight_zero_point", "U8", {1, 2}, "ab"}).refused(),
               HasSubstr("expected U8 of [2, 1]"));
+}
+
+Model low_rank_model(const char* format) {
+  Model model = aquatint_model();
+  model.quantization["config_groups"]["g"]["weights"]["low_rank"] = {{"rank", 2}, {"format", format}};
+  return model;
+}
+
+// Zero codes on scales of 1 leave left · right.
+TEST(Aquatint, ALowRankPartByHand) {
+  Model model = low_rank_model("int8")
+                    .with({"a.weight_codes", "U8", {2, 3}, std::string(6, '\0')})
+                    .with({"a.weight_zero_point", "U8", {2, 1}, std::string(2, '\0')});
+  model.tensors.push_back({"a.weight_left", "I8", {2, 2}, raw(std::vector<int8_t>{1, -2, 3, 0})});
+  model.tensors.push_back({"a.weight_left_scale", "BF16", {2}, raw(std::vector<uint16_t>{0x3f80, 0x4000})});
+  model.tensors.push_back(
+      {"a.weight_right", "I8", {2, 6}, raw(std::vector<int8_t>{1, 2, 3, 4, 5, 6, 0, 1, 0, -1, 0, 127})});
+  model.tensors.push_back({"a.weight_right_scale", "BF16", {2}, raw(std::vector<uint16_t>{0x3f80, 0x3f00})});
+  EXPECT_EQ(model.values(), (std::vector<float>{1, 1, 3, 5, 5, -121, 6, 12, 18, 24, 30, 36}));
+}
+
+TEST(Aquatint, ALowRankPartIsChecked) {
+  Model good = low_rank_model("bf16");
+  EXPECT_THAT(good.refused(), HasSubstr("'a.weight_left' is missing"));
+  good.tensors.push_back({"a.weight_left", "BF16", {2, 2}, std::string(8, '\0')});
+  EXPECT_THAT(good.refused(), HasSubstr("'a.weight_right' is missing"));
+  good.tensors.push_back({"a.weight_right", "BF16", {2, 6}, std::string(24, '\0')});
+  EXPECT_EQ(good.refused(), "");
+  const auto refused = [&](const char* key, const Json& value) {
+    Model model = good;
+    model.quantization["config_groups"]["g"]["weights"]["low_rank"][key] = value;
+    return model.refused();
+  };
+  EXPECT_THAT(refused("rank", 0), HasSubstr("rank"));
+  EXPECT_THAT(refused("rank", -1), HasSubstr("rank"));
+  EXPECT_THAT(refused("rank", int64_t{1} << 40), HasSubstr("rank"));
+  EXPECT_THAT(refused("rank", 3), HasSubstr("expected BF16 of [2, 3]"));
+  EXPECT_THAT(refused("format", "int4"), HasSubstr("no type of factors"));
+  EXPECT_THAT(refused("format", "int8"), HasSubstr("expected I8 of [2, 2]"));
+  EXPECT_THAT(good.with({"a.weight_left", "BF16", {2, 1}, std::string(4, '\0')}).refused(),
+              HasSubstr("expected BF16 of [2, 2]"));
+  EXPECT_THAT(good.with({"a.weight_right", "BF16", {6, 2}, std::string(24, '\0')}).refused(),
+              HasSubstr("expected BF16 of [2, 6]"));
+  EXPECT_THAT(good.with({"a.weight_right", "F16", {2, 6}, std::string(24, '\0')}).refused(),
+              HasSubstr("is F16"));
 }
 
 TEST(Aquatint, ItsConfigIsChecked) {

@@ -33,7 +33,8 @@ struct Sequence {
   KvLayout layout() const { return kv_layout(format, shape.head_dim, capacity, kv_recent(format, 0)); }
   std::byte* data() { return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64; }
   AttentionSpan span(int64_t first_row, int64_t position, int64_t rows) {
-    return {{data(), format, capacity, kv_recent(format, 0)}, first_row, rows, position};
+    const KvLayer cache = {data(), format, capacity, kv_recent(format, 0), key_scale, value_scale};
+    return {cache, first_row, rows, position};
   }
   int64_t width() const { return shape.heads * shape.head_dim; }
   void store(const KernelSet& set, int64_t position, int64_t rows, base::ThreadPool& pool) {
@@ -44,6 +45,7 @@ struct Sequence {
   AttentionShape shape;
   KvFormat format;
   int64_t tokens, capacity, stride;
+  float key_scale = 0, value_scale = 0;
   std::vector<float> qkv;
   std::vector<std::byte> memory;
 };
@@ -180,6 +182,28 @@ TEST_P(Attention, StoresWhatTheDefinitionStores) {
         EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.memory.size() - 64))
             << set_.name << " " << name(format) << " " << rows;
       }
+}
+
+// Both scales so small that some numbers saturate.
+TEST_P(Attention, CalibratedScalesAreStoredAndSaturate) {
+  for (const KvFormat format : {KvFormat::fp8_e4m3, KvFormat::int8}) {
+    const Case& c = kCases[2];
+    Sequence got(c, format, 3), want(c, format, 3);
+    const float largest = format == KvFormat::int8 ? 127 : 448;
+    for (Sequence* s : {&got, &want}) {
+      s->key_scale = 2.5f / largest;
+      s->value_scale = 3 / largest;
+    }
+    got.store(set_, 0, c.tokens, pool_);
+    want.store(ref::set, 0, c.tokens, pool_);
+    EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.memory.size() - 64)) << set_.name;
+    for (int64_t p = 0; p < c.tokens; ++p) {
+      EXPECT_EQ(base::load<float>(got.data() + got.layout().key_scales + 4 * p), got.key_scale);
+      EXPECT_EQ(base::load<float>(got.data() + got.layout().value_scales + 4 * p), got.value_scale);
+    }
+    const auto attended = attend(set_, got, Precision::bf16, Phase::prefill, pool_);
+    for (const float x : attended) ASSERT_LE(std::fabs(x), 3 * 128.01f / 127);
+  }
 }
 
 std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {

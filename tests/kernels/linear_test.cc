@@ -21,6 +21,8 @@ struct Case {
 //   |offset part|) |x| unless precision is FP32: a weight rounded to BF16: Σ |w − bf16(w)| |x| inputs of
 //   integer codes and codebooks in 16-bit block fixed point: Σ |w| m / 65534, m the largest |x| of 64 columns
 //   a codebook's value at 1 / 2047 of the largest:                     Σ scale · largest / 4094 |x|
+// Outliers of the input are a second chain of their own.
+// Outliers of the input are a second chain, of FP32 operations too.
 // In int8 precision inputs of integer codes are round_blocks' in generated tokens; prompts and irregular
 // groups may keep the BF16 ones, which differ by Σ |w| m / 254.
 struct Expected {
@@ -78,8 +80,11 @@ Expected expect_linear(const QuantizedMatrix& m, Precision precision, Phase phas
     if (fast && phase == Phase::decode) round_blocks(input.data(), m.cols, met.data());
     for (int64_t o = 0; o < m.rows; ++o) {
       const float* row = w.data() + o * m.cols;
-      double sum = 0, magnitude = 0, rounding = 0;
+      double sum = 0, magnitude = 0, rounding = 0, outliers = 0, outlier_magnitude = 0;
       for (int64_t k = 0; k < m.cols; ++k) {
+        const double outlier = outlier_of(m.input, precision, x[r * m.cols + k]);
+        outliers += row[k] * outlier;
+        outlier_magnitude += std::fabs(row[k] * outlier);
         const double value = met[static_cast<size_t>(k)];
         sum += row[k] * value;
         magnitude += magnitude_of_parts(m, o, k, row[k]) * std::fabs(value);
@@ -91,10 +96,11 @@ Expected expect_linear(const QuantizedMatrix& m, Precision precision, Phase phas
       if (fixed_point) rounding += block_step(row, input.data(), m.cols, 1.0 / 65534);
       if (fast && (phase == Phase::prefill || irregular(m)))
         rounding += block_step(row, input.data(), m.cols, 1.0 / 254);
-      const double chain = 2.0 * static_cast<double>(m.cols + 8) * 0x1p-24 * magnitude;
-      e.value.push_back(sum * scale + bias[o]);
-      e.bound.push_back(scale * (chain + (rounds ? rounding * 1.01 : 0)) +
-                        (std::fabs(sum * scale) + std::fabs(bias[o])) * 0x1p-22 + 1e-30);
+      const double step = 2.0 * static_cast<double>(m.cols + 8) * 0x1p-24, chain = step * magnitude;
+      e.value.push_back(sum * scale + outliers + bias[o]);
+      e.bound.push_back(scale * (chain + (rounds ? rounding * 1.01 : 0)) + step * outlier_magnitude +
+                        (std::fabs(sum * scale) + std::fabs(outliers) + std::fabs(bias[o])) * 0x1p-22 +
+                        1e-30);
     }
   }
   return e;
@@ -342,7 +348,32 @@ TEST(InputRounding, GroupsAreThoseOfCompressedTensors) {
           0x1.111112p-1f});
 }
 
+TEST(InputRounding, OutliersAreLeftOut) {
+  numeric::ActivationScheme scheme = {&numeric::int8, numeric::Granularity::token};
+  scheme.outlier_threshold = 6;
+  const std::vector<float> x = {1, -3, 8, 0.5f, -6, 0};
+  std::vector<float> values(x.size()), outliers;
+  EXPECT_EQ(round_input(scheme, Precision::fp32, x.data(), 6, values.data()), 3.0f / 127);
+  EXPECT_EQ(values, (std::vector<float>{42, -127, 0, 21, 0, 0}));
+  for (const float v : x) outliers.push_back(outlier_of(scheme, Precision::fp32, v));
+  EXPECT_EQ(outliers, (std::vector<float>{0, 0, 8, 0, -6, 0}));
+  // 5.99 is 6 in BF16, and 6.01 too.
+  EXPECT_EQ(outlier_of(scheme, Precision::fp32, 5.99f), 0);
+  EXPECT_EQ(outlier_of(scheme, Precision::bf16, 5.99f), 6);
+  EXPECT_EQ(outlier_of(scheme, Precision::bf16, -6.01f), -6);
+  EXPECT_EQ(outlier_of({&numeric::int8, numeric::Granularity::token}, Precision::fp32, 100), 0);
+}
+
 TEST(InputRounding, UnsupportedSchemesAreRefused) {
+  for (const float threshold : {-1.0f, INFINITY, NAN}) {
+    numeric::ActivationScheme scheme = {&numeric::int8, numeric::Granularity::token};
+    scheme.outlier_threshold = threshold;
+    EXPECT_THROW(check_input_scheme(scheme), base::BadInput) << threshold;
+    scheme.outlier_threshold = 6;
+    EXPECT_NO_THROW(check_input_scheme(scheme));
+    scheme.format = &numeric::fp8_e4m3;
+    EXPECT_THROW(check_input_scheme(scheme), base::BadInput);
+  }
   EXPECT_THROW(check_input_scheme({&numeric::int8, numeric::Granularity::group, true, 0, 32}),
                base::BadInput);
   EXPECT_THROW(check_input_scheme({&numeric::fp8_e4m3, numeric::Granularity::group}), base::BadInput);

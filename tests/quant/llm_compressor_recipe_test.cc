@@ -187,6 +187,10 @@ TEST(LlmCompressor, RefusesWhatItCannotHonour) {
   EXPECT_THAT(refused("QuantizationModifier: {scheme: W9A9}"), HasSubstr("scheme 'W9A9' is not supported"));
   EXPECT_THAT(refused("QuantizationModifier:\n  scheme: W8A8\n  kv_cache_scheme: {num_bits: 8}"),
               HasSubstr("r.yaml:3: kv_cache_scheme"));
+  EXPECT_EQ(parse("QuantizationModifier:\n  scheme: W8A8\n  kv_cache_scheme: {num_bits: 8, type: float, "
+                  "strategy: tensor, dynamic: false, symmetric: true}")
+                .kv,
+            numeric::find_kv_scheme("KVFP8"));
   EXPECT_THAT(refused("GPTQModifier:\n  scheme: W4A16\n  dampening: 0.1"),
               HasSubstr("r.yaml:3: GPTQModifier.dampening cannot be honoured"));
   EXPECT_THAT(refused("GPTQModifier: {scheme: W4A16, actorder: sideways}"),

@@ -132,7 +132,7 @@ TEST(Recipe, ErrorsNameTheLineAndTheNearestWord) {
   EXPECT_EQ(refused("scheme: W4A16\ngruop: 64"),
             "r.yaml:2: unknown key 'gruop' in the recipe; did you mean 'group'?");
   EXPECT_THAT(refused("scheme: W4A16\nxyzzy: 64"),
-              HasSubstr("r.yaml:2: unknown key 'xyzzy' in the recipe; known: scheme, group"));
+              HasSubstr("r.yaml:2: unknown key 'xyzzy' in the recipe; known: scheme, kv_cache, group"));
   EXPECT_THAT(refused("scheme: W4A61"),
               HasSubstr("r.yaml:1: scheme 'W4A61' is unknown; did you mean 'W4A16'?"));
   EXPECT_THAT(refused("scheme: W4A16\nmethods: [gtpq]"),

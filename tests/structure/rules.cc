@@ -24,7 +24,8 @@ struct Library {
 };
 constexpr Library kLibraries[] = {
     {"CLI/", {"cli"}},      {"sqlite3", {"report"}}, {"yaml-cpp/", {"eval", "quant"}},
-    {"openssl/", {"base"}}, {"pcre2", {"checkpoint", "text"}},     {"utf8proc", {"text"}},
+    {"Eigen/", {"quant"}},  {"openssl/", {"base"}},  {"pcre2", {"checkpoint", "text"}},
+    {"utf8proc", {"text"}},
 };
 
 constexpr size_t kFileLines = 400, kKernelFileLines = 600, kFunctionLines = 60;

@@ -40,6 +40,18 @@ TEST(QuantizedMatrix, PlainValuesAreTheCodes) {
   EXPECT_TRUE(std::signbit(rows_of(m, 0, 1)[1]));
 }
 
+TEST(QuantizedMatrix, ALowRankPartIsAdded) {
+  QuantizedMatrix m = counted();
+  m.stored_bytes = 100;
+  m.low_rank = std::make_shared<LowRank>(
+      LowRank{plain_matrix({1, -1, 0, 2}, 2, 2), plain_matrix({1, 2, 3, 4, 5, 10, 20, 30, 40, 50}, 2, 5)});
+  EXPECT_EQ(rows_of(m, 0, 2), (std::vector<float>{-9, -17, -25, -33, -41, 25, 46, 67, 88, 109}));
+  EXPECT_EQ(rows_of(m, 1, 2), (std::vector<float>{25, 46, 67, 88, 109}));
+  const QuantizedMatrix alone = without_low_rank(m);
+  EXPECT_EQ(rows_of(alone, 0, 2), rows_of(counted(), 0, 2));
+  EXPECT_EQ(alone.stored_bytes, 100u - (4 + 10) * sizeof(float));
+}
+
 TEST(QuantizedMatrix, PlainSixteenBitFormats) {
   QuantizedMatrix m;
   m.rows = 1;

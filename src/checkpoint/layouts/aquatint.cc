@@ -2,10 +2,8 @@
 #include "checkpoint/layouts/aquatint.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/error.h"
-#include "checkpoint/layouts/module_patterns.h"
 #include "checkpoint/layouts/packing.h"
 
 namespace aquatint::checkpoint {
@@ -21,103 +19,22 @@ constexpr int64_t kMaxExtent = int64_t{1} << 40;
 constexpr int64_t kTableEntries = 256, kScalesPerSuper = 256;
 constexpr std::string_view kCodes = ".weight_codes";
 
-struct Group {
-  ModulePatterns targets;
-  numeric::Scheme scheme;
-};
-
-const numeric::Format& format_in(const Json& json, const char* key, const std::string& where) {
-  const std::string name = base::require_string(json, key, where);
-  const numeric::Format* format = numeric::find_format(name);
-  if (!format)
-    throw BadInput(fmt::format("{}: {} \"{}\" is not known; see `aquatint formats`", where, key, name));
-  return *format;
-}
-
-const numeric::Format& scale_in(const Json& json, const std::string& where) {
-  const numeric::Format& format = format_in(json, "scale", where);
-  for (const ScaleDtype& known : kScaleDtypes)
-    if (known.format == &format) return format;
-  throw BadInput(
-      fmt::format("{}: scale \"{}\" is no type of scales, expected fp32, fp16, bf16, fp8_e4m3 or e8m0", where,
-                  format.name));
-}
-
-Granularity granularity_in(const Json& json, const std::string& where) {
-  const std::string name = base::require_string(json, "granularity", where);
-  for (const GranularityName& known : kGranularityNames)
-    if (known.name == name) return known.granularity;
-  throw BadInput(fmt::format("{}: granularity \"{}\" is not known", where, name));
-}
-
-numeric::WeightScheme parse_weights(const Json& json, const std::string& where) {
-  numeric::WeightScheme weights;
-  weights.format = &format_in(json, "format", where);
-  weights.granularity = granularity_in(json, where);
-  if (weights.format->bits > 8 || weights.granularity == Granularity::token)
-    throw BadInput(fmt::format("{}: {} weights with a scale per {} are not supported", where,
-                               weights.format->name, base::require_string(json, "granularity", where)));
-  const bool sized =
-      weights.granularity != Granularity::tensor && weights.granularity != Granularity::channel;
-  if (sized) weights.group = static_cast<int>(base::require_int(json, "group", where, 1, INT32_MAX));
-  const std::string offset = base::string_or(json, "offset", "none", where);
-  if (offset != "none" && offset != "zero_point" && offset != "minimum")
-    throw BadInput(
-        fmt::format("{}: offset \"{}\" is not known, expected none, zero_point or minimum", where, offset));
-  weights.symmetric = offset == "none";
-  weights.minima = offset == "minimum";
-  weights.double_quantized = base::require_string(json, "scale", where) == "double";
-  if (!weights.double_quantized) weights.scale_format = &scale_in(json, where);
-  return weights;
-}
-
-numeric::ActivationScheme parse_input(const Json& json, const std::string& where) {
-  numeric::ActivationScheme input;
-  input.format = &format_in(json, "format", where);
-  input.granularity = granularity_in(json, where);
-  input.dynamic = base::bool_or(json, "dynamic", true, where);
-  if (input.granularity == Granularity::group)
-    input.group = static_cast<int>(base::require_int(json, "group", where, 1, INT32_MAX));
-  input.scale_format = &scale_in(json, where);
-  return input;
-}
-
-std::vector<std::string> names_in(const Json& json, const char* key, const std::string& where) {
-  const auto found = json.find(key);
-  const bool strings = found != json.end() && found->is_array() &&
-                       std::all_of(found->begin(), found->end(), [](const Json& s) { return s.is_string(); });
-  if (!strings) throw BadInput(fmt::format("{}: key \"{}\" is missing or no list of strings", where, key));
-  return found->get<std::vector<std::string>>();
-}
-
-const Json& object_in(const Json& json, const char* key, const std::string& where) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  if (found == json.end() || !found->is_object())
-    throw BadInput(fmt::format("{}: key \"{}\" is missing or no object", where, key));
-  return *found;
-}
-
-Group parse_group(const Json& json, const std::string& where) {
-  numeric::Scheme scheme;
-  scheme.weights = parse_weights(object_in(json, "weights", where), where + ".weights");
-  if (const auto input = json.find("input"); input != json.end() && !input->is_null())
-    scheme.input = parse_input(object_in(json, "input", where), where + ".input");
-  return {ModulePatterns(names_in(json, "targets", where), where), named(scheme)};
-}
-
 // The tensors of one weight, checked against each other.
 struct Parts {
   const numeric::Scheme* scheme = nullptr;
   const TensorView *codes = nullptr, *scale = nullptr;
   const TensorView *table = nullptr, *super = nullptr, *offset = nullptr;  // of scales on two levels
   const TensorView *zero = nullptr, *minimum = nullptr, *input = nullptr;
+  const TensorView *left = nullptr, *right = nullptr;  // the low-rank part
+  const TensorView *left_scale = nullptr, *right_scale = nullptr;
   QuantizedMatrix shape;  // format, extents and blocks
 
   uint64_t stored_bytes() const {
     uint64_t bytes = 0;
-    for (const TensorView* tensor : {codes, scale, super, zero, minimum})
+    for (const TensorView* tensor :
+         {codes, scale, super, zero, minimum, left, right, left_scale, right_scale})
       bytes += tensor ? tensor->bytes.size() : 0;
-    return bytes;
+    return scheme->weights.constant_divisor > 0 ? bytes - super->bytes.size() : bytes;
   }
 };
 
@@ -150,13 +67,9 @@ std::string_view dtype_of(const numeric::Format& scale) {
 class AquatintReader final : public LayoutReader {
  public:
   AquatintReader(const Json& quantization, const SafetensorsSet& files, std::string where)
-      : files_(files), where_(std::move(where)) {
-    const std::string config = where_ + "/config.json: quantization_config";
-    base::require_int(quantization, "version", config, kAquatintVersion, kAquatintVersion);
-    ignore_.emplace(names_in(quantization, "ignore", config), config);
-    for (const auto& [name, group] : object_in(quantization, "config_groups", config).items())
-      groups_.push_back(parse_group(group, fmt::format("{}.config_groups.{}", config, name)));
-  }
+      : files_(files),
+        where_(std::move(where)),
+        config_(parse_aquatint_config(quantization, where_ + "/config.json: quantization_config")) {}
 
   Role role(const TensorView& tensor) const override {
     const std::string& name = tensor.info->name;
@@ -179,7 +92,7 @@ class AquatintReader final : public LayoutReader {
 
   std::string scheme() const override {
     std::string name;
-    for (const Group& group : groups_) {
+    for (const AquatintConfig::Group& group : config_.groups) {
       if (!name.empty() && name != group.scheme.name) return "mixed";
       name = group.scheme.name;
     }
@@ -192,19 +105,19 @@ class AquatintReader final : public LayoutReader {
   Parts locate(const std::string& module) const;
   void find_codes(const std::string& name, Parts& parts) const;
   void find_scales(const std::string& name, Parts& parts) const;
+  void find_low_rank(const std::string& name, Parts& parts) const;
   static QuantizedMatrix read(const Parts& parts);
   static Scales read_scales(const Parts& parts);
 
   const SafetensorsSet& files_;
   std::string where_;
-  std::optional<ModulePatterns> ignore_;
-  std::vector<Group> groups_;
+  AquatintConfig config_;
 };
 
 const numeric::Scheme* AquatintReader::scheme_of(std::string_view module) const {
   const std::string_view class_name = is_embedding(module) ? "Embedding" : "Linear";
-  if (ignore_->match_name(module)) return nullptr;
-  for (const Group& group : groups_)
+  if (config_.ignore.match_name(module)) return nullptr;
+  for (const AquatintConfig::Group& group : config_.groups)
     if (group.targets.match_name(module) || group.targets.match_class(class_name)) return &group.scheme;
   return nullptr;
 }
@@ -219,6 +132,7 @@ Parts AquatintReader::locate(const std::string& module) const {
                     where_, name, module));
   find_codes(name, parts);
   find_scales(name, parts);
+  find_low_rank(name, parts);
   const numeric::WeightScheme& w = parts.scheme->weights;
   const std::vector<int64_t> grid = grid_of(parts.shape);
   if (w.minima) {
@@ -268,6 +182,36 @@ void AquatintReader::find_scales(const std::string& name, Parts& parts) const {
   expect(*parts.offset, "F32", {1});
 }
 
+void AquatintReader::find_low_rank(const std::string& name, Parts& parts) const {
+  const numeric::LowRankScheme& low_rank = parts.scheme->weights.low_rank;
+  if (low_rank.rank == 0) return;
+  const std::string_view dtype = factor_dtype(*low_rank.format);
+  parts.left = &require(name + "_left");
+  parts.right = &require(name + "_right");
+  expect(*parts.left, dtype, {parts.shape.rows, low_rank.rank});
+  expect(*parts.right, dtype, {low_rank.rank, parts.shape.cols});
+  if (low_rank.format == &numeric::bf16) return;
+  parts.left_scale = &require(name + "_left_scale");
+  parts.right_scale = &require(name + "_right_scale");
+  expect(*parts.left_scale, "BF16", {parts.shape.rows});
+  expect(*parts.right_scale, "BF16", {low_rank.rank});
+}
+
+// `scale`, one for each row, is null where the codes are the values.
+QuantizedMatrix read_factor(const numeric::Format& format, const TensorView& codes, const TensorView* scale) {
+  QuantizedMatrix m;
+  m.format = &format;
+  m.rows = codes.info->shape[0];
+  m.cols = m.block_cols = codes.info->shape[1];
+  m.codes = Storage::borrowed(codes.bytes);
+  m.stored_bytes = codes.bytes.size();
+  if (!scale) return m;
+  m.scales.format = &numeric::bf16;
+  m.scales.codes = Storage::borrowed(scale->bytes);
+  m.stored_bytes += scale->bytes.size();
+  return m;
+}
+
 Scales AquatintReader::read_scales(const Parts& parts) {
   const numeric::WeightScheme& w = parts.scheme->weights;
   Scales scales;
@@ -310,6 +254,12 @@ QuantizedMatrix AquatintReader::read(const Parts& parts) {
     m.minima.format = parts.scheme->weights.scale_format;
     m.minima.codes = Storage::borrowed(parts.minimum->bytes);
   }
+  if (parts.left) {
+    const numeric::Format& format = *parts.scheme->weights.low_rank.format;
+    m.low_rank = std::make_shared<tensor::LowRank>(
+        tensor::LowRank{read_factor(format, *parts.left, parts.left_scale),
+                        read_factor(format, *parts.right, parts.right_scale)});
+  }
   m.input = parts.scheme->input;
   if (parts.input) m.input.static_scale = base::load<float>(parts.input->bytes.data());
   m.stored_bytes = parts.stored_bytes();
@@ -333,7 +283,8 @@ const Layout aquatint_layout = {
     .write = aquatint_write,
     .quantization_config = aquatint_quantization_config,
     .mixes_schemes = true,
-    .tensors_per_weight = 7,
+    .tensors_per_weight = 11,
+    .says_low_rank = true,
 };
 
 }  // namespace aquatint::checkpoint

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "checkpoint/layouts/layout.h"
+#include "checkpoint/layouts/module_patterns.h"
 
 namespace aquatint::checkpoint {
 
@@ -29,6 +30,22 @@ struct ScaleDtype {
 constexpr std::array kScaleDtypes = {
     ScaleDtype{&numeric::fp32, "F32"}, ScaleDtype{&numeric::fp16, "F16"}, ScaleDtype{&numeric::bf16, "BF16"},
     ScaleDtype{&numeric::fp8_e4m3, "F8_E4M3"}, ScaleDtype{&numeric::e8m0, "U8"}};
+
+// Of a factor of a low-rank part; empty for a format that none has.
+inline std::string_view factor_dtype(const numeric::Format& format) {
+  return &format == &numeric::int8 ? "I8" : &format == &numeric::bf16 ? "BF16" : "";
+}
+
+// aquatint_config.cc
+struct AquatintConfig {
+  struct Group {
+    ModulePatterns targets;
+    numeric::Scheme scheme;
+  };
+  ModulePatterns ignore;
+  std::vector<Group> groups;
+};
+AquatintConfig parse_aquatint_config(const base::Json& quantization, const std::string& where);
 
 // aquatint_write.cc
 bool aquatint_can_say(const numeric::Scheme& scheme);

@@ -49,6 +49,18 @@ void write_scales(const std::string& name, const Scales& scales, const std::vect
   if (table) write_floats(name + "_offset", {&scales.offset, 1}, sink);
 }
 
+void write_factor(const std::string& name, const QuantizedMatrix& m, TensorSink& sink) {
+  sink.add(name, factor_dtype(*m.format), {m.rows, m.cols}, m.codes.bytes());
+  if (!m.plain()) sink.add(name + "_scale", "BF16", {m.rows}, m.scales.codes.bytes());
+}
+
+void check_low_rank(const numeric::LowRankScheme& scheme, const tensor::LowRank& part) {
+  for (const QuantizedMatrix* factor : {&part.left, &part.right})
+    AQ_CHECK(factor->format == scheme.format && factor->plain() == (scheme.format == &numeric::bf16) &&
+             (factor->plain() || factor->scales.format == &numeric::bf16));
+  AQ_CHECK(part.left.cols == scheme.rank && part.right.rows == scheme.rank, "rank {}", part.rank());
+}
+
 void check(const Scheme& scheme, const QuantizedMatrix& m) {
   const numeric::WeightScheme& w = scheme.weights;
   AQ_CHECK(m.format == w.format && m.scales.present() && m.scales.count() == m.blocks() && !m.scales.negated,
@@ -56,6 +68,8 @@ void check(const Scheme& scheme, const QuantizedMatrix& m) {
   AQ_CHECK(w.double_quantized ? m.scales.table.size() == 256 : m.scales.format == w.scale_format);
   AQ_CHECK((w.double_quantized || w.has_divisor()) == (m.scales.super_format == &numeric::fp32) &&
            w.has_divisor() == m.scales.super_divides);
+  AQ_CHECK((m.low_rank != nullptr) == (w.low_rank.rank > 0));
+  if (m.low_rank) check_low_rank(w.low_rank, *m.low_rank);
   AQ_CHECK(m.zero_points.empty() == (w.symmetric || w.minima) && m.minima.present() == w.minima);
   if (m.input.needs_calibration() && !(m.input.static_scale > 0))
     throw base::BadUsage(
@@ -78,6 +92,9 @@ Json weights_json(const numeric::WeightScheme& w) {
   if (w.group > 0) json["group"] = w.group;
   json["offset"] = w.minima ? "minimum" : w.symmetric ? "none" : "zero_point";
   json["scale"] = w.double_quantized ? "double" : w.scale_format->name;
+  if (w.constant_divisor > 0) json["divisor"] = w.constant_divisor;
+  if (w.low_rank.rank > 0)
+    json["low_rank"] = {{"rank", w.low_rank.rank}, {"format", w.low_rank.format->name}};
   return json;
 }
 
@@ -88,6 +105,7 @@ Json input_json(const numeric::ActivationScheme& input) {
                {"dynamic", input.dynamic}};
   if (input.group > 0) json["group"] = input.group;
   json["scale"] = input.scale_format->name;
+  if (input.outlier_threshold > 0) json["outliers_from"] = input.outlier_threshold;
   return json;
 }
 
@@ -97,7 +115,8 @@ bool aquatint_can_say(const Scheme& scheme) {
   const numeric::WeightScheme& w = scheme.weights;
   const bool offsets = w.symmetric || w.minima || w.format->kind == numeric::Kind::integer;
   return w.format->bits <= 8 && offsets && scale_dtype(*w.scale_format) &&
-         scale_dtype(*scheme.input.scale_format) && (!w.double_quantized || w.symmetric);
+         scale_dtype(*scheme.input.scale_format) && (!w.double_quantized || w.symmetric) &&
+         !factor_dtype(*w.low_rank.format).empty();
 }
 
 void aquatint_write(const WriteContext& context, const std::string& module, const QuantizedMatrix& m,
@@ -112,6 +131,10 @@ void aquatint_write(const WriteContext& context, const std::string& module, cons
   write_scales(name + "_scale", m.scales, grid, sink);
   if (!m.zero_points.empty()) write_zero_points(name + "_zero_point", m, grid, sink);
   if (m.minima.present()) write_scales(name + "_minimum", m.minima, grid, sink);
+  if (m.low_rank) {
+    write_factor(name + "_left", m.low_rank->left, sink);
+    write_factor(name + "_right", m.low_rank->right, sink);
+  }
   if (m.input.needs_calibration()) write_floats(module + ".input_scale", {&m.input.static_scale, 1}, sink);
 }
 

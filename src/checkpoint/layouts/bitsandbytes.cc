@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "checkpoint/layouts/layout.h"
+#include "checkpoint/layouts/bitsandbytes.h"
 
 namespace aquatint::checkpoint {
 using base::BadInput;
@@ -76,10 +76,6 @@ class BnbReader final : public LayoutReader {
   BnbReader(const Json& quantization, const SafetensorsSet& files, std::string where)
       : files_(files), where_(std::move(where)) {
     const std::string config = where_ + "/config.json";
-    if (base::bool_or(quantization, "load_in_8bit", false, config) ||
-        base::bool_or(quantization, "_load_in_8bit", false, config))
-      throw BadInput(fmt::format(
-          "{}: bitsandbytes' 8-bit weights (load_in_8bit) are not read; use the 16-bit model", config));
     type_ = base::string_or(quantization, "bnb_4bit_quant_type", "fp4", config);
     nested_ = base::bool_or(quantization, "bnb_4bit_use_double_quant", false, config);
   }
@@ -215,6 +211,7 @@ const QuantType* type_of(const numeric::Format* format) {
 }
 
 bool can_say(const numeric::Scheme& scheme) {
+  if (bnb_int8_can_say(scheme)) return true;
   return type_of(scheme.weights.format) && scheme.weights.granularity == Granularity::flat &&
          scheme.weights.group >= kMinBlock && scheme.weights.symmetric && !scheme.input.format;
 }
@@ -236,6 +233,7 @@ void write_codes(const std::string& name, const QuantizedMatrix& m, TensorSink& 
 
 void write(const WriteContext& context, const std::string& module, const QuantizedMatrix& m,
            TensorSink& sink) {
+  if (m.format == &numeric::int8) return write_bnb_int8(module, m, sink);
   const std::string name = module + ".weight";
   const QuantType* type = type_of(m.format);
   const bool nested = m.scales.super_format != nullptr;
@@ -264,17 +262,19 @@ void write(const WriteContext& context, const std::string& module, const Quantiz
 }
 
 Json quantization_config(const Contents& contents) {
-  const numeric::WeightScheme& w = contents.groups.front().scheme.weights;
+  const numeric::Scheme& scheme = contents.groups.front().scheme;
+  const numeric::WeightScheme& w = scheme.weights;
+  const QuantType* type = type_of(w.format);  // null: 8 bits
   return {{"quant_method", "bitsandbytes"},
-          {"load_in_4bit", true},
-          {"load_in_8bit", false},
-          {"_load_in_4bit", true},
-          {"_load_in_8bit", false},
-          {"bnb_4bit_quant_type", type_of(w.format)->name},
+          {"load_in_4bit", type != nullptr},
+          {"load_in_8bit", type == nullptr},
+          {"_load_in_4bit", type != nullptr},
+          {"_load_in_8bit", type == nullptr},
+          {"bnb_4bit_quant_type", (type ? type : &kTypes[1])->name},
           {"bnb_4bit_use_double_quant", w.double_quantized},
           {"bnb_4bit_compute_dtype", torch_name(contents.dtype)},
           {"bnb_4bit_quant_storage", "uint8"},
-          {"llm_int8_threshold", 6.0},
+          {"llm_int8_threshold", type ? 6.0 : double{scheme.input.outlier_threshold}},
           {"llm_int8_skip_modules", contents.unquantized},
           {"llm_int8_enable_fp32_cpu_offload", false},
           {"llm_int8_has_fp16_weight", false}};
@@ -289,7 +289,18 @@ bool matches(const Json& quantization) {
 
 std::unique_ptr<LayoutReader> read_layout(const Json& config, const SafetensorsSet& files,
                                           const std::string& where, std::vector<std::string>&) {
-  return std::make_unique<BnbReader>(config["quantization_config"], files, where);
+  const Json& quantization = config["quantization_config"];
+  const std::string file = where + "/config.json";
+  if (!base::bool_or(quantization, "load_in_8bit", false, file) &&
+      !base::bool_or(quantization, "_load_in_8bit", false, file))
+    return std::make_unique<BnbReader>(quantization, files, where);
+  const double threshold = quantization.contains("llm_int8_threshold")
+                               ? base::require_number(quantization, "llm_int8_threshold", file)
+                               : 6.0;
+  if (!(threshold >= 0 && threshold <= 1e30))
+    throw BadInput(
+        fmt::format("{}: llm_int8_threshold is {}, expected 0 or a positive number", file, threshold));
+  return read_bnb_int8(static_cast<float>(threshold), files, where);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "checkpoint/kv_cache.h"
 #include "checkpoint/layouts/compressed_tensors.h"
 #include "checkpoint/layouts/module_targets.h"
 #include "checkpoint/layouts/packing.h"
@@ -27,6 +28,7 @@ bool is(const numeric::ActivationScheme& input, const numeric::Format& format, G
 // Inputs that compressed-tensors defines, with scales of any type in groups.
 bool sayable(const numeric::ActivationScheme& input) {
   if (!input.format) return true;
+  if (input.outlier_threshold > 0) return false;
   if (input.format->kind == numeric::Kind::integer)
     return is(input, *input.format, Granularity::token) && input.format->decode(input.format->encode(-1)) < 0;
   const bool floats =
@@ -62,7 +64,8 @@ const char* float_format(const Scheme& scheme) {
 // The format that compressed-tensors reads these weights and inputs in; nullptr when it has none.
 const char* format_of(const Scheme& scheme) {
   const numeric::WeightScheme& w = scheme.weights;
-  if (w.double_quantized || w.minima || w.granularity == Granularity::flat || !sayable(scheme.input))
+  if (w.double_quantized || w.constant_divisor > 0 || w.minima || w.granularity == Granularity::flat ||
+      !sayable(scheme.input))
     return nullptr;
   if (w.format->kind == numeric::Kind::integer) return integer_format(scheme);
   return w.format->kind == numeric::Kind::floating && w.symmetric ? float_format(scheme) : nullptr;
@@ -214,7 +217,7 @@ Json ct_quantization_config(const Contents& contents) {
           {"quantization_status", "compressed"},
           {"global_compression_ratio", nullptr},
           {"ignore", contents.unquantized},
-          {"kv_cache_scheme", nullptr},
+          {"kv_cache_scheme", ct_kv_cache(contents.kv ? &*contents.kv : nullptr)},
           {"config_groups", groups}};
 }
 

@@ -2,6 +2,7 @@
 // packing and the quantization_config that says so. One file each; layouts() is the only list.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors.h"
+#include "numeric/kv_scheme.h"
 #include "numeric/scheme.h"
 
 namespace aquatint::checkpoint {
@@ -57,6 +59,7 @@ struct Contents {
   std::vector<Group> groups;             // one for each scheme, at least one
   std::vector<std::string> unquantized;  // linears left in 16 bit
   const numeric::Format& dtype;
+  std::optional<numeric::KvScheme> kv = {};
 };
 
 struct Layout {
@@ -72,6 +75,7 @@ struct Layout {
   base::Json (*quantization_config)(const Contents& contents);
   bool mixes_schemes;      // in one model
   int tensors_per_weight;  // at most
+  bool says_low_rank = false;
 };
 
 extern const Layout plain_layout, compressed_tensors, bitsandbytes, gptq, awq, aquatint_layout;

@@ -177,4 +177,5 @@ void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase 
     return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, pool);
   linear_tiles<T, true>(w, x, rows, bias, accumulate, y, pool);
   linear_tiles<T, false>(w, x, rows, bias, accumulate, y, pool);
+  add_outliers(w, x, rows, y, pool);
 }

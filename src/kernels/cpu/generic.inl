@@ -11,6 +11,8 @@
 #include "kernels/cpu/linear_integer.inl"
 #include "kernels/cpu/linear_decode.inl"
 #include "kernels/cpu/linear_prefill.inl"
+#include "kernels/cpu/linear_outliers.inl"
+#include "kernels/cpu/linear.inl"
 #include "kernels/cpu/kv_read.inl"
 #include "kernels/cpu/kv_store.inl"
 #include "kernels/cpu/attention.inl"

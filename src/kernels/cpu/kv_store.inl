@@ -2,8 +2,8 @@
 // instruction set's namespace.
 
 // One position of one head as codes of 8, 16 or 32 bits, one each in the low bits of `codes`; returns the
-// scale.
-inline float encode_row(KvFormat format, const float* x, int64_t dim, uint32_t* codes) {
+// scale: `calibrated`, or, where that is 0, the row's own.
+inline float encode_row(KvFormat format, const float* x, int64_t dim, float calibrated, uint32_t* codes) {
   if (format == KvFormat::fp32) {
     std::memcpy(codes, x, static_cast<size_t>(dim) * 4);
     return 1;
@@ -17,10 +17,11 @@ inline float encode_row(KvFormat format, const float* x, int64_t dim, uint32_t* 
   }
   V most = zero();
   by_vector(dim, [&](int64_t i, int64_t n) { most = max(most, abs(load_n(x + i, n))); });
-  const float scale = kv_scale(format, largest(most));
+  const float scale = calibrated > 0 ? calibrated : kv_scale(format, largest(most));
   const bool integer = format == KvFormat::int8;
+  const V high = set(integer ? 127.0f : 448.0f), low = set(integer ? -128.0f : -448.0f);
   by_vector(dim, [&](int64_t i, int64_t n) {
-    const V y = div(load_n(x + i, n), set(scale));
+    const V y = max(min(div(load_n(x + i, n), set(scale)), high), low);
     const V code = integer ? add(nearest(y), set(0x1.8p23f)) : nearest_e4m3(abs(y));
     store_n(reinterpret_cast<float*>(codes) + i, code, n);
   });
@@ -57,10 +58,10 @@ void put_value(std::byte* data, const KvPlane& plane, int64_t position, int64_t 
 
 // A row of keys or of values.
 inline float put_row(std::byte* data, const KvPlane& plane, KvFormat format, bool key, int64_t position,
-                     const float* x, int64_t dim) {
+                     const float* x, int64_t dim, float calibrated = 0) {
   static thread_local Scratch scratch;
   uint32_t* codes = scratch.get<uint32_t>(base::round_up(dim, 16));
-  const float scale = encode_row(format, x, dim, codes);
+  const float scale = encode_row(format, x, dim, calibrated, codes);
   const auto put = [&](auto code) {
     using Code = decltype(code);
     (key ? put_key<Code> : put_value<Code>)(data, plane, position, dim, codes);
@@ -126,7 +127,7 @@ inline void quantize_group(std::byte* data, const KvLayout& l, int64_t dim, int6
 // A span's rows of one head at positions [begin, end).
 inline void store_head(const AttentionSpan& span, const AttentionShape& shape, int64_t i, int64_t begin,
                        int64_t end, const float* k, const float* v, int64_t stride) {
-  const auto& [cache, format, capacity, recent] = span.cache;
+  const auto& [cache, format, capacity, recent, calibrated_key, calibrated_value] = span.cache;
   const KvLayout l = kv_layout(format, shape.head_dim, capacity, recent);
   std::byte* data = cache + i * l.head_bytes;
   for (int64_t position = begin; position < end; ++position) {
@@ -138,8 +139,10 @@ inline void store_head(const AttentionSpan& span, const AttentionShape& shape, i
         quantize_group(data, l, shape.head_dim, recent, position + 1 - kKvGroup);
       continue;
     }
-    const float key_scale = put_row(data, l.codes, format, true, position, k + from, shape.head_dim);
-    const float value_scale = put_row(data, l.codes, format, false, position, v + from, shape.head_dim);
+    const float key_scale =
+        put_row(data, l.codes, format, true, position, k + from, shape.head_dim, calibrated_key);
+    const float value_scale =
+        put_row(data, l.codes, format, false, position, v + from, shape.head_dim, calibrated_value);
     if (format == KvFormat::fp32 || format == KvFormat::bf16) continue;
     base::store(data + l.key_scales + position * 4, key_scale);
     base::store(data + l.value_scales + position * 4, value_scale);

@@ -156,10 +156,3 @@ inline void linear_prefill(const Packed& w, bool integers, const float* x, int64
     }
   });
 }
-
-inline void linear(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
-                   bool accumulate, float* y, base::ThreadPool& pool) {
-  const auto& w = static_cast<const Packed&>(matrix);
-  if (phase == Phase::decode) return linear_decode(w, x, rows, bias, accumulate, y, pool);
-  linear_prefill(w, true, x, rows, bias, accumulate, y, pool);
-}

@@ -225,10 +225,11 @@ void linear_prompt_codes(const Packed& w, const float* x, int64_t rows, const fl
 inline void linear_any(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
                        bool accumulate, float* y, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
-  if (phase == Phase::decode) return linear_decode(w, x, rows, bias, accumulate, y, pool);
+  if (phase == Phase::decode) return linear(matrix, x, rows, phase, bias, accumulate, y, pool);
   const auto floating = [](const Block& b) { return !is_integer(b.form); };
   if (std::any_of(w.blocks.begin(), w.blocks.end(), floating))
     linear_prefill(w, false, x, rows, bias, accumulate, y, pool);
   linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, pool);
   linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, pool);
+  add_outliers(w, x, rows, y, pool);
 }

@@ -20,6 +20,11 @@ AQ_INLINE void map_row(const float* x, int64_t cols, float* out, Round round) {
   if (i < cols) store_n(out + i, round(load_n(x + i, cols - i)), cols - i);
 }
 
+// Zeros in the place of outliers.
+inline void leave_out(float threshold, int64_t cols, float* values) {
+  for (int64_t i = 0; i < cols; ++i) values[i] = std::fabs(values[i]) >= threshold ? 0.0f : values[i];
+}
+
 // Writes out[depth], zeros behind cols; returns the row's scale.
 inline float round_row(const numeric::ActivationScheme& scheme, Precision precision, const float* x,
                        int64_t cols, int64_t depth, float* out) {
@@ -32,6 +37,7 @@ inline float round_row(const numeric::ActivationScheme& scheme, Precision precis
   else
     std::memcpy(out, x, static_cast<size_t>(cols) * sizeof(float));
   if (!scheme.format) return 1.0f;
+  if (scheme.outlier_threshold > 0) leave_out(scheme.outlier_threshold, cols, out);
   V most = zero();
   for (int64_t i = 0; i < cols; i += 16)
     most = max(most, abs(load_n(out + i, std::min<int64_t>(16, cols - i))));

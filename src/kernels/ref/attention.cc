@@ -101,13 +101,14 @@ void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape
                const float* q, int64_t q_stride, float* out, base::ThreadPool&) {
   const int64_t group = shape.heads / shape.kv_heads;
   for (const AttentionSpan& span : spans) {
-    const auto& [data, format, capacity, recent] = span.cache;
-    const KvLayout layout = kv_layout(format, shape.head_dim, capacity, recent);
+    const KvLayer& cache = span.cache;
+    const KvLayout layout = kv_layout(cache.format, shape.head_dim, cache.capacity, cache.recent);
     for (int64_t row = 0; row < span.rows; ++row)
       for (int64_t i = 0; i < shape.kv_heads; ++i) {
         const int64_t position = span.position + row, at = span.first_row + row;
         const Visible seen =
-            visible({data + i * layout.head_bytes, layout, recent, kv_exact_from(position)}, shape, position);
+            visible({cache.data + i * layout.head_bytes, layout, cache.recent, kv_exact_from(position)},
+                    shape, position);
         for (int64_t head = i * group; head < (i + 1) * group; ++head)
           attend(seen, shape, precision, q + at * q_stride + head * shape.head_dim,
                  out + (at * shape.heads + head) * shape.head_dim);

@@ -26,10 +26,13 @@ uint32_t encode(KvFormat format, float x) {
 struct Row {
   std::span<const float> values;
   int64_t position;
+  float calibrated = 0;  // scale; 0: none
 };
 
-float scale_of(KvFormat format, std::span<const float> values) {
+// `calibrated` > 0 instead of the row's own.
+float scale_of(KvFormat format, std::span<const float> values, float calibrated) {
   if (format != KvFormat::int8 && format != KvFormat::fp8_e4m3) return 1;
+  if (calibrated > 0) return calibrated;
   float largest = 0;
   for (const float x : values) largest = std::max(largest, std::fabs(x));
   return kv_scale(format, largest);
@@ -37,7 +40,7 @@ float scale_of(KvFormat format, std::span<const float> values) {
 
 // scales < 0: the format has none.
 void store_key(std::byte* head, const KvPlane& plane, KvFormat format, int64_t scales, const Row& row) {
-  const float scale = scale_of(format, row.values);
+  const float scale = scale_of(format, row.values, row.calibrated);
   if (scales >= 0) base::store(head + scales + row.position * 4, scale);
   for (int64_t d = 0; d < base::round_up(std::ssize(row.values), plane.per_lane); ++d)
     put_code(head + plane.key_lane(row.position, d), plane.per_lane, d,
@@ -45,7 +48,7 @@ void store_key(std::byte* head, const KvPlane& plane, KvFormat format, int64_t s
 }
 
 void store_value(std::byte* head, const KvPlane& plane, KvFormat format, int64_t scales, const Row& row) {
-  const float scale = scale_of(format, row.values);
+  const float scale = scale_of(format, row.values, row.calibrated);
   if (scales >= 0) base::store(head + scales + row.position * 4, scale);
   for (int64_t d = 0; d < std::ssize(row.values); ++d)
     put_code(head + plane.value_lane(row.position, d), plane.per_lane, row.position,
@@ -101,7 +104,7 @@ void quantize_group(std::byte* head, const KvLayout& l, int64_t head_dim, int64_
 
 void store_kv(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
               int64_t stride, base::ThreadPool&) {
-  const auto& [data, format, capacity, recent] = span.cache;
+  const auto& [data, format, capacity, recent, key_scale, value_scale] = span.cache;
   const KvLayout l = kv_layout(format, shape.head_dim, capacity, recent);
   const bool scaled = format == KvFormat::int8 || format == KvFormat::fp8_e4m3;
   for (int64_t i = 0; i < shape.kv_heads; ++i) {
@@ -116,8 +119,9 @@ void store_kv(const AttentionSpan& span, const AttentionShape& shape, const floa
         if ((position + 1) % kKvGroup == 0)
           quantize_group(head, l, shape.head_dim, recent, position + 1 - kKvGroup);
       } else {
-        store_key(head, l.codes, format, scaled ? l.key_scales : -1, {{k + from, dim}, position});
-        store_value(head, l.codes, format, scaled ? l.value_scales : -1, {{v + from, dim}, position});
+        store_key(head, l.codes, format, scaled ? l.key_scales : -1, {{k + from, dim}, position, key_scale});
+        store_value(head, l.codes, format, scaled ? l.value_scales : -1,
+                    {{v + from, dim}, position, value_scale});
       }
     }
   }

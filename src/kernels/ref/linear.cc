@@ -53,17 +53,23 @@ void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const fl
             float* y, base::ThreadPool&) {
   const Values& weights = static_cast<const Values&>(w);
   const int64_t cols = w.cols();
-  std::vector<float> input(static_cast<size_t>(cols)), blocks(input.size());
+  std::vector<float> input(static_cast<size_t>(cols)), blocks(input.size()), outliers(input.size());
   for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < cols; ++i)
+      outliers[static_cast<size_t>(i)] = outlier_of(weights.input, weights.precision, x[row * cols + i]);
     const double scale = round_input(weights.input, weights.precision, x + row * cols, cols, input.data());
     round_blocks(input.data(), cols, blocks.data());
     for (int64_t out = 0; out < w.rows(); ++out) {
       const float* values = (weights.over_codes[static_cast<size_t>(out)] ? blocks : input).data();
       const float* weight = weights.values.data() + out * cols;
-      double sum = 0;
-      for (int64_t i = 0; i < cols; ++i) sum += static_cast<double>(weight[i]) * values[i];
+      double sum = 0, beside = 0;
+      for (int64_t i = 0; i < cols; ++i) {
+        sum += static_cast<double>(weight[i]) * values[i];
+        beside += static_cast<double>(weight[i]) * outliers[static_cast<size_t>(i)];
+      }
       float& result = y[row * w.rows() + out];
-      result = static_cast<float>(sum * scale + (bias ? bias[out] : 0.0f) + (accumulate ? result : 0.0f));
+      result =
+          static_cast<float>(sum * scale + beside + (bias ? bias[out] : 0.0f) + (accumulate ? result : 0.0f));
     }
   }
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -32,15 +33,40 @@ void set_blocks(const numeric::WeightScheme& scheme, tensor::QuantizedMatrix& m)
   }
 }
 
-// Codes and zero-points at their packed width.
-uint64_t packed_bytes(const tensor::QuantizedMatrix& m) {
+// Codes and zero-points at their packed width; a divisor that the scheme names takes no room.
+uint64_t packed_bytes(const tensor::QuantizedMatrix& m, const numeric::WeightScheme& scheme) {
+  const size_t super = scheme.constant_divisor > 0 ? 0 : m.scales.super.size();
   const auto bits = static_cast<uint64_t>(m.format->bits);
   const uint64_t code_bits = static_cast<uint64_t>(m.rows) * static_cast<uint64_t>(m.cols) * bits;
-  return (code_bits + 7) / 8 + (m.zero_points.size() * bits + 7) / 8 + m.scales.codes.size() +
-         m.scales.super.size() + m.minima.codes.size();
+  return (code_bits + 7) / 8 + (m.zero_points.size() * bits + 7) / 8 + m.scales.codes.size() + super +
+         m.minima.codes.size();
+}
+
+std::shared_ptr<const tensor::LowRank> empty_low_rank(int64_t rows, int64_t cols,
+                                                      const numeric::LowRankScheme& scheme) {
+  if (scheme.rank > std::min(rows, cols))
+    throw base::BadUsage(fmt::format("lorc: a matrix of {} x {} has no part of rank {}; choose at most {}",
+                                     rows, cols, scheme.rank, std::min(rows, cols)));
+  return std::make_shared<tensor::LowRank>(tensor::LowRank{empty_factor(rows, scheme.rank, *scheme.format),
+                                                           empty_factor(scheme.rank, cols, *scheme.format)});
 }
 
 }  // namespace
+
+numeric::WeightScheme factor_scheme(const numeric::Format& format) {
+  return {&format, Granularity::channel, 0, true, &numeric::bf16};
+}
+
+tensor::QuantizedMatrix empty_factor(int64_t rows, int64_t cols, const numeric::Format& format) {
+  if (format.kind == numeric::Kind::integer) return empty_matrix(rows, cols, factor_scheme(format));
+  tensor::QuantizedMatrix m;
+  m.format = &format;
+  m.rows = rows;
+  m.cols = cols;
+  m.codes = tensor::Storage::owned(static_cast<size_t>(rows * cols * format.bytes()));
+  m.stored_bytes = m.codes.size();
+  return m;
+}
 
 tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::WeightScheme& scheme) {
   tensor::QuantizedMatrix m;
@@ -68,7 +94,11 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
   } else if (!scheme.symmetric) {
     m.zero_points.resize(blocks);
   }
-  m.stored_bytes = packed_bytes(m);
+  m.stored_bytes = packed_bytes(m, scheme);
+  if (scheme.low_rank.rank > 0) {
+    m.low_rank = empty_low_rank(rows, cols, scheme.low_rank);
+    m.stored_bytes += m.low_rank->left.stored_bytes + m.low_rank->right.stored_bytes;
+  }
   return m;
 }
 

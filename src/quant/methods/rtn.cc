@@ -8,8 +8,9 @@
 namespace aquatint::quant {
 namespace {
 
-// compressed-tensors' rule: the largest weight's block gets E4M3's largest scale.
+// Unless the scheme has one, compressed-tensors' rule: the largest weight's block gets E4M3's largest scale.
 float divisor_of(std::span<const float> weights, const numeric::WeightScheme& scheme, float largest) {
+  if (scheme.constant_divisor > 0) return scheme.constant_divisor;
   for (size_t i = 0; i < weights.size() && largest == 0; ++i)
     largest = std::max(largest, std::fabs(weights[i]));
   const float divisor = scheme.scale_format->max * scheme.format->max / largest;
