@@ -124,7 +124,9 @@ inline tensor::QuantizedMatrix random_matrix(const numeric::Scheme& scheme, int6
   m.scales = w.double_quantized ? double_scales(blocks, rng) : one_level(blocks, *w.scale_format, rng);
   if (w.has_divisor()) {
     m.scales.super_format = &numeric::fp32;
-    m.scales.super = random_scales(1, numeric::fp32, rng);
+    m.scales.super = w.constant_divisor > 0
+                         ? tensor::Storage::copy_of(std::span<const float>(&w.constant_divisor, 1))
+                         : random_scales(1, numeric::fp32, rng);
     m.scales.per_super = blocks;
     m.scales.super_divides = true;
   }

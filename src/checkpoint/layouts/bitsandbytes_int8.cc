@@ -112,7 +112,7 @@ bool bnb_int8_can_say(const numeric::Scheme& scheme) {
 void write_bnb_int8(const std::string& module, const QuantizedMatrix& m, TensorSink& sink) {
   const uint8_t row_major[] = {0};
   AQ_CHECK(m.format == &numeric::int8 && m.scales.format == &numeric::fp32 && m.scales.super_divides &&
-           m.scales.count() == m.rows);
+           m.scales.count() == m.rows && base::load<float>(m.scales.super.u8()) == kCodes);
   sink.add(module + ".weight", "I8", {m.rows, m.cols}, m.codes.bytes());
   sink.add(module + ".SCB", "F32", {m.rows}, m.scales.codes.bytes());
   sink.add(module + ".weight_format", "U8", {}, std::as_bytes(std::span(row_major)));
