@@ -85,6 +85,7 @@ tensor::QuantizedMatrix empty_matrix(int64_t rows, int64_t cols, const numeric::
   if (scheme.has_divisor()) {
     m.scales.super_format = &numeric::fp32;
     m.scales.super = tensor::Storage::owned(sizeof(float));
+    base::store(m.scales.super.mutable_u8(), scheme.constant_divisor);
     m.scales.per_super = m.blocks();
     m.scales.super_divides = true;
   }
