@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 
 namespace aquatint::base {
@@ -25,7 +26,9 @@ struct Descriptor {
 
 std::string temporary_suffix() { return fmt::format(".{}.partial", ::getpid()); }
 
-[[noreturn]] void write_failed(const fs::path& path, int error) {
+}  // namespace
+
+void write_failed(const fs::path& path, int error) {
   const std::string message = fmt::format("{}: cannot write: {}", path.string(), std::strerror(error));
   if (error == ENOSPC || error == EDQUOT || error == EFBIG)
     throw OutOfResource(message + "; free some space and run again");
@@ -42,7 +45,16 @@ void rename_durably(const fs::path& from, const fs::path& to) {
   sync_folder(to.parent_path());
 }
 
-}  // namespace
+void write_at(int fd, const fs::path& path, uint64_t offset, Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n =
+        ::pwrite(fd, bytes.data(), std::min(bytes.size(), size_t{1} << 30), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) write_failed(path, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+}
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   Descriptor d{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -108,24 +120,13 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(Bytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), size_t{1} << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) write_failed(path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    size_ += static_cast<uint64_t>(n);
-  }
+  write_at(fd_, path_, size_, bytes);
+  size_ += bytes.size();
 }
 
 void AtomicFile::overwrite(uint64_t offset, Bytes bytes) {
   AQ_CHECK(offset + bytes.size() <= size_);
-  while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) write_failed(path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
+  write_at(fd_, path_, offset, bytes);
 }
 
 void AtomicFile::commit() {

@@ -1,5 +1,6 @@
 // Safetensors files written in one pass: room for the header is reserved, data follows as it comes, the
-// header is filled in last (trailing spaces are legal padding).
+// header is filled in last (trailing spaces are legal padding). The folder is a work folder: files there get
+// their names at the end.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -7,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file.h"
+#include "base/growing_file.h"
 #include "checkpoint/layouts/layout.h"
 
 namespace aquatint::checkpoint {
@@ -28,6 +29,14 @@ class SafetensorsWriter final : public TensorSink {
   void append(base::Bytes bytes);
   void end();
 
+  // The tensors since the last call, whose data are now on the disk; restore() of all that this gave, in
+  // order, makes another writer over the same folder go on behind them. BadInput when that is no such list,
+  // or the folder does not hold the data.
+  base::Json written();
+  void restore(const base::Json& written);
+  // After the last restore(): forgets what lies behind.
+  void cut();
+
   // model.safetensors, or numbered shards and model.safetensors.index.json.
   void finish();
 
@@ -39,6 +48,8 @@ class SafetensorsWriter final : public TensorSink {
     std::vector<std::byte> held;  // data of entries that go to the end of the file
   };
   struct Shard;
+  void restore_entry(const base::Json& entry);
+  void use_shard_names() const;
   void open_shard(uint64_t least_header);
   void close_shard();
   std::string shard_name(size_t index) const;
@@ -48,6 +59,8 @@ class SafetensorsWriter final : public TensorSink {
   std::unique_ptr<Shard> shard_;
   Entry current_;
   uint64_t received_ = 0;
+  base::Json unrecorded_ = base::Json::array();
+  bool restoring_ = false;
   std::vector<std::vector<std::string>> names_;  // of the tensors of each finished shard
   uint64_t total_ = 0;
 };

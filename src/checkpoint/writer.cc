@@ -12,6 +12,7 @@
 
 namespace aquatint::checkpoint {
 namespace fs = std::filesystem;
+using base::BadInput;
 using base::BadUsage;
 using base::Json;
 using numeric::Format;
@@ -89,13 +90,13 @@ uint64_t header_estimate(const Checkpoint& source, const Layout& layout) {
 }  // namespace
 
 struct Writer::State {
-  State(const fs::path& to, const Checkpoint& from, const Layout& in, const Format* wanted_dtype)
+  State(base::WorkFolder& in_folder, const Checkpoint& from, const Layout& in, const Format* wanted_dtype)
       : source(from),
         layout(in),
         dtype(wanted_dtype ? *wanted_dtype : source_dtype(from.config())),
         contents{{}, {}, dtype},
-        folder(to),
-        out(folder.working(), header_estimate(from, in)) {}
+        folder(in_folder),
+        out(folder.result(), header_estimate(from, in)) {}
 
   // Rounds and appends to the tensor begun.
   void append(std::span<const float> values, const Format& dtype, std::string_view name) {
@@ -119,10 +120,12 @@ struct Writer::State {
   }
 
   void left_plain(std::string_view module) {
+    unrecorded.push_back({module, false});
     if (!is_embedding(module) && module != kHead) contents.unquantized.emplace_back(module);
   }
 
   void left_quantized(std::string_view module, const numeric::Scheme& scheme) {
+    unrecorded.push_back({module, true});
     head_quantized |= module == kHead;
     auto group = std::find_if(contents.groups.begin(), contents.groups.end(),
                               [&](const Contents::Group& g) { return same_form(g.scheme, scheme); });
@@ -150,14 +153,22 @@ struct Writer::State {
   Contents contents;
   bool head_quantized = false;
   Json provenance, changes = Json::object();
-  base::AtomicFolder folder;
+  base::WorkFolder& folder;
   SafetensorsWriter out;
   std::set<std::string> names;
   std::vector<uint16_t> rounded;
+  Json unrecorded = Json::array();  // modules, and whether they are quantized
 };
 
 Writer::Writer(const fs::path& to, const Checkpoint& source, std::string_view layout, const Format* dtype)
-    : state_(std::make_unique<State>(to, source, known_layout(layout), dtype)) {}
+    : own_(std::make_unique<base::WorkFolder>(to)) {
+  own_->clear();
+  state_ = std::make_unique<State>(*own_, source, known_layout(layout), dtype);
+}
+
+Writer::Writer(base::WorkFolder& folder, const Checkpoint& source, std::string_view layout,
+               const Format* dtype)
+    : state_(std::make_unique<State>(folder, source, known_layout(layout), dtype)) {}
 
 Writer::~Writer() = default;
 
@@ -206,9 +217,40 @@ void Writer::plain(std::string_view module, int64_t rows, int64_t cols, const Ro
   state_->left_plain(module);
 }
 
+Json Writer::written() {
+  return {{"tensors", state_->out.written()}, {"modules", std::exchange(state_->unrecorded, Json::array())}};
+}
+
+void Writer::restore(std::span<const Json> written,
+                     const std::function<const numeric::Scheme*(const std::string& module)>& scheme_of) {
+  State& s = *state_;
+  const std::string where = s.folder.path().string() + ": journal";
+  for (const Json& record : written) {
+    if (!record.is_object() || !record.contains("tensors") || !record.contains("modules"))
+      throw BadInput(where + " lacks tensors; remove the folder and start again");
+    s.out.restore(record["tensors"]);
+    for (const Json& module : record["modules"]) {
+      if (!module.is_array() || module.size() != 2 || !module[0].is_string() || !module[1].is_boolean())
+        throw BadInput(where + " names no module; remove the folder and start again");
+      const std::string name = module[0].get<std::string>();
+      if (!s.names.insert(name + ".weight").second)
+        throw BadInput(fmt::format("{} names '{}' twice; remove the folder and start again", where, name));
+      if (!module[1].get<bool>())
+        s.left_plain(name);
+      else if (const numeric::Scheme* scheme = scheme_of(name))
+        s.left_quantized(name, *scheme);
+      else
+        throw BadInput(
+            fmt::format("{}: '{}' is not quantized; remove the folder and start again", where, name));
+    }
+  }
+  s.out.cut();
+  s.unrecorded.clear();
+}
+
 void Writer::finish() {
   state_->out.finish();
-  const fs::path& folder = state_->folder.working();
+  const fs::path& folder = state_->folder.result();
   for (const SideFile& file : state_->source.side_files()) base::write_text(folder / file.name, file.bytes);
   base::write_text(folder / "config.json", state_->config().dump(2) + "\n");
   state_->folder.commit();

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/work_folder.h"
 #include "checkpoint/checkpoint.h"
 #include "numeric/kv_scheme.h"
 #include "numeric/scheme.h"
@@ -25,7 +26,10 @@ class Writer {
   // for config.json and the layouts that record it; null: the source's 16-bit type, else BF16.
   Writer(const std::filesystem::path& to, const Checkpoint& source, std::string_view layout,
          const numeric::Format* dtype = nullptr);
-  ~Writer();  // without finish(): everything written so far is removed
+  // The same into a work folder, which outlives this object.
+  Writer(base::WorkFolder& folder, const Checkpoint& source, std::string_view layout,
+         const numeric::Format* dtype = nullptr);
+  ~Writer();  // without finish(): everything written so far is removed, or stays in the caller's work folder
 
   // A linear layer in the layout's form. The matrix must follow the scheme, whose group is the size really
   // used. BadUsage when the layout cannot say the scheme, or not beside those that came before;
@@ -51,11 +55,19 @@ class Writer {
   // (kv_cache.h).
   void kv_cache(const numeric::KvScheme& scheme);
 
+  // What was written since the last call, now on the disk: with all that this gave, in order, another Writer
+  // over the same folder goes on behind it. `scheme_of` a module that was quantized. BadInput when it is
+  // damaged, or the folder does not hold it.
+  base::Json written();
+  void restore(std::span<const base::Json> written,
+               const std::function<const numeric::Scheme*(const std::string& module)>& scheme_of);
+
   // config.json with its quantization_config, index, side files; then the folder gets its final name.
   void finish();
 
  private:
   struct State;
+  std::unique_ptr<base::WorkFolder> own_;  // where the caller has none
   std::unique_ptr<State> state_;
 };
 

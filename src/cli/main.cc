@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   try {
     return cli::run(argc, argv);
   } catch (const base::Interrupted& e) {
-    cli::print_error("interrupted; what was finished is kept (study: run again with --resume)");
+    cli::print_error("interrupted; what was finished is kept: run again with --resume");
     return e.exit_code();
   } catch (const base::Error& e) {
     cli::print_error(e.what());

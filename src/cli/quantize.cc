@@ -14,7 +14,7 @@ namespace {
 struct Options {
   std::string model, to, dtype;
   RecipeFlags recipe;
-  bool dry_run = false;
+  bool dry_run = false, resume = false;
 };
 
 // The tokens that the recipe asks for; none when it names no calibration.
@@ -30,8 +30,10 @@ std::optional<quant::CalibrationSet> read_tokens(
 }
 
 void run(const Options& o, const Common& common, std::optional<uint64_t> seed) {
-  quant::QuantizeJob job{
-      .recipe = to_recipe(o.recipe, seed), .dtype = parse_dtype(o.dtype), .dry_run = o.dry_run};
+  quant::QuantizeJob job{.recipe = to_recipe(o.recipe, seed),
+                         .dtype = parse_dtype(o.dtype),
+                         .dry_run = o.dry_run,
+                         .resume = o.resume};
   const api::Backend backend(common.backend);
   const std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   std::optional<quant::CalibrationSet> tokens;
@@ -58,6 +60,8 @@ std::function<void()> add_quantize(CLI::App& app, Common& common) {
   add_seed(app, common);
   option(app, "--dtype", o->dtype, "of what stays unquantized: bf16, fp16, fp32");
   app.add_flag("--dry-run", o->dry_run, "print the sizes, write nothing")->envname("AQUATINT_DRY_RUN");
+  app.add_flag("--resume", o->resume, "go on with what an interrupted run left in OUT.partial")
+      ->envname("AQUATINT_RESUME");
   return [o, &common, &app] {
     const bool seeded = app.get_option("--seed")->count() > 0;
     run(*o, common, seeded ? std::optional(common.seed) : std::nullopt);

@@ -136,10 +136,15 @@ void check_low_rank(const QuantizedMatrix& matrix, const std::string& tensor, co
 void check_finite(const QuantizedMatrix& matrix, const std::string& tensor, const std::string& where,
                   base::ThreadPool& pool) {
   if (matrix.low_rank) check_low_rank(matrix, tensor, where, pool);
+  check_finite(matrix, 0, matrix.rows, tensor, where, pool);
+}
+
+void check_finite(const QuantizedMatrix& matrix, int64_t begin, int64_t end, const std::string& tensor,
+                  const std::string& where, base::ThreadPool& pool) {
   constexpr int64_t kRowsAtOnce = 16;
-  pool.parallel_for(matrix.rows, kRowsAtOnce, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row += kRowsAtOnce) {
-      const int64_t last = std::min(end, row + kRowsAtOnce);
+  pool.parallel_for(end - begin, kRowsAtOnce, [&](int64_t from, int64_t to) {
+    for (int64_t row = begin + from; row < begin + to; row += kRowsAtOnce) {
+      const int64_t last = std::min(begin + to, row + kRowsAtOnce);
       if (codes_suspect(matrix, row, last) || row_blocks_suspect(matrix, row, last))
         check_values(matrix, row, last, tensor, where);
     }

@@ -17,38 +17,60 @@ Config layer_alone(Config config, int64_t layer) {
   return config;
 }
 
-int64_t total(const std::vector<int64_t>& lengths) {
-  return std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+void take_rows(const base::FloatArray& from, int64_t first, int64_t rows, int64_t width,
+               std::vector<float>& to) {
+  std::copy_n(from.data() + first * width, rows * width, to.begin());
 }
 
-void copy_rows(const std::vector<float>& from, int64_t from_row, std::vector<float>& to, int64_t to_row,
-               int64_t rows, int64_t width) {
-  std::copy_n(from.begin() + from_row * width, rows * width, to.begin() + to_row * width);
+void put_rows(const std::vector<float>& from, int64_t first, int64_t rows, int64_t width,
+              base::FloatArray& to) {
+  std::copy_n(from.begin(), rows * width, to.data() + first * width);
+  to.release(static_cast<size_t>(first * width), static_cast<size_t>(rows * width));
 }
 
 }  // namespace
 
+int64_t HiddenStates::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+
+HiddenStates HiddenStates::copy() const {
+  HiddenStates other{lengths, base::FloatArray(x.size(), spill), spill};
+  constexpr size_t kPiece = size_t{1} << 22;
+  for (size_t first = 0; first < x.size(); first += kPiece) {
+    const size_t count = std::min(kPiece, x.size() - first);
+    std::copy_n(x.data() + first, count, other.x.data() + first);
+    x.release(first, count);
+    other.x.release(first, count);
+  }
+  return other;
+}
+
 HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
                              const tensor::QuantizedMatrix& embedding, const Config& config,
-                             const Backend& backend) {
+                             const Backend& backend, const std::filesystem::path& spill) {
   HiddenStates states;
-  Step step;
   for (const std::vector<int32_t>& sequence : sequences) {
     check_tokens(sequence, config);
+    states.lengths.push_back(static_cast<int64_t>(sequence.size()));
+  }
+  states.x = base::FloatArray(static_cast<size_t>(states.tokens() * config.hidden_size), spill);
+  states.spill = spill;
+  Step step;
+  int64_t first = 0;
+  for (const std::vector<int32_t>& sequence : sequences) {
     step.rows = static_cast<int64_t>(sequence.size());
     step.tokens = sequence;
     step.x.resize(sequence.size() * static_cast<size_t>(config.hidden_size));
     base::ThreadPool serial(1);
     embed({config, backend, serial}, embedding, step);
-    states.lengths.push_back(step.rows);
-    states.x.insert(states.x.end(), step.x.begin(), step.x.end());
+    put_rows(step.x, first, step.rows, config.hidden_size, states.x);
+    first += step.rows;
   }
   return states;
 }
 
 StagedBlock::StagedBlock(const Config& config, const Backend& backend, int64_t layer, HiddenStates& states)
     : backend_(backend), config_(layer_alone(config, layer)), states_(states) {
-  AQ_CHECK(total(states.lengths) * config.hidden_size == static_cast<int64_t>(states.x.size()), "{} values",
+  AQ_CHECK(states.tokens() * config.hidden_size == static_cast<int64_t>(states.x.size()), "{} values",
            states.x.size());
   step_.reserve(config_, kRows, true);
 }
@@ -74,11 +96,12 @@ void StagedBlock::each_piece(Body body) {
 
 void StagedBlock::enter(const Block& block) {
   const int64_t hidden = config_.hidden_size;
-  input_.resize(states_.x.size());
+  input_ = base::FloatArray(states_.x.size(), states_.spill);
   each_piece([&](int64_t first) {
-    copy_rows(states_.x, first, step_.x, 0, step_.rows, hidden);
+    take_rows(states_.x, first, step_.rows, hidden, step_.x);
+    states_.x.release(static_cast<size_t>(first * hidden), static_cast<size_t>(step_.rows * hidden));
     enter_block({config_, backend_, serial_}, block, step_);
-    copy_rows(step_.normed, 0, input_, first, step_.rows, hidden);
+    put_rows(step_.normed, first, step_.rows, hidden, input_);
   });
 }
 
@@ -99,14 +122,15 @@ void StagedBlock::run(const Block& block, Stage stage) {
   const bool last = stage == kStages.back();
   const Stage next_stage = last ? stage : kStages[static_cast<size_t>(stage) + 1];
   const int64_t next_width = last ? 0 : input_width(next_stage, config_);
-  std::vector<float> next(static_cast<size_t>(total(states_.lengths) * next_width));
+  base::FloatArray next(static_cast<size_t>(states_.tokens() * next_width), states_.spill);
   each_piece([&](int64_t first) {
-    copy_rows(states_.x, first, step_.x, 0, step_.rows, hidden);
-    copy_rows(input_, first, stage_input(stage, step_), 0, step_.rows, width);
+    take_rows(states_.x, first, step_.rows, hidden, step_.x);
+    take_rows(input_, first, step_.rows, width, stage_input(stage, step_));
+    input_.release(static_cast<size_t>(first * width), static_cast<size_t>(step_.rows * width));
     run_stage({config_, backend_, serial_}, block, 0, stage, step_);
     if (stage == Stage::qkv) measure_kv();
-    copy_rows(step_.x, 0, states_.x, first, step_.rows, hidden);
-    copy_rows(stage_input(next_stage, step_), 0, next, first, step_.rows, next_width);
+    put_rows(step_.x, first, step_.rows, hidden, states_.x);
+    put_rows(stage_input(next_stage, step_), first, step_.rows, next_width, next);
   });
   input_ = std::move(next);
 }

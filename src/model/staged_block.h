@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/float_array.h"
 #include "model/decoder.h"
 
 namespace aquatint::model {
@@ -13,13 +14,17 @@ namespace aquatint::model {
 // The residual streams of a set of sequences, between two blocks.
 struct HiddenStates {
   std::vector<int64_t> lengths;  // tokens of each sequence
-  std::vector<float> x;          // [tokens][hidden_size], one sequence after another
+  base::FloatArray x;            // [tokens][hidden_size], one sequence after another
+  std::filesystem::path spill;   // folder of the large arrays; empty: in memory
+
+  int64_t tokens() const;
+  HiddenStates copy() const;
 };
 
-// BadInput for a token outside the vocabulary.
+// BadInput for a token outside the vocabulary. `spill`: a folder for arrays that memory shall not hold.
 HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
                              const tensor::QuantizedMatrix& embedding, const Config& config,
-                             const Backend& backend);
+                             const Backend& backend, const std::filesystem::path& spill = {});
 
 struct KvRange {
   float key = 0, value = 0;
@@ -38,7 +43,7 @@ class StagedBlock {
   void run(const Block& block, Stage stage);
 
   // [tokens][input_width] of the linear that comes next; empty after the last.
-  std::span<const float> input() const { return input_; }
+  const base::FloatArray& input() const { return input_; }
   // The largest magnitudes of the keys, as a cache holds them, and of the values; after Stage::qkv.
   const KvRange& kv_range() const { return kv_range_; }
 
@@ -52,7 +57,7 @@ class StagedBlock {
   HiddenStates& states_;
   base::ThreadPool serial_{1};
   Step step_;
-  std::vector<float> input_;
+  base::FloatArray input_;
   KvRange kv_range_;
 };
 

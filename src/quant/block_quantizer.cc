@@ -17,10 +17,17 @@ BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : ru
   model::Config config = run.plan.tensors.config;
   if (run.plan.rotations.any())
     config.rotations.residual = run.plan.rotations.residual;  // also where it is folded
-  states_ = model::embed_sequences(calibration->sequences, read_matrix(run.source, embedding, run.pool()),
-                                   config, run.backend);
-  if (!run.plan.corrections.empty() || run.plan.codes.method->learn) exact_states_ = states_;
+  states_ = model::embed_sequences(calibration->sequences, find_matrix(run.source, embedding), config,
+                                   run.backend, run.spill);
+  if (!run.plan.corrections.empty() || run.plan.codes.method->learn) exact_states_ = states_->copy();
   run.source.advise(embedding.module, base::Access::done);
+}
+
+std::vector<model::HiddenStates*> BlockQuantizer::states() {
+  std::vector<model::HiddenStates*> all;
+  for (auto* states : {&states_, &exact_states_})
+    if (*states) all.push_back(&**states);
+  return all;
 }
 
 void BlockQuantizer::write(int64_t layer) {
@@ -50,7 +57,7 @@ void BlockQuantizer::write_transformed(int64_t layer) {
   BlockWeights weights(run_.source, run_.plan, layer, run_.backend);
   const bool again = run_.plan.codes.method->needs_calibration || exact_states_;
   std::optional<model::HiddenStates> before;
-  if (again) before = states_;
+  if (again) before = states_->copy();
   BlockStatistics seen = observe(layer, weights);
   for (const MethodStep& step : run_.plan.transforms)
     step.method->transform(weights, seen, step.settings, run_.pool());

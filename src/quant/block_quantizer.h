@@ -16,6 +16,8 @@ class BlockQuantizer {
 
   // Blocks come in their order.
   void write(int64_t layer);
+  // What the next block starts from; empty without calibration.
+  std::vector<model::HiddenStates*> states();
 
  private:
   void write_values(int64_t layer);

@@ -14,33 +14,33 @@ namespace {
 
 constexpr double kLargestDamping = 1;  // an identity as heavy as H itself
 
+// The tokens of a file that are in memory at a time: a multiple of what add_gram() sums at once.
+constexpr int64_t kTokens = 4096;
+
 // The largest and the sum of magnitudes by column; NaN and infinity are seen in the sum.
-void measure_magnitudes(std::span<const float> x, int64_t cols, std::vector<float>& mean,
-                        std::vector<float>& max, base::ThreadPool& pool) {
+void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>& sums,
+                    std::vector<float>& max, base::ThreadPool& pool) {
   const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
   pool.parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
-    std::vector<double> sums(static_cast<size_t>(end - begin));
     for (int64_t token = 0; token < tokens; ++token)
       for (int64_t c = begin; c < end; ++c) {
         const float magnitude = std::fabs(x[static_cast<size_t>(token * cols + c)]);
-        sums[static_cast<size_t>(c - begin)] += double{magnitude};
+        sums[static_cast<size_t>(c)] += double{magnitude};
         max[static_cast<size_t>(c)] = std::max(max[static_cast<size_t>(c)], magnitude);
       }
-    for (int64_t c = begin; c < end; ++c)
-      mean[static_cast<size_t>(c)] =
-          static_cast<float>(sums[static_cast<size_t>(c - begin)] / static_cast<double>(tokens));
   });
 }
 
-void check_finite(std::span<const float> x, int64_t cols, const std::vector<float>& mean,
+// `first`: number of x's first token.
+void check_finite(std::span<const float> x, int64_t cols, const std::vector<double>& sums, int64_t first,
                   const std::string& where) {
-  if (std::all_of(mean.begin(), mean.end(), [](float m) { return std::isfinite(m); })) return;
+  if (std::all_of(sums.begin(), sums.end(), [](double sum) { return std::isfinite(sum); })) return;
   for (size_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(x[i]))
       throw base::BadInput(
-          fmt::format("{}: input {} of calibration token {} is {}, expected a finite value; weights "
+          fmt::format("{}: input {} of calibration token {} is {}, expected a finite value; the weights "
                       "before it make values overflow: look at them, or leave this text out",
-                      where, static_cast<int64_t>(i) % cols, static_cast<int64_t>(i) / cols, x[i]));
+                      where, static_cast<int64_t>(i) % cols, first + static_cast<int64_t>(i) / cols, x[i]));
 }
 
 }  // namespace
@@ -51,22 +51,50 @@ struct InputStatistics::Kept {
   Feedback feedback;
 };
 
-InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
-                                 const model::Backend& backend)
+InputStatistics::InputStatistics(int64_t cols, const std::string& where, const model::Backend& backend)
     : backend_(backend),
       cols_(cols),
-      tokens_(static_cast<int64_t>(x.size()) / cols),
       where_(where),
       gram_(static_cast<size_t>(cols * cols)),
       diagonal_(static_cast<size_t>(cols)),
       mean_(static_cast<size_t>(cols)),
-      max_(static_cast<size_t>(cols)) {
+      max_(static_cast<size_t>(cols)),
+      sums_(static_cast<size_t>(cols)) {}
+
+InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
+                                 const model::Backend& backend)
+    : InputStatistics(cols, where, backend) {
+  see(x);
+  finish();
+}
+
+InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, const std::string& where,
+                                 const model::Backend& backend)
+    : InputStatistics(cols, where, backend) {
+  const size_t step = x.in_memory() ? x.size() : static_cast<size_t>(kTokens * cols);
+  for (size_t first = 0; first < x.size(); first += step) {
+    const size_t count = std::min(step, x.size() - first);
+    see(x.values().subspan(first, count));
+    x.release(first, count);
+  }
+  finish();
+}
+
+void InputStatistics::see(std::span<const float> x) {
+  add_magnitudes(x, cols_, sums_, max_, *backend_.pool);
+  check_finite(x, cols_, sums_, tokens_, where_);
+  add_gram(x, cols_, gram_, backend_);
+  tokens_ += static_cast<int64_t>(x.size()) / cols_;
+}
+
+void InputStatistics::finish() {
   AQ_CHECK(tokens_ > 0, "no tokens");
-  measure_magnitudes(x, cols, mean_, max_, *backend.pool);
-  check_finite(x, cols, mean_, where);
-  add_gram(x, cols, gram_, backend);
-  for (int64_t c = 0; c < cols; ++c)
-    diagonal_[static_cast<size_t>(c)] = gram_[static_cast<size_t>(c * cols + c)];
+  for (int64_t c = 0; c < cols_; ++c) {
+    const auto at = static_cast<size_t>(c);
+    mean_[at] = static_cast<float>(sums_[at] / static_cast<double>(tokens_));
+    diagonal_[at] = gram_[static_cast<size_t>(c * cols_ + c)];
+  }
+  sums_ = {};
 }
 
 double InputStatistics::output_error(std::span<const float> error) const {
@@ -120,11 +148,13 @@ const Feedback& InputStatistics::feedback(double damp, bool by_importance) const
     factor = inverse_cholesky(ordered, cols_, result.damping * (mean > 0 ? mean : 1.0), backend_);
     if (factor) break;
   }
-  if (result.damping != damp)
-    base::warn(
-        "{}: inputs of {} tokens are not positive definite with damping {}; {} is used. More calibration "
-        "text helps (at least {} tokens)",
-        where_, tokens_, damp, result.damping, cols_);
+  if (result.damping != damp) {
+    result.note = fmt::format(
+        "inputs of {} tokens are not positive definite with damping {}; {} is used. More calibration text "
+        "helps (at least {} tokens)",
+        tokens_, damp, result.damping, cols_);
+    base::warn("{}: {}", where_, result.note);
+  }
   result.upper = std::move(*factor);
   result.diagonal.resize(n);
   for (size_t i = 0; i < n; ++i) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/float_array.h"
 #include "model/model.h"
 #include "numeric/scheme.h"
 
@@ -19,6 +20,7 @@ struct Feedback {
   std::vector<float> diagonal;  // of U
   std::vector<uint8_t> dead;    // by column: no token ever had a value there
   double damping = 0;           // λ over the mean of H's diagonal
+  std::string note;             // why λ is more than was asked for; empty when it is not
   double condition = 0;  // (largest over smallest diagonal of U)²: a lower bound of H + λI's condition
 };
 
@@ -26,6 +28,9 @@ class InputStatistics {
  public:
   // `x` is [tokens][cols]. BadInput, naming `where`, for a value that is NaN or infinite.
   InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
+                  const model::Backend& backend);
+  // The same, a few tokens at a time where they do not lie in memory.
+  InputStatistics(const base::FloatArray& x, int64_t cols, const std::string& where,
                   const model::Backend& backend);
 
   int64_t cols() const { return cols_; }
@@ -48,10 +53,15 @@ class InputStatistics {
   const Feedback* last_feedback() const;  // null: none was asked for
 
  private:
+  InputStatistics(int64_t cols, const std::string& where, const model::Backend& backend);
+  void see(std::span<const float> x);
+  void finish();
+
   model::Backend backend_;
   int64_t cols_ = 0, tokens_ = 0;
   std::string where_;
   std::vector<float> gram_, diagonal_, mean_, max_;
+  std::vector<double> sums_;  // of magnitudes, while tokens are seen
   struct Kept;
   mutable std::shared_ptr<const Kept> kept_;
 };

@@ -22,6 +22,7 @@ void measure_error(std::vector<float>& values, const tensor::QuantizedMatrix& qu
   if (const Feedback* feedback = inputs->last_feedback()) {
     layer.damping = feedback->damping;
     layer.condition = feedback->condition;
+    layer.note = feedback->note;
   }
 }
 

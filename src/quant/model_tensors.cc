@@ -38,6 +38,11 @@ int64_t ModelTensors::linear_parameters() const {
   return sum;
 }
 
+int64_t ModelTensors::linears_per_block() const {
+  const auto count = std::count_if(matrices.begin(), matrices.end(), [](const auto& m) { return m.linear; });
+  return config.layers > 0 ? count / config.layers : 0;
+}
+
 int64_t ModelTensors::parameters() const {
   int64_t sum = 0;
   for (const ModelMatrix& matrix : matrices) sum += matrix.rows * matrix.cols;
@@ -78,8 +83,7 @@ void check_says_rotations(std::string_view layout, const model::Config& config) 
                     layout, kRotatedLayout));
 }
 
-tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
-                                    base::ThreadPool& pool) {
+tensor::QuantizedMatrix find_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix) {
   const std::string where = source.path().string();
   if (!source.has_weight(matrix.module))
     throw base::BadInput(
@@ -88,7 +92,13 @@ tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const 
   if (found.rows != matrix.rows || found.cols != matrix.cols)
     throw base::BadInput(fmt::format("{}: tensor \"{}.weight\" is [{}, {}], expected [{}, {}] by config.json",
                                      where, matrix.module, found.rows, found.cols, matrix.rows, matrix.cols));
-  model::check_finite(found, matrix.module + ".weight", where, pool);
+  return found;
+}
+
+tensor::QuantizedMatrix read_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix,
+                                    base::ThreadPool& pool) {
+  tensor::QuantizedMatrix found = find_matrix(source, matrix);
+  model::check_finite(found, matrix.module + ".weight", source.path().string(), pool);
   return found;
 }
 

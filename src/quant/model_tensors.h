@@ -41,6 +41,7 @@ struct ModelTensors {
 
   int64_t parameters() const;
   int64_t linear_parameters() const;
+  int64_t linears_per_block() const;
   // Those that share the stage's input, in order.
   std::span<const ModelMatrix> linears(int64_t layer, model::Stage stage) const;
   // Norms and biases of a block; of none: layer -1.
@@ -52,6 +53,10 @@ ModelTensors list_tensors(const checkpoint::Checkpoint& source);
 
 // BadUsage when the model's run rotates and the layout's readers would not know.
 void check_says_rotations(std::string_view layout, const model::Config& config);
+
+// The matrix by its size alone; its values are not looked at. BadInput when it is missing or has another
+// shape.
+tensor::QuantizedMatrix find_matrix(const checkpoint::Checkpoint& source, const ModelMatrix& matrix);
 
 // The matrix, checked: it exists, has the shape that the config asks for and holds only finite values.
 // BadInput otherwise.

@@ -1,42 +1,71 @@
 #include "quant/pipeline.h"
 
 #include "base/machine.h"
+#include "model/finite.h"
 #include "quant/block_quantizer.h"
 #include "quant/plain_tensors.h"
 #include "quant/provenance.h"
+#include "quant/run_journal.h"
 
 namespace aquatint::quant {
 namespace {
 
-// An embedding or head.
-void write_plain(const Run& run, const ModelMatrix& matrix) {
+// An embedding or head, a few rows at a time: neither its values nor its file pages are held.
+void write_plain(Run& run, const ModelMatrix& matrix) {
   const Plan& plan = run.plan;
-  if (plan.rotations.folds_embedding())
-    run.writer.plain(matrix.module, matrix.rows, matrix.cols,
-                     folded_rows(run.source, matrix, plan.rotations.residual, run.backend), *plan.dtype);
-  else
-    run.writer.plain(matrix.module, read_matrix(run.source, matrix, run.pool()), *plan.dtype);
+  run.tick();
+  const auto rows = [&, found = find_matrix(run.source, matrix)](int64_t begin, int64_t end, float* out) {
+    run.source.advise(matrix.module, base::Access::done);
+    model::check_finite(found, begin, end, matrix.module + ".weight", run.source.path().string(), run.pool());
+    tensor::dequantize(found, begin, end, out);
+  };
+  run.writer.plain(matrix.module, matrix.rows, matrix.cols,
+                   plan.rotations.folds_embedding()
+                       ? folded_rows(run.source, matrix, plan.rotations.residual, run.backend)
+                       : checkpoint::RowSource(rows),
+                   *plan.dtype);
   run.source.advise(matrix.module, base::Access::done);
 }
 
-void write_model(Run& run, const CalibrationSet* calibration) {
+// Behind the blocks that an earlier process finished.
+void go_on(Run& run, RunJournal& journal, BlockQuantizer& blocks) {
+  const int64_t layers = run.plan.tensors.config.layers;
+  base::info("{} of {} blocks were finished earlier", journal.blocks(), layers);
+  journal.restore(run.writer, run.plan, run.report);
+  journal.read_states(blocks.states());
+  run.done = 1 + journal.blocks() * run.plan.tensors.linears_per_block();
+}
+
+void write_model(Run& run, const CalibrationSet* calibration, RunJournal& journal) {
   const ModelTensors& tensors = run.plan.tensors;
   BlockQuantizer blocks(run, calibration);
-  int64_t layer = 0;
-  for (const ModelMatrix& matrix : tensors.matrices) {
-    if (matrix.linear) {
-      if (matrix.layer == layer) blocks.write(layer++);
-      continue;
-    }
-    run.tick();
-    write_plain(run, matrix);
+  if (journal.blocks() > 0)
+    go_on(run, journal, blocks);
+  else
+    write_plain(run, tensors.matrices.front());
+  for (int64_t layer = journal.blocks(); layer < tensors.config.layers; ++layer) {
+    blocks.write(layer);
+    if (journal.due()) journal.record(layer + 1, run.writer, run.report, blocks.states());
   }
+  if (!tensors.matrices.back().linear) write_plain(run, tensors.matrices.back());
   VectorValues changed;
   if (run.plan.rotations.folds_embedding())
     changed[kFinalNorm].assign(static_cast<size_t>(tensors.config.hidden_size), 1.0f);
   write_vectors(tensors.block_vectors(-1), run.source, changed, *run.plan.dtype, run.writer);
   run.tick();
   run.writer.finish();  // after the last chance to be stopped
+}
+
+void write(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const Plan& plan,
+           const QuantizeJob& job, const model::Backend& backend, Report& report) {
+  base::WorkFolder folder(to);
+  RunJournal journal(folder, run_identity(source, plan, job, backend), job.resume, job.journal_share);
+  checkpoint::Writer writer(folder, source, plan.layout, plan.dtype);
+  writer.record(provenance(job.recipe, job.calibration, source));
+  writer.amend(config_changes(plan.rotations));
+  if (plan.kv) writer.kv_cache(*plan.kv);
+  Run run{source, plan, backend, writer, report, {}};
+  write_model(run, job.calibration, journal);
 }
 
 }  // namespace
@@ -49,12 +78,7 @@ Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::pat
   if (job.dry_run) {
     predict_sizes(plan, report);
   } else {
-    checkpoint::Writer writer(to, source, plan.layout, plan.dtype);
-    writer.record(provenance(job.recipe, job.calibration, source));
-    writer.amend(config_changes(plan.rotations));
-    if (plan.kv) writer.kv_cache(*plan.kv);
-    Run run{source, plan, backend, writer, report};
-    write_model(run, job.calibration);
+    write(source, to, plan, job, backend, report);
     read_sizes(to, report);
   }
   report.seconds = base::seconds_since(start);

@@ -19,8 +19,11 @@ struct QuantizeJob {
   Recipe recipe = {};
   const CalibrationSet* calibration = nullptr;
   const numeric::Format* dtype =
-      nullptr;           // of what stays unquantized; null: the source's 16-bit type, else BF16
-  bool dry_run = false;  // sizes only: nothing is quantized, nothing written
+      nullptr;                  // of what stays unquantized; null: the source's 16-bit type, else BF16
+  bool dry_run = false;         // sizes only: nothing is quantized, nothing written
+  bool resume = false;          // go on with what an interrupted run left beside `to`
+  uint64_t ram_bytes = 0;       // of this process at most; 0: what the machine has
+  double journal_share = 0.05;  // of the time may go into keeping what is finished
 };
 
 struct LayerReport {
@@ -33,6 +36,7 @@ struct LayerReport {
   double seconds = 0;
   int64_t tokens = 0;                 // of calibration, that its input was seen for
   double damping = 0, condition = 0;  // of H, where the method factorizes it (Feedback)
+  std::string note;                   // what was in the way, its cause and what was done
 };
 
 struct Report {
@@ -60,6 +64,10 @@ Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::pat
 // rounding per layer. BadUsage with the reason otherwise.
 Report convert(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
                const std::string& layout, const numeric::Format* dtype, base::ThreadPool& pool);
+
+base::Json to_json(const LayerReport& layer);
+// BadInput, naming `where`, for anything but what to_json() gives.
+LayerReport layer_from_json(const base::Json& json, const std::string& where);
 
 // The keys of `quantize --json` and `convert --json`, with peak_ram_bytes of this process.
 base::Json to_json(const Report& report);

@@ -12,7 +12,8 @@ struct Run {
   const model::Backend& backend;
   checkpoint::Writer& writer;
   Report& report;
-  int64_t done = 0;  // matrices
+  std::filesystem::path spill;  // folder of arrays that memory shall not hold; empty: it holds all
+  int64_t done = 0;             // matrices
 
   base::ThreadPool& pool() const { return *backend.pool; }
   // Before each matrix; Interrupted when the user asked to stop.

@@ -126,7 +126,7 @@ std::vector<Means> divergences(const Stream& stream, const HiddenStates& referen
   for (size_t s = 0; s < reference.lengths.size(); ++s)
     for (int64_t done = 0; done < reference.lengths[s]; done += kHeadRows) {
       const int64_t count = std::min(kHeadRows, reference.lengths[s] - done);
-      const auto to_logits = [&](const kernels::PackedMatrix& by, const std::vector<float>& x, float* y) {
+      const auto to_logits = [&](const kernels::PackedMatrix& by, std::span<const float> x, float* y) {
         backend.kernels->linear(by, x.data() + first * width, count, kernels::Phase::prefill, nullptr, false,
                                 y, *backend.pool);
       };
@@ -174,7 +174,7 @@ class Pass {
     model::Block block = stream_.load(layer, parts);
     for (Disturbed& copy : copies_) stream_.advance(copy.states, block, layer);
     std::map<Stage, InputStatistics> inputs;
-    HiddenStates before = reference_;
+    HiddenStates before = reference_.copy();
     stream_.advance(reference_, block, layer, [&](Stage stage, std::span<const float> x) {
       const std::string& name = stream_.tensors().linears(layer, stage).front().module;
       inputs.try_emplace(stage, x, input_width(stage, stream_.tensors().config), name, stream_.backend());
@@ -202,7 +202,7 @@ class Pass {
     model::pack_linear(changed, parts, stream_.backend());
     std::swap(parts[at], found);
     linear_of(block, stage).swap_weights(changed);
-    copies_.push_back({&effect, before, nullptr});
+    copies_.push_back({&effect, before.copy(), nullptr});
     stream_.advance(copies_.back().states, block, effect.matrix.layer);
     linear_of(block, stage).swap_weights(changed);
   }
@@ -308,7 +308,7 @@ double measure_mixture(const checkpoint::Checkpoint& source, const std::map<std:
   const Stream stream(source, job, backend);
   HiddenStates reference = stream.embed(stream.read(stream.embedding()));
   std::vector<Disturbed> copies;
-  copies.push_back({nullptr, reference, nullptr});
+  copies.push_back({nullptr, reference.copy(), nullptr});
   for (int64_t layer = 0; layer < stream.tensors().config.layers; ++layer) {
     std::map<Stage, std::vector<QuantizedMatrix>> parts;
     model::Block block = stream.load(layer, parts);

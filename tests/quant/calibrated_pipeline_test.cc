@@ -3,13 +3,6 @@
 namespace aquatint::quant {
 namespace {
 
-// 40 sequences of 48 tokens.
-CalibrationSet calibration_tokens() {
-  CalibrationSet set;
-  for (uint64_t seed = 0; seed < 40; ++seed) set.sequences.push_back(test::some_tokens(48, seed));
-  return set;
-}
-
 double mean_error(const Report& report) {
   double sum = 0;
   for (const LayerReport& layer : report.layers) sum += layer.relative_error;

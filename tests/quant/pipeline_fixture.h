@@ -35,7 +35,17 @@ struct Options {
   const numeric::Format* dtype = nullptr;
   bool dry_run = false;
   const CalibrationSet* calibration = nullptr;
+  bool resume = false;
+  uint64_t ram_bytes = 0;
 };
+
+// 40 sequences of 48 tokens.
+inline CalibrationSet calibration_tokens(uint64_t first_seed = 0) {
+  CalibrationSet set;
+  for (uint64_t seed = first_seed; seed < first_seed + 40; ++seed)
+    set.sequences.push_back(test::some_tokens(48, seed));
+  return set;
+}
 
 class Pipeline : public testing::Test {
  protected:
@@ -49,7 +59,12 @@ class Pipeline : public testing::Test {
 
   Report run(const checkpoint::Checkpoint& source, const std::string& name, const Options& options = {},
              const std::string& to = "", base::ThreadPool* pool = nullptr) {
-    QuantizeJob job{.calibration = options.calibration, .dtype = options.dtype, .dry_run = options.dry_run};
+    QuantizeJob job{.calibration = options.calibration,
+                    .dtype = options.dtype,
+                    .dry_run = options.dry_run,
+                    .resume = options.resume,
+                    .ram_bytes = options.ram_bytes,
+                    .journal_share = 1e9};  // every block is kept
     job.recipe.scheme = numeric::find_scheme(name);
     job.recipe.group = options.group;
     job.recipe.layout = options.layout;
