@@ -29,6 +29,14 @@ void check(const SelfCalibrationOptions& options) {
 
 }  // namespace
 
+quant::CalibrationSet calibration_shape(const model::Config& config, const SelfCalibrationOptions& options) {
+  check(options);
+  const auto length = static_cast<size_t>(std::min(options.length, config.max_positions));
+  quant::CalibrationSet set;
+  set.sequences.assign(static_cast<size_t>(options.samples), std::vector<int32_t>(length));
+  return set;
+}
+
 quant::CalibrationSet sample_calibration(model::Model& model, const text::Tokenizer& tokenizer,
                                          const SelfCalibrationOptions& options) {
   check(options);

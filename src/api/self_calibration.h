@@ -18,4 +18,7 @@ struct SelfCalibrationOptions {
 quant::CalibrationSet sample_calibration(model::Model& model, const text::Tokenizer& tokenizer,
                                          const SelfCalibrationOptions& options);
 
+// As many tokens, all of them zero: what a run needs is known by their number.
+quant::CalibrationSet calibration_shape(const model::Config& config, const SelfCalibrationOptions& options);
+
 }  // namespace aquatint::api

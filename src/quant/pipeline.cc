@@ -1,8 +1,12 @@
 #include "quant/pipeline.h"
 
+#include "base/error.h"
+#include "base/log.h"
 #include "base/machine.h"
 #include "model/finite.h"
 #include "quant/block_quantizer.h"
+#include "quant/duration.h"
+#include "quant/footprint.h"
 #include "quant/plain_tensors.h"
 #include "quant/provenance.h"
 #include "quant/run_journal.h"
@@ -57,28 +61,55 @@ void write_model(Run& run, const CalibrationSet* calibration, RunJournal& journa
 }
 
 void write(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const Plan& plan,
-           const QuantizeJob& job, const model::Backend& backend, Report& report) {
+           const QuantizeJob& job, const model::Backend& backend, bool spilled, Report& report) {
   base::WorkFolder folder(to);
   RunJournal journal(folder, run_identity(source, plan, job, backend), job.resume, job.journal_share);
   checkpoint::Writer writer(folder, source, plan.layout, plan.dtype);
   writer.record(provenance(job.recipe, job.calibration, source));
   writer.amend(config_changes(plan.rotations));
   if (plan.kv) writer.kv_cache(*plan.kv);
-  Run run{source, plan, backend, writer, report, {}};
+  Run run{source, plan, backend, writer, report, spilled ? folder.path() : std::filesystem::path()};
   write_model(run, job.calibration, journal);
 }
 
+Footprint room_needed(const checkpoint::Checkpoint& source, const Plan& plan, const QuantizeJob& job) {
+  Report sizes;
+  predict_sizes(plan, sizes);
+  return choose_footprint(source, plan, job, sizes);
+}
+
+void dry_run(const std::filesystem::path& to, const Plan& plan, const QuantizeJob& job,
+             const model::Backend& backend, const Footprint& room, Report& report) {
+  predict_sizes(plan, report);
+  report.prediction = Prediction{room.peak_ram, room.disk, room.spilled, predict_seconds(plan, job, backend)};
+  if (std::string lacking = what_is_short(room, to, job); !lacking.empty()) {
+    base::warn("{}", lacking);
+    report.notes.push_back(std::move(lacking));
+  }
+}
+
 }  // namespace
+
+void check_room(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
+                const QuantizeJob& job) {
+  Report ignored;
+  const Footprint room = room_needed(source, make_plan(source, job, ignored), job);
+  if (const std::string lacking = what_is_short(room, to, job); !lacking.empty())
+    throw base::OutOfResource(lacking);
+}
 
 Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const QuantizeJob& job,
                 const model::Backend& backend) {
   const auto start = base::Clock::now();
   Report report;
   const Plan plan = make_plan(source, job, report);
+  const Footprint room = room_needed(source, plan, job);
   if (job.dry_run) {
-    predict_sizes(plan, report);
+    dry_run(to, plan, job, backend, room, report);
   } else {
-    write(source, to, plan, job, backend, report);
+    if (const std::string lacking = what_is_short(room, to, job); !lacking.empty())
+      throw base::OutOfResource(lacking);
+    write(source, to, plan, job, backend, room.spilled, report);
     read_sizes(to, report);
   }
   report.seconds = base::seconds_since(start);

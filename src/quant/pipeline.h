@@ -23,6 +23,7 @@ struct QuantizeJob {
   bool dry_run = false;         // sizes only: nothing is quantized, nothing written
   bool resume = false;          // go on with what an interrupted run left beside `to`
   uint64_t ram_bytes = 0;       // of this process at most; 0: what the machine has
+  bool spill = false;           // states of the calibration tokens on the disk, though memory would do
   double journal_share = 0.05;  // of the time may go into keeping what is finished
 };
 
@@ -39,6 +40,13 @@ struct LayerReport {
   std::string note;                   // what was in the way, its cause and what was done
 };
 
+// What a run will need, before it starts.
+struct Prediction {
+  uint64_t peak_ram_bytes = 0, disk_bytes = 0;
+  bool spilled = false;  // states of the calibration tokens lie on the disk
+  double seconds = 0;
+};
+
 struct Report {
   std::string scheme, method, layout, clip;  // "" where none applies
   std::string kv_cache;                      // what the model asks for
@@ -51,6 +59,7 @@ struct Report {
   std::vector<LayerReport> layers;  // of a plain target: one per matrix whose values were rounded
   std::vector<std::string>
       notes;  // what the user must know: a lowered group size, a source already quantized, …
+  std::optional<Prediction> prediction;  // of a dry run
 };
 
 // `source` is the model; `to` must not exist. Calibration runs through `backend`, block by block, each behind
@@ -58,6 +67,11 @@ struct Report {
 // fit; BadInput for a malformed model.
 Report quantize(const checkpoint::Checkpoint& source, const std::filesystem::path& to, const QuantizeJob& job,
                 const model::Backend& backend);
+
+// OutOfResource when the job's memory or the disk beside `to` will not do; of the calibration the sizes alone
+// count.
+void check_room(const checkpoint::Checkpoint& source, const std::filesystem::path& to,
+                const QuantizeJob& job);
 
 // layout → hub → layout, exactly, where the target can say the source's scheme; or to "safetensors", every
 // tensor rounded to `dtype` (null: the source's 16-bit type, else BF16) with the relative error of that

@@ -43,20 +43,26 @@ LayerReport layer_from_json(const base::Json& json, const std::string& where) {
 base::Json to_json(const Report& report) {
   base::Json layers = base::Json::array();
   for (const LayerReport& layer : report.layers) layers.push_back(to_json(layer));
-  return {{"scheme", report.scheme},
-          {"method", report.method},
-          {"layout", report.layout},
-          {"clip", report.clip},
-          {"kv_cache", report.kv_cache.empty() ? base::Json() : base::Json(report.kv_cache)},
-          {"group", report.group},
-          {"bytes", report.bytes},
-          {"parameters", report.parameters},
-          {"bits_per_weight", report.bits_per_weight},
-          {"bits_per_parameter", report.bits_per_parameter},
-          {"seconds", report.seconds},
-          {"peak_ram_bytes", base::peak_ram_bytes()},
-          {"layers", layers},
-          {"notes", report.notes}};
+  base::Json json = {{"scheme", report.scheme},
+                     {"method", report.method},
+                     {"layout", report.layout},
+                     {"clip", report.clip},
+                     {"kv_cache", report.kv_cache.empty() ? base::Json() : base::Json(report.kv_cache)},
+                     {"group", report.group},
+                     {"bytes", report.bytes},
+                     {"parameters", report.parameters},
+                     {"bits_per_weight", report.bits_per_weight},
+                     {"bits_per_parameter", report.bits_per_parameter},
+                     {"seconds", report.seconds},
+                     {"peak_ram_bytes", base::peak_ram_bytes()},
+                     {"layers", layers},
+                     {"notes", report.notes}};
+  if (report.prediction)
+    json["prediction"] = {{"peak_ram_bytes", report.prediction->peak_ram_bytes},
+                          {"disk_bytes", report.prediction->disk_bytes},
+                          {"spilled", report.prediction->spilled},
+                          {"seconds", report.prediction->seconds}};
+  return json;
 }
 
 }  // namespace aquatint::quant

@@ -37,6 +37,7 @@ struct Options {
   const CalibrationSet* calibration = nullptr;
   bool resume = false;
   uint64_t ram_bytes = 0;
+  bool spill = false;
 };
 
 // 40 sequences of 48 tokens.
@@ -64,6 +65,7 @@ class Pipeline : public testing::Test {
                     .dry_run = options.dry_run,
                     .resume = options.resume,
                     .ram_bytes = options.ram_bytes,
+                    .spill = options.spill,
                     .journal_share = 1e9};  // every block is kept
     job.recipe.scheme = numeric::find_scheme(name);
     job.recipe.group = options.group;

@@ -84,6 +84,32 @@ TEST_F(Resume, GivesTheBytesOfARunInOneGo) {
   }
 }
 
+// The least budget that is accepted puts the states of calibration tokens on the disk.
+TEST_F(Resume, SmallMemoryGivesTheSameBytes) {
+  for (const std::string method : {"gptq", "smoothquant gptq", "awq rtn"}) {
+    Options options{.method = method, .calibration = &tokens_};
+    run(*source_, "W4A16", options, "whole");
+    Options small = options;
+    small.ram_bytes = 1;
+    EXPECT_THROW(run(*source_, "W4A16", small, "out"), base::OutOfResource);
+    EXPECT_FALSE(fs::exists(partial()));
+    small.dry_run = true;
+    const Report needed = run(*source_, "W4A16", small, "out");
+    EXPECT_THAT(needed.notes.back(), HasSubstr("--ram"));
+    EXPECT_TRUE(needed.prediction->spilled);
+    const StopAt stopped(17);
+    Options spilled = options;
+    spilled.spill = true;
+    EXPECT_THROW(run(*source_, "W4A16", spilled, "out"), base::Interrupted);
+    base::set_progress_sink({});
+    spilled.resume = true;
+    run(*source_, "W4A16", spilled, "out");
+    EXPECT_EQ(contents("out"), contents("whole")) << method;
+    fs::remove_all(folder_ / "out");
+    fs::remove_all(folder_ / "whole");
+  }
+}
+
 TEST_F(Resume, ForgetsWhatIsTorn) {
   const Options options{.method = "gptq", .calibration = &tokens_};
   run(*source_, "W4A16", options, "whole");
