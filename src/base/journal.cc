@@ -27,7 +27,9 @@ std::vector<Json> parse_journal(std::string_view text, uint64_t& bytes) {
   bytes = 0;
   for (size_t end; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1)) {
     const std::string_view line = text.substr(0, end);
-    if (line.size() < kDigits + 1 || line.substr(0, kDigits) != checksum(line.substr(kDigits + 1))) break;
+    if (line.size() < kDigits + 1 || line[kDigits] != ' ' ||
+        line.substr(0, kDigits) != checksum(line.substr(kDigits + 1)))
+      break;
     try {
       records.push_back(parse_json(line.substr(kDigits + 1), "journal"));
     } catch (const BadInput&) {

@@ -65,6 +65,7 @@ std::string model_fingerprint(const checkpoint::Checkpoint& model) {
   base::Sha256 hash;
   for (const ModelMatrix& matrix : tensors.matrices) {
     update(hash, fmt::format("{} {} {}", matrix.module, matrix.rows, matrix.cols), some_rows(model, matrix));
+    model.advise(matrix.module, base::Access::done);
   }
   for (const ModelVector& vector : tensors.vectors) update(hash, vector.name, read_vector(model, vector));
   return hash.hex();
