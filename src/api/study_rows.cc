@@ -149,7 +149,8 @@ void StudyRows::run_scheme(const numeric::Scheme& scheme) {
   if (finished(row)) return void(++position_);
   base::info("{}: {}", scheme.name, scheme.note);
   const fs::path folder = options_.to / "checkpoints" / row.scheme;
-  fs::remove_all(folder);  // an interrupted run's, without its row
+  for (const char* suffix : {"", ".partial"})
+    fs::remove_all(folder.string() + suffix);  // an interrupted run's, without its row
   quant::QuantizeJob job;
   job.recipe.scheme = &scheme;
   job.recipe.methods = quant::complete_methods({quant::make_step(options_.method)});

@@ -18,6 +18,8 @@ WorkFolder::WorkFolder(fs::path to) : to_(std::move(to)) {
     throw BadUsage(fmt::format("{}: already exists; choose another --to or remove it", to_.string()));
   work_ = to_.string() + ".partial";
   result_ = work_ / "model";
+  const bool finished =
+      fs::exists(work_) && !fs::exists(result_);  // and its process ended before it was gone
   std::error_code error;
   fs::create_directories(result_, error);
   if (error) write_failed(result_, error.value());
@@ -28,6 +30,7 @@ WorkFolder::WorkFolder(fs::path to) : to_(std::move(to)) {
     throw BadUsage(fmt::format("{}: another process is writing it; wait for it, or choose another --to",
                                work_.string()));
   }
+  if (finished) clear();
 }
 
 WorkFolder::~WorkFolder() {

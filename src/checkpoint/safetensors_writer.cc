@@ -198,7 +198,7 @@ void SafetensorsWriter::cut() {
   restoring_ = false;
 }
 
-// Those of files that already had their final ones.
+// Also of files that already had their final ones; whatever else was being finished is written again.
 void SafetensorsWriter::use_shard_names() const {
   for (const auto& entry : std::vector<fs::directory_entry>(fs::directory_iterator(folder_), {})) {
     const std::string name = entry.path().filename().string();
@@ -206,6 +206,8 @@ void SafetensorsWriter::use_shard_names() const {
       rename_file(entry.path(), folder_ / shard_name(0));
     else if (name.starts_with("model-") && name.ends_with(".safetensors"))
       rename_file(entry.path(), folder_ / ("shard-" + name.substr(6, 5)));
+    else if (!name.starts_with("shard-"))
+      fs::remove(entry.path());
   }
 }
 
