@@ -215,8 +215,13 @@ void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Ste
   Ops(machine, step).rotate(machine.config.rotations.residual, step.x, width);
 }
 
-void leave_blocks(const Machine& machine, Step& step) {
-  Ops(machine, step).unrotate(machine.config.rotations.residual, step.x, machine.config.hidden_size);
+void leave_blocks(const Machine& machine, const std::vector<float>& final_norm, int64_t rows, float* x,
+                  float* hidden) {
+  const kernels::KernelSet& k = *machine.backend.kernels;
+  const Config& c = machine.config;
+  if (const RotationPtr& r = c.rotations.residual)
+    k.rotate_runs(*r, true, x, rows, c.hidden_size, 1, *machine.backend.pool);
+  k.rms_norm(x, final_norm.data(), c.rms_eps, rows, c.hidden_size, hidden, *machine.backend.pool);
 }
 
 void decoder_block(const Machine& machine, const Block& w, int64_t layer, Step& s) {

@@ -47,8 +47,10 @@ void check_tokens(std::span<const int32_t> tokens, const Config& config);
 // x becomes the token's embedding, rounded to BF16 in Precision::bf16, then rotated where the model is.
 void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step);
 
-// Undoes the residual stream's rotation, for the final norm.
-void leave_blocks(const Machine& machine, Step& step);
+// hidden is the norm of x, [rows][hidden_size], that the head reads; x loses its rotation on the way and may
+// be hidden itself.
+void leave_blocks(const Machine& machine, const std::vector<float>& final_norm, int64_t rows, float* x,
+                  float* hidden);
 
 // x goes through one layer; its keys and values are appended to the caches.
 void decoder_block(const Machine& machine, const Block& block, int64_t layer, Step& step);

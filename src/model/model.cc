@@ -112,9 +112,7 @@ void Model::run_step(float* hidden) {
   embed(machine, s.weights.embedding, s.step);
   for (int64_t layer = 0; layer < s.config.layers; ++layer)
     decoder_block(machine, s.weights.blocks[static_cast<size_t>(layer)], layer, s.step);
-  leave_blocks(machine, s.step);
-  s.backend.kernels->rms_norm(s.step.x.data(), s.weights.final_norm.data(), s.config.rms_eps, s.step.rows,
-                              s.config.hidden_size, hidden, *s.backend.pool);
+  leave_blocks(machine, s.weights.final_norm, s.step.rows, s.step.x.data(), hidden);
   for (size_t i = 0; i < s.step.spans.size(); ++i) s.step.caches[i]->length_ += s.step.spans[i].rows;
 }
 

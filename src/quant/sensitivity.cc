@@ -85,10 +85,10 @@ class Stream {
   }
 
   void finish(HiddenStates& states) const {
-    const int64_t width = tensors_.config.hidden_size;
-    backend_.kernels->rms_norm(states.x.data(), final_norm_.data(), tensors_.config.rms_eps,
-                               static_cast<int64_t>(states.x.size()) / width, width, states.x.data(),
-                               *backend_.pool);
+    base::ThreadPool serial(1);
+    const int64_t rows = static_cast<int64_t>(states.x.size()) / tensors_.config.hidden_size;
+    model::leave_blocks({tensors_.config, backend_, serial}, final_norm_, rows, states.x.data(),
+                        states.x.data());
   }
 
  private:

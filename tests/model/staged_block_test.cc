@@ -33,14 +33,10 @@ std::vector<float> run_staged(const checkpoint::Checkpoint& checkpoint, const Ru
     }
     EXPECT_TRUE(staged.input().empty());
   }
-  if (config.rotations.residual)
-    backend.kernels->rotate_runs(*config.rotations.residual, true, states.x.data(),
-                                 static_cast<int64_t>(states.x.size()) / config.hidden_size,
-                                 config.hidden_size, 1, *backend.pool);
   std::vector<float> normed(states.x.size());
-  backend.kernels->rms_norm(states.x.data(), weights.final_norm.data(), config.rms_eps,
-                            static_cast<int64_t>(states.x.size()) / config.hidden_size, config.hidden_size,
-                            normed.data(), *backend.pool);
+  base::ThreadPool serial(1);
+  leave_blocks({config, backend, serial}, weights.final_norm,
+               static_cast<int64_t>(states.x.size()) / config.hidden_size, states.x.data(), normed.data());
   return normed;
 }
 

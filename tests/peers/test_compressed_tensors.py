@@ -118,3 +118,14 @@ def test_everything_travels_along(folder, smollm2_gguf):
             == source.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     assert model.generation_config.eos_token_id in (source.eos_token_id, [source.eos_token_id])
     assert model.get_input_embeddings().weight.data_ptr() == model.get_output_embeddings().weight.data_ptr()
+
+
+def test_a_rotated_model_without_a_part_at_run_time_needs_nothing_of_its_reader(aquatint, tool, data, smollm2_gguf, tmp_path):
+    recipe, to = tmp_path / "recipe.yaml", tmp_path / "rotated"
+    recipe.write_text("scheme: W8A16\nmethods: [quarot: {untie: true, online: false}]\n")
+    aquatint("quantize", smollm2_gguf, "--to", to, "--recipe", recipe)
+    ids = sample_ids(AutoTokenizer.from_pretrained(to), data)
+    model = AutoModelForCausalLM.from_pretrained(to, dtype=torch.float32)
+    divergence = mean_kld(their_logits(model, ids), our_logits(tool, to, ids, "fp32", tmp_path))
+    print(f"rotated: mean KLD {divergence:.2e}")
+    assert divergence <= MEAN_KLD

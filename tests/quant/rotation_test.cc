@@ -137,7 +137,8 @@ TEST_F(RotatedFiles, RunAndConvertAndAreTheSameWhateverTheThreads) {
   const auto source = test::random_checkpoint(config_of());
   const CalibrationSet text = some_text();
   base::ThreadPool one(1);
-  for (const char* method : {"quarot", "quarot gptq", "quip", "quarot smoothquant", "quarot awq gptq"}) {
+  for (const char* method :
+       {"quarot", "quarot gptq", "quip", "quarot smoothquant", "quarot awq gptq", "quarot qep gptq"}) {
     const Options options{.method = method, .calibration = &text};
     const Report report = run(*source, "W8A8", options, "a");
     run(*source, "W8A8", options, "b", &one);
