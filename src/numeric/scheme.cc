@@ -4,6 +4,8 @@
 #include <array>
 #include <cctype>
 
+#include "numeric/composed_scheme.h"
+
 namespace aquatint::numeric {
 namespace {
 
@@ -98,7 +100,7 @@ std::span<const Scheme> schemes() { return kSchemes; }
 const Scheme* find_scheme(std::string_view name) {
   for (const Scheme& scheme : kSchemes)
     if (same_name(scheme.name, name)) return &scheme;
-  return nullptr;
+  return composed_scheme(name);
 }
 
 const Scheme* preset_of(const Scheme& scheme) {

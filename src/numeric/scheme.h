@@ -78,8 +78,9 @@ Scheme with_group(Scheme scheme, int group);
 // differ.
 bool same_form(const Scheme& a, const Scheme& b);
 
-std::span<const Scheme> schemes();                 // the presets
-const Scheme* find_scheme(std::string_view name);  // nullptr when unknown; names are case-insensitive
+std::span<const Scheme> schemes();  // the presets
+// A preset, or one put together in words (composed_scheme.h); nullptr when unknown. Case-insensitive.
+const Scheme* find_scheme(std::string_view name);
 // The preset with the formats and granularities of `scheme`, whatever the group size, the type of 16- or
 // 32-bit scales, the threshold of outliers and the low-rank part; nullptr when there is none.
 const Scheme* preset_of(const Scheme& scheme);

@@ -16,7 +16,8 @@ using model::Stage;
 
 constexpr int64_t kProbeRows = 64;
 // Shares of the peaks of FP32 (FP64: half of it) and BF16 that the dense products, the factorization and the
-// forward pass reach with what stands around them, measured with gptq on SmolLM2-135M, two AVX-512 cores.
+// forward pass reach with what stands around them: estimates, which benchmarks/streaming/predictions.py holds
+// against what quantizing takes.
 constexpr double kProductShare = 0.45, kFactorShare = 0.35, kForwardShare = 0.3;
 constexpr double kStateBytesPerSecond = 5e8;  // written and synced
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "numeric/composed_scheme.h"
 
 namespace aquatint::quant {
 namespace {
@@ -114,7 +115,8 @@ const numeric::Scheme* preset_like(const Arguments& weights, const std::optional
     scheme.input = {input->format, input->granularity, input->dynamic, 0, input->group, &numeric::fp32};
     if (input->scale_format) scheme.input.scale_format = input->scale_format;
   }
-  return numeric::preset_of(scheme);
+  const numeric::Scheme* preset = numeric::preset_of(scheme);
+  return preset ? preset : numeric::composed_like(scheme);
 }
 
 void note_idle(const YamlNode& args, std::string_view what, std::initializer_list<std::string_view> keys,

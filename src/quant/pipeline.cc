@@ -14,20 +14,21 @@
 namespace aquatint::quant {
 namespace {
 
-// An embedding or head, a few rows at a time: neither its values nor its file pages are held.
-void write_plain(Run& run, const ModelMatrix& matrix) {
-  const Plan& plan = run.plan;
-  run.tick();
-  const auto rows = [&, found = find_matrix(run.source, matrix)](int64_t begin, int64_t end, float* out) {
+// Of an embedding or head, as the written model has them; file pages behind them are let go.
+checkpoint::RowSource plain_rows(const Run& run, const ModelMatrix& matrix) {
+  if (run.plan.rotations.folds_embedding())
+    return folded_rows(run.source, matrix, run.plan.rotations.residual, run.backend);
+  return [&run, &matrix, found = find_matrix(run.source, matrix)](int64_t begin, int64_t end, float* out) {
     run.source.advise(matrix.module, base::Access::done);
     model::check_finite(found, begin, end, matrix.module + ".weight", run.source.path().string(), run.pool());
     tensor::dequantize(found, begin, end, out);
   };
-  run.writer.plain(matrix.module, matrix.rows, matrix.cols,
-                   plan.rotations.folds_embedding()
-                       ? folded_rows(run.source, matrix, plan.rotations.residual, run.backend)
-                       : checkpoint::RowSource(rows),
-                   *plan.dtype);
+}
+
+// An embedding or head, a few rows at a time: neither its values nor its file pages are held.
+void write_plain(Run& run, const ModelMatrix& matrix) {
+  run.tick();
+  run.writer.plain(matrix.module, matrix.rows, matrix.cols, plain_rows(run, matrix), *run.plan.dtype);
   run.source.advise(matrix.module, base::Access::done);
 }
 

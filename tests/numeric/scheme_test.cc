@@ -1,4 +1,4 @@
-#include "numeric/scheme.h"
+#include "numeric/composed_scheme.h"
 
 #include <gtest/gtest.h>
 
@@ -29,6 +29,35 @@ TEST(Schemes, AreComplete) {
     EXPECT_EQ(scheme.input.group > 0, scheme.input.format && scheme.input.granularity == Granularity::group);
     EXPECT_EQ(preset_of(scheme), &scheme) << scheme.name;  // no two presets are the same
   }
+}
+
+TEST(Schemes, ArePutTogetherInWords) {
+  const Scheme* scheme = find_scheme("int4:group64");
+  ASSERT_NE(scheme, nullptr);
+  EXPECT_EQ(scheme->name, "int4:group64");
+  EXPECT_EQ(scheme->weights, (WeightScheme{&int4, Granularity::group, 64, true, &bf16}));
+  EXPECT_EQ(scheme->input, ActivationScheme{});
+  EXPECT_EQ(find_scheme("INT4:Group64"), scheme);
+  EXPECT_EQ(preset_of(*scheme)->name, "W4A16");
+  const Scheme* both = find_scheme("int3:group32:asym/fp8_e4m3:tensor");
+  ASSERT_NE(both, nullptr);
+  EXPECT_FALSE(both->weights.symmetric);
+  EXPECT_TRUE(both->input.needs_calibration());
+  EXPECT_TRUE(same_form(*find_scheme("int8:channel/int8:token"), *find_scheme("W8A8")));
+  for (const char* wrong :
+       {"int4", "int4:", ":channel", "int4:row", "int4:group", "int4:group0", "int4:group-8", "int4:group64x",
+        "uint8:channel", "nf4:channel", "bf16:channel", "fp8_e4m3:channel:asym", "int4:channel:sym",
+        "int4:channel/", "int4:channel/int8", "int4:channel/int8:group64",
+        "int4:channel/int8:token/int8:token", "int4:group99999999999"})
+    EXPECT_EQ(find_scheme(wrong), nullptr) << wrong;
+}
+
+TEST(Schemes, ThatWordsCanSayAreFoundByForm) {
+  EXPECT_EQ(composed_like(*find_scheme("W4A8"))->name, "int4:group128/int8:token");
+  EXPECT_EQ(composed_like(*find_scheme("FP8"))->name, "fp8_e4m3:tensor/fp8_e4m3:tensor");
+  EXPECT_EQ(composed_like(*find_scheme("NF4")), nullptr);
+  EXPECT_EQ(composed_like(*find_scheme("MXFP4")), nullptr);
+  EXPECT_EQ(composed_like(*find_scheme("FP8_BLOCK")), nullptr);
 }
 
 TEST(Schemes, KeepTheirPresetInOtherSizes) {

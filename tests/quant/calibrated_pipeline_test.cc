@@ -26,6 +26,25 @@ TEST_F(Pipeline, CalibratedMethodsLoseLess) {
   EXPECT_LT(error("gptq"), 0.9 * rtn_error);
 }
 
+// Schemes beyond the presets are written, read and run like those.
+TEST_F(Pipeline, ComposedSchemesRun) {
+  const auto source = test::random_checkpoint(config_of());
+  const CalibrationSet tokens = calibration_tokens();
+  int number = 0;
+  for (const std::string scheme :
+       {"int8:tensor", "int8:channel/int8:tensor", "int4:group32:asym/fp8_e4m3:token", "fp8_e5m2:channel",
+        "fp6_e3m2:group16/int8:token", "int5:channel", "fp8_e4m3:channel/fp8_e5m2:tensor"}) {
+    const std::string to = std::to_string(number++);
+    const Report report = run(*source, scheme, {.method = "gptq", .calibration = &tokens}, to);
+    EXPECT_EQ(report.scheme, scheme);
+    const test::Runner runner(std::shared_ptr<const checkpoint::Checkpoint>(open(to)),
+                              kernels::kernel_set("auto"), kernels::Precision::bf16);
+    model::KvCache cache = runner.cache();
+    for (const float value : runner.run(test::some_tokens(20), cache, kernels::Phase::prefill))
+      ASSERT_TRUE(std::isfinite(value)) << scheme;
+  }
+}
+
 TEST_F(Pipeline, CalibratedMethodsGiveTheSameBytesForAnyThreads) {
   const auto source = test::random_checkpoint(config_of());
   const CalibrationSet tokens = calibration_tokens();

@@ -14,7 +14,7 @@ struct GranularityName {
   std::string_view name;
   numeric::Granularity granularity;
 };
-constexpr std::array kGranularityNames = {GranularityName{"tensor", numeric::Granularity::tensor},
+inline constexpr std::array kGranularityNames = {GranularityName{"tensor", numeric::Granularity::tensor},
                                           GranularityName{"channel", numeric::Granularity::channel},
                                           GranularityName{"token", numeric::Granularity::token},
                                           GranularityName{"group", numeric::Granularity::group},
