@@ -1,118 +1,168 @@
 #!/usr/bin/env python3
-"""Quantizes a model by each method and scheme, measures what is lost, and writes docs/methods.md. Rows that the store
-already has for the same program, model and texts are not measured again.
+"""Quantizes a model by every method and scheme, measures what is lost, and writes docs/methods.md. Rows that the store has are
+not measured again; with --rows only those are measured that it finds, and what else the store has is shown.
 
-  compare.py MODEL --calibration wiki.valid.txt --text wiki.test.txt [--rows REGEX] [--windows 60] [--store build/methods]
+  compare.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--rows REGEX] [--windows 60]
 """
 import argparse
 import datetime
-import json
 import pathlib
 import re
-import shutil
-import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-LORC = [f"{finder},lorc {rank}" for finder in ("rtn", "gptq") for rank in (8, 32)]
-ROWS = [(scheme, method) for scheme, methods in {
-    "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq"],
-    "LLM_INT8": ["rtn"],
+import measure
+
+METHODS = {
     "W8A16": ["rtn"],
-    **{f"W8A16+{cache}": ["rtn"] for cache in ("KVFP8", "KV8", "KV4")},
-    "W4A16": ["rtn", "gptq", "signround", "autoround", "gptq act_order", "awq", "awq,gptq", "quarot,gptq", "quip", *LORC],
-    "W4A16_ASYM": ["rtn", "gptq", "signround", "autoround", "awq"],
+    "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq", "qep,gptq", "smoothquant,qep,gptq"],
+    "LLM_INT8": ["llm_int8"],
+    "FP8_DYNAMIC": ["rtn", "qep,gptq"],
+    "W4A16": ["rtn", "gptq", "gptq act_order", "awq", "awq,gptq", "qep,rtn", "qep,gptq", "qep,gptq act_order", "awq,qep,gptq",
+              "signround", "quarot,gptq", "quarot,qep,gptq", "quip", "rtn,lorc 8", "gptq,lorc 32"],
+    "int4:group32": ["rtn", "gptq", "qep,gptq"],
+    "W4A16_ASYM": ["rtn", "hqq", "gptq", "qep,gptq"],
     "W4A16_MIN": ["rtn", "hqq", "gptq"],
-    "W4A8": ["rtn", "gptq", "autoround", "quarot", "quarot,gptq"],
-    "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq"],
-    "W3A16": ["rtn", "gptq", "signround", "autoround", "awq", "quarot,gptq", "quip", *LORC],
-    "W2A16": ["rtn", "gptq", "signround", "autoround", "quarot,gptq", "quip"],
-    "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2"],
+    "W4A8": ["rtn", "gptq", "qep,gptq", "quarot,gptq"],
+    "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2", "w4a8_fp,lorc 8"],
+    "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq", "quarot,qep,gptq"],
+    "W3A16": ["rtn", "gptq", "awq", "signround", "autoround", "qep,gptq", "quip", "gptq,lorc 32"],
+    "W2A16": ["rtn", "gptq", "signround", "qep,gptq", "quip"],
+    "NF4": ["rtn"],
     "NVFP4A16": ["rtn", "gptq"],
     "MXFP4A16": ["rtn", "gptq"],
-    "NF4": ["rtn"],
-}.items() for method in methods]
+    "W8A16+KVFP8": ["rtn"],
+    "W8A16+KV8": ["rtn"],
+    "W8A16+KV4": ["rtn"],
+}
 SETTINGS = {"gptq act_order": "gptq: {act_order: true}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
             "w4a8_fp m2": "w4a8_fp: {scales: m2}", "lorc 8": "lorc: {rank: 8}", "lorc 32": "lorc: {rank: 32}"}
+PLANTED = {"W8A8": ["rtn", "smoothquant"], "int8:channel/int8:tensor": ["rtn", "smoothquant"], "FP8_DYNAMIC": ["rtn"],
+           "LLM_INT8": ["llm_int8"], "W4A16": ["rtn", "awq"]}
+GRANULARITIES = {
+    "weights, int8": ["int8:tensor", "int8:channel", "int8:group64"],
+    "weights, int4": ["int4:tensor", "int4:channel", "int4:group64", "int4:group32"],
+    "inputs, int8 (weights int8 per channel)": ["int8:channel/int8:tensor", "int8:channel/int8:token"],
+    "inputs, E4M3 (weights int8 per channel)": ["int8:channel/fp8_e4m3:tensor", "int8:channel/fp8_e4m3:token"],
+}
+SAMPLES = [8, 32, 128]
+UNCALIBRATED = {"rtn", "hqq", "quarot", "llm_int8", "lorc"}
+HEAD = "| {} | bits | perplexity | mean KLD | same top token | error | seconds | aquatint |\n|{}---|---|---|---|---|---|---|\n"
 
 PAGE = """# What methods reach
 
-Written by `benchmarks/methods/compare.py`; do not edit.
+Written by `benchmarks/methods/compare.py`; do not edit. {date}, {cpu}.
 
-{model}: perplexity and divergence from its own weights in FP32 over {windows} windows of 512 tokens of `{text}`, scored from
-position 257; calibration: {samples} windows of 512 tokens of `{calibration}`. Bits are those of the quantized linears, scales
-included. Error: mean over the linears of tr(ΔW H ΔWᵀ) / tr(W H Wᵀ) on the calibration tokens (`rtn`: H = I unless it is given
-calibration).
+Perplexity and divergence from the model's own weights in FP32 over {windows} windows of 512 tokens of `{text}`, scored from position
+257; calibration: {samples} windows of 512 tokens of `{calibration}`. Bits: of the quantized linears, scales included. Error: mean
+over the linears of tr(ΔW H ΔWᵀ) / tr(W H Wᵀ) on the calibration tokens (H = I where there are none). Seconds: of quantizing, on a
+machine that may have had other work. The last column is the commit that measured the row.
 
-Measured {date}: {cpu}, aquatint {version}.
-
-| scheme | method | bits | perplexity | mean KLD | same top token | error | seconds |
-|---|---|---|---|---|---|---|---|
-| FP32 | | | {reference:.3f} | | | | |
 """
 
 
-def run(options, *words):
-    done = subprocess.run([str(word) for word in (options.aquatint, *words, "--json", "--quiet")], capture_output=True,
-                          text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"compare: {' '.join(map(str, words))}: {done.stderr.strip()[-500:]}")
-    return json.loads(done.stdout)
-
-
 def recipe(scheme, method):
-    names = method.split(",")
-    steps = [SETTINGS.get(name, name) for name in names]
-    return f"scheme: {scheme}\nmethods: [{', '.join(steps)}]\n"
+    return f"scheme: {scheme}\nmethods: [{', '.join(SETTINGS.get(name, name) for name in method.split(','))}]\n"
 
 
-def measure(options, scheme, method, version):
-    path = options.store / f"{scheme}.{method.replace(' ', '_').replace(',', '+')}.json"
-    if path.exists() and (row := json.loads(path.read_text()))["version"] == version:
-        return row
-    print(f"{scheme} {method}", flush=True)
-    folder, file = options.store / "model", options.store / "recipe.yaml"
-    shutil.rmtree(folder, ignore_errors=True)
-    file.write_text(recipe(scheme, method))
-    calibration = [] if method in ("rtn", "hqq", "quarot") and "KVFP8" not in scheme else ["--calibration", options.calibration, "--samples", options.samples,
-                                               "--seq-len", 512]
-    made = run(options, "quantize", options.model, "--to", folder, "--recipe", file, *calibration)
-    found = run(options, "eval", folder, "--reference", options.model, "--text", options.text, "--context", 512,
-                "--score-from", 257, "--windows", options.windows)
-    errors = [layer["relative_error"] for layer in made["layers"]]
-    row = {"scheme": scheme, "method": method, "version": version, "bits": made["bits_per_weight"],
-           "seconds": made["seconds"], "error": sum(errors) / len(errors), "eval": found}
-    path.write_text(json.dumps(row, indent=1) + "\n")
-    return row
+def needs_calibration(scheme, method):
+    names = {name.split()[0] for name in method.split(",")}
+    return not names <= UNCALIBRATED or ":tensor" in scheme.partition("/")[2] or "KVFP8" in scheme
+
+
+class Page:
+    def __init__(self, options):
+        self.options = options
+        self.text = ""
+
+    def row(self, label, recipe, **how):
+        wanted = re.search(self.options.rows, label)
+        return measure.row(self.options, recipe, only_stored=not wanted, **how)
+
+    def line(self, cells, row):
+        self.text += (f"| {' | '.join(cells)} | {row['bits']:.3f} | {row['perplexity']:.3f} | {row['kld']:.4f} ± "
+                      f"{row['kld_stderr']:.4f} | {100 * row['top']:.1f} % | {row['error']:.2e} | {row['seconds']:.0f} | "
+                      f"{row['version']} |\n")
+
+    def methods(self, title, table, **how):
+        rows = []
+        for scheme, methods in table.items():
+            for method in methods:
+                calibration = str(self.options.calibration) if needs_calibration(scheme, method) else None
+                row = self.row(f"{title}: {scheme} {method}", recipe(scheme, method), calibration=calibration, **how)
+                if row:
+                    rows.append(((scheme, method), row))
+        if not rows:
+            return
+        self.text += f"## {title}\nIn FP32: perplexity {rows[0][1]['reference']:.3f}.\n\n"
+        self.text += HEAD.format("scheme | method", "---|" * 2)
+        for cells, row in rows:
+            self.line(cells, row)
+        self.text += "\n"
+
+    def granularities(self):
+        lines = []
+        for what, schemes in GRANULARITIES.items():
+            for scheme in schemes:
+                calibration = str(self.options.calibration) if needs_calibration(scheme, "rtn") else None
+                row = self.row(f"granularity: {scheme}", recipe(scheme, "rtn"), calibration=calibration)
+                if row:
+                    lines.append(((what, scheme), row))
+        if lines:
+            self.text += "## Granularity\nBy `rtn`.\n\n" + HEAD.format("of | scheme", "---|" * 2)
+            for cells, row in lines:
+                self.line(cells, row)
+            self.text += "\n"
+
+    def calibrations(self):
+        """W4A16 by gptq: from generic text, from that of the domain, from both, measured on both; then by sample count."""
+        options, lines = self.options, []
+        made = recipe("W4A16", "gptq")
+        if options.domain:
+            learn, test = halves(options.domain, options.store)
+            generic = str(options.calibration)
+            for name, files in {"generic": generic, "domain": str(learn), "half of each": f"{generic}:1,{learn}:1"}.items():
+                for text in (options.text, test):
+                    row = self.row(f"calibration: {name}", made, calibration=files, text=text)
+                    if row:
+                        lines.append(((name, text.name), row))
+        for samples in SAMPLES:
+            row = self.row(f"calibration: {samples} samples", made, calibration=str(options.calibration), samples=samples)
+            if row:
+                lines.append(((f"generic, {samples} samples", options.text.name), row))
+        if lines:
+            self.text += "## Calibration\nW4A16 by `gptq`.\n\n" + HEAD.format("calibration | measured on", "---|" * 2)
+            for cells, row in lines:
+                self.line(cells, row)
+            self.text += "\n"
+
+
+def halves(text, store):
+    """The first half of a text, to calibrate by, and the second, to measure on."""
+    store.mkdir(parents=True, exist_ok=True)
+    content = text.read_text()
+    middle = content.index("\n", len(content) // 2)
+    parts = store / f"{text.stem}-first.txt", store / f"{text.stem}-second.txt"
+    parts[0].write_text(content[:middle])
+    parts[1].write_text(content[middle:])
+    return parts
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--calibration", type=pathlib.Path, required=True)
-    parser.add_argument("--text", type=pathlib.Path, required=True)
-    parser.add_argument("--rows", default="", help="of 'SCHEME METHOD', those that this regular expression finds")
-    parser.add_argument("--windows", type=int, default=60)
-    parser.add_argument("--samples", type=int, default=128)
-    parser.add_argument("--store", type=pathlib.Path, default=ROOT / "build/methods")
-    parser.add_argument("--aquatint", type=pathlib.Path, default=ROOT / "build/release/aquatint")
+    measure.add_options(parser)
+    parser.add_argument("--planted", type=pathlib.Path, help="the model with outliers (plant_outliers.py)")
+    parser.add_argument("--domain", type=pathlib.Path, help="a text of one domain")
+    parser.add_argument("--rows", default="", help="measure the rows whose 'TABLE: SCHEME METHOD' this expression finds")
     options = parser.parse_args()
-    options.store.mkdir(parents=True, exist_ok=True)
-    version = subprocess.run(["git", "-C", ROOT, "log", "-1", "--format=%h", "--",
-                              *(f"src/{room}" for room in ("numeric", "tensor", "checkpoint", "kernels", "model", "quant", "eval"))], capture_output=True,
-                             text=True).stdout.strip()  # the last commit that can change a row
-    rows = [measure(options, *row, version) for row in ROWS if re.search(options.rows, " ".join(row))]
-    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    page = PAGE.format(model=options.model.name, windows=options.windows, text=options.text.name,
-                       samples=options.samples, calibration=options.calibration.name,
-                       date=datetime.date.today().isoformat(), cpu=cpu.group(1) if cpu else "unknown processor",
-                       version=version, reference=rows[0]["eval"]["divergence"]["reference_perplexity"])
-    for row in rows:
-        e = row["eval"]
-        page += (f"| {row['scheme']} | {row['method']} | {row['bits']:.3f} | {e['perplexity']['value']:.3f} | "
-                 f"{e['divergence']['mean_kld']:.4f} ± {e['divergence']['mean_kld_stderr']:.4f} | "
-                 f"{100 * e['divergence']['same_top1']:.1f} % | {row['error']:.2e} | {row['seconds']:.0f} |\n")
-    (ROOT / "docs/methods.md").write_text(page)
-    print(page)
+    page = Page(options)
+    page.methods(f"Methods on {options.model.name}", METHODS)
+    if options.planted:
+        page.methods(f"With planted outliers ({options.planted.name})", PLANTED, model=options.planted)
+    page.granularities()
+    page.calibrations()
+    head = PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), windows=options.windows,
+                       text=options.text.name, samples=options.samples, calibration=options.calibration.name)
+    (measure.ROOT / "docs/methods.md").write_text(head + page.text.rstrip() + "\n")
+    print(head + page.text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+"""Quantizes a model by a recipe and measures what is lost; rows are kept in a store by everything that decides them."""
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ROOMS = ("numeric", "tensor", "checkpoint", "kernels", "model", "quant", "eval")  # that can change a row
+
+
+def add_options(parser):
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("--calibration", type=pathlib.Path, required=True)
+    parser.add_argument("--text", type=pathlib.Path, required=True)
+    parser.add_argument("--windows", type=int, default=60, help="of --text, 512 tokens each")
+    parser.add_argument("--samples", type=int, default=128, help="of --calibration, 512 tokens each")
+    parser.add_argument("--store", type=pathlib.Path, default=ROOT / "build/methods")
+    parser.add_argument("--aquatint", type=pathlib.Path, default=ROOT / "build/release/aquatint")
+    parser.add_argument("--again", action="store_true", help="measure rows that other commits have measured")
+
+
+def version():
+    return subprocess.run(["git", "-C", ROOT, "log", "-1", "--format=%h", "--", *(f"src/{room}" for room in ROOMS)],
+                          capture_output=True, text=True).stdout.strip()
+
+
+def processor():
+    found = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return found.group(1) if found else "unknown processor"
+
+
+def run(options, *words):
+    done = subprocess.run([str(word) for word in (options.aquatint, *words, "--json", "--quiet")], capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, words))}: {done.stderr.strip()[-500:]}")
+    return json.loads(done.stdout)
+
+
+def row(options, recipe, *, model=None, calibration=None, samples=None, text=None, only_stored=False):
+    """The figures of one recipe; None when they are not in the store and `only_stored`. `calibration`: as --calibration
+    takes it; None: the recipe needs none."""
+    model, text = model or options.model, text or options.text
+    samples = samples or options.samples
+    key = json.dumps([recipe, model.name, calibration, samples if calibration else 0, text.name, options.windows])
+    path = options.store / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        if only_stored or not options.again or found["version"] == version():
+            return found
+    if only_stored:
+        return None
+    print(recipe.replace("\n", "; "), flush=True)
+    options.store.mkdir(parents=True, exist_ok=True)
+    folder, file = options.store / "model", options.store / "recipe.yaml"
+    shutil.rmtree(folder, ignore_errors=True)
+    file.write_text(recipe)
+    tokens = ["--calibration", calibration, "--samples", samples, "--seq-len", 512] if calibration else []
+    made = run(options, "quantize", model, "--to", folder, "--recipe", file, *tokens)
+    found = run(options, "eval", folder, "--reference", model, "--text", text, "--context", 512, "--score-from", 257,
+                "--windows", options.windows)
+    shutil.rmtree(folder)
+    errors = [layer["relative_error"] for layer in made["layers"]]
+    divergence = found["divergence"]
+    result = {"key": json.loads(key), "version": version(), "bits": made["bits_per_weight"],
+              "bits_per_parameter": made["bits_per_parameter"], "seconds": made["seconds"],
+              "error": sum(errors) / len(errors), "perplexity": found["perplexity"]["value"],
+              "reference": divergence["reference_perplexity"], "kld": divergence["mean_kld"],
+              "kld_stderr": divergence["mean_kld_stderr"], "top": divergence["same_top1"]}
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return result
