@@ -55,7 +55,8 @@ def row(options, recipe, *, model=None, calibration=None, samples=None, text=Non
     print(recipe.replace("\n", "; "), flush=True)
     options.store.mkdir(parents=True, exist_ok=True)
     folder, file = options.store / "model", options.store / "recipe.yaml"
-    shutil.rmtree(folder, ignore_errors=True)
+    for left in (folder, folder.with_suffix(".partial")):
+        shutil.rmtree(left, ignore_errors=True)
     file.write_text(recipe)
     tokens = ["--calibration", calibration, "--samples", samples, "--seq-len", 512] if calibration else []
     made = run(options, "quantize", model, "--to", folder, "--recipe", file, *tokens)
