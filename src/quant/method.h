@@ -61,7 +61,8 @@ struct BlockTask;
 class Drift;
 struct WeightRotations;
 
-// One of quantize, transform, rotate, correct and compensate is set.
+// One of quantize, learn, transform, rotate, correct and compensate is set; a recipe runs them in the order
+// rotate, transform, correct, quantize or learn, compensate.
 struct Method {
   std::string_view name;
   std::string_view note;
