@@ -22,11 +22,13 @@ inline std::vector<float> transposed(const float* m, int64_t rows, int64_t cols)
 // c[rows][cols] += a[rows][depth] · b[depth][cols], all dense.
 inline void add_product(const float* a, const float* b, float* c, int64_t rows, int64_t cols, int64_t depth,
                         const Backend& backend) {
-  constexpr int64_t kRows = 64;  // of one call
+  constexpr int64_t kRows = 64, kDepth = 256;  // of one call: its piece of b stays in the cache
   backend.pool->parallel_for((rows + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin * kRows; first < std::min(rows, end * kRows); first += kRows)
-      backend.kernels->add_product({a + first * depth, depth, b, cols, c + first * cols, cols,
-                                    std::min(kRows, rows - first), cols, depth});
+      for (int64_t k = 0; k < depth; k += kDepth)
+        backend.kernels->add_product({a + first * depth + k, depth, b + k * cols, cols, c + first * cols,
+                                      cols, std::min(kRows, rows - first), cols,
+                                      std::min(kDepth, depth - k)});
   });
 }
 

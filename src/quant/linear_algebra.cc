@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "model/dense.h"
 
 namespace aquatint::quant {
 namespace {
@@ -226,12 +227,7 @@ void add_cross(std::span<const float> a, int64_t a_cols, std::span<const float> 
 std::vector<float> product(std::span<const float> a, int64_t rows, std::span<const float> b, int64_t n,
                            const model::Backend& backend) {
   std::vector<float> out(static_cast<size_t>(rows * n));
-  for_tasks(base::ceil_div(rows, kFormRows), *backend.pool, [&](int64_t task) {
-    const int64_t first = task * kFormRows, height = std::min(kFormRows, rows - first);
-    for (int64_t k = 0; k < n; k += kFormDepth)
-      backend.kernels->add_product({a.data() + first * n + k, n, b.data() + k * n, n, out.data() + first * n,
-                                    n, height, n, std::min(kFormDepth, n - k)});
-  });
+  model::add_product(a.data(), b.data(), out.data(), rows, n, n, backend);
   return out;
 }
 

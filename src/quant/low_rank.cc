@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "model/dense.h"
 
 namespace aquatint::quant {
 namespace {
@@ -12,18 +13,13 @@ namespace {
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Exact = Eigen::MatrixXd;
 
-constexpr int64_t kRowsAtOnce = 32;
 constexpr int64_t kOversampling = 8;  // directions beside those asked for: they make the others settle sooner
 constexpr int kMostSteps = 60;
 constexpr double kSettled = 1e-5;  // relative change of what is kept, after which it is found
 
-// a · b with the kernel set's products; an element is one chain of FMAs.
 Matrix product(const Matrix& a, const Matrix& b, const model::Backend& backend) {
   Matrix c = Matrix::Zero(a.rows(), b.cols());
-  backend.pool->parallel_for(a.rows(), kRowsAtOnce, [&](int64_t begin, int64_t end) {
-    backend.kernels->add_product({a.row(begin).data(), a.cols(), b.data(), b.cols(), c.row(begin).data(),
-                                  c.cols(), end - begin, b.cols(), a.cols()});
-  });
+  model::add_product(a.data(), b.data(), c.data(), a.rows(), b.cols(), a.cols(), backend);
   return c;
 }
 
