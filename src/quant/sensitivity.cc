@@ -34,6 +34,14 @@ QuantizedMatrix rounded(const std::vector<float>& values, const Effect& effect, 
                       {.clip = effect.clip}, pool);
 }
 
+// With what it expects of its inputs, null where the scheme needs no calibration.
+QuantizedMatrix rounded_linear(const std::vector<float>& values, const Effect& effect,
+                               const InputStatistics* inputs, base::ThreadPool& pool) {
+  QuantizedMatrix matrix = rounded(values, effect, pool);
+  matrix.input = calibrated_input(effect.scheme, inputs);
+  return matrix;
+}
+
 // The model as a row of blocks that are loaded one at a time, and the way from the last one to distributions.
 class Stream {
  public:
@@ -82,6 +90,19 @@ class Stream {
   }
   void advance(HiddenStates& states, const model::Block& block, int64_t layer) const {
     advance(states, block, layer, [](Stage, std::span<const float>) {});
+  }
+
+  // What the linears of the stages meet that wanted(stage) asks for, while the states go through.
+  template <class Wanted>
+  std::map<Stage, InputStatistics> observe(HiddenStates& states, const model::Block& block, int64_t layer,
+                                           Wanted wanted) const {
+    std::map<Stage, InputStatistics> inputs;
+    advance(states, block, layer, [&](Stage stage, std::span<const float> x) {
+      if (wanted(stage))
+        inputs.try_emplace(stage, x, input_width(stage, tensors_.config),
+                           tensors_.linears(layer, stage).front().module, backend_);
+    });
+    return inputs;
   }
 
   void finish(HiddenStates& states) const {
@@ -173,15 +194,15 @@ class Pass {
     std::map<Stage, std::vector<QuantizedMatrix>> parts;
     model::Block block = stream_.load(layer, parts);
     for (Disturbed& copy : copies_) stream_.advance(copy.states, block, layer);
-    std::map<Stage, InputStatistics> inputs;
-    HiddenStates before = reference_.copy();
-    stream_.advance(reference_, block, layer, [&](Stage stage, std::span<const float> x) {
-      const std::string& name = stream_.tensors().linears(layer, stage).front().module;
-      inputs.try_emplace(stage, x, input_width(stage, stream_.tensors().config), name, stream_.backend());
+    std::vector<Effect*> here;
+    std::copy_if(effects_.begin(), effects_.end(), std::back_inserter(here),
+                 [&](const Effect* e) { return e->matrix.linear && e->matrix.layer == layer; });
+    const HiddenStates before = here.empty() ? HiddenStates{} : reference_.copy();
+    const auto inputs = stream_.observe(reference_, block, layer, [&](Stage stage) {
+      return std::any_of(here.begin(), here.end(), [&](const Effect* e) { return e->matrix.stage == stage; });
     });
-    for (Effect* effect : effects_)
-      if (effect->matrix.linear && effect->matrix.layer == layer)
-        disturb(*effect, parts[effect->matrix.stage], inputs.at(effect->matrix.stage), before, block);
+    for (Effect* effect : here)
+      disturb(*effect, parts[effect->matrix.stage], inputs.at(effect->matrix.stage), before, block);
   }
 
   void disturb(Effect& effect, std::vector<QuantizedMatrix>& parts, const InputStatistics& inputs,
@@ -191,8 +212,7 @@ class Pass {
     size_t at = 0;
     while (linears[at].module != effect.matrix.module) ++at;
     const std::vector<float> values = values_of(parts[at], pool_);
-    QuantizedMatrix found = rounded(values, effect, pool_);
-    found.input = calibrated_input(effect.scheme, &inputs);
+    QuantizedMatrix found = rounded_linear(values, effect, &inputs, pool_);
     effect.stored_bytes = found.stored_bytes;
     std::vector<float> error = values_of(found, pool_);
     for (size_t i = 0; i < error.size(); ++i) error[i] -= values[i];
@@ -309,21 +329,29 @@ double measure_mixture(const checkpoint::Checkpoint& source, const std::map<std:
   HiddenStates reference = stream.embed(stream.read(stream.embedding()));
   std::vector<Disturbed> copies;
   copies.push_back({nullptr, reference.copy(), nullptr});
+  const auto effect_of = [&](const ModelMatrix& matrix) {
+    const auto found = chosen.find(matrix.module);
+    return found == chosen.end() ? nullptr : &found->second;
+  };
   for (int64_t layer = 0; layer < stream.tensors().config.layers; ++layer) {
     std::map<Stage, std::vector<QuantizedMatrix>> parts;
     model::Block block = stream.load(layer, parts);
-    std::map<Stage, InputStatistics> inputs;
-    stream.advance(reference, block, layer, [&](Stage stage, std::span<const float> x) {
-      inputs.try_emplace(stage, x, input_width(stage, stream.tensors().config), "", backend);
+    const auto inputs = stream.observe(reference, block, layer, [&](Stage stage) {
+      const auto linears = stream.tensors().linears(layer, stage);
+      return std::any_of(linears.begin(), linears.end(), [&](const ModelMatrix& matrix) {
+        const Effect* effect = effect_of(matrix);
+        return effect && effect->scheme.input.needs_calibration();
+      });
     });
     for (const Stage stage : model::kStages) {
       const auto linears = stream.tensors().linears(layer, stage);
       for (size_t i = 0; i < linears.size(); ++i) {
-        const auto found = chosen.find(linears[i].module);
-        if (found == chosen.end()) continue;
+        const Effect* effect = effect_of(linears[i]);
+        if (!effect) continue;
+        const auto seen = inputs.find(stage);
         QuantizedMatrix& part = parts[stage][i];
-        part = rounded(values_of(part, *backend.pool), found->second, *backend.pool);
-        part.input = calibrated_input(found->second.scheme, &inputs.at(stage));
+        part = rounded_linear(values_of(part, *backend.pool), *effect,
+                              seen == inputs.end() ? nullptr : &seen->second, *backend.pool);
       }
       model::pack_linear(linear_of(block, stage), parts[stage], backend);
     }
