@@ -8,9 +8,11 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/processors.h"
 #include "base/rng.h"
+#include "base/work_folder.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors_writer.h"
 #include "quant/model_tensors.h"
@@ -137,8 +139,8 @@ class SyntheticCheckpoint final : public checkpoint::Checkpoint {
 };
 
 void write_plain(const SyntheticCheckpoint& model, const fs::path& to) {
-  base::AtomicFolder folder(to);
-  checkpoint::SafetensorsWriter out(folder.working(), 1 << 16);
+  base::WorkFolder folder(to);
+  checkpoint::SafetensorsWriter out(folder.result(), 1 << 16);
   const quant::ModelTensors tensors = quant::list_tensors(model);
   for (const quant::ModelMatrix& m : tensors.matrices)
     out.add(m.module + ".weight", "BF16", {m.rows, m.cols}, model.weight(m.module).codes.bytes());
@@ -147,7 +149,7 @@ void write_plain(const SyntheticCheckpoint& model, const fs::path& to) {
     out.add(v.name, "BF16", {v.size}, std::as_bytes(std::span(ones)));
   }
   out.finish();
-  base::write_text(folder.working() / "config.json", model.config().dump(2) + "\n");
+  base::write_text(folder.result() / "config.json", model.config().dump(2) + "\n");
   folder.commit();
 }
 

@@ -146,26 +146,4 @@ void write_text(const fs::path& path, std::string_view text) {
   file.commit();
 }
 
-AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)) {
-  if (path_.filename().empty()) path_ = path_.parent_path();  // "out/" is "out"
-  if (fs::exists(path_))
-    throw BadUsage(fmt::format("{}: already exists; choose another --to or remove it", path_.string()));
-  working_ = path_.string() + temporary_suffix();
-  std::error_code error;
-  fs::remove_all(working_, error);
-  fs::create_directories(working_, error);
-  if (error) write_failed(working_, error.value());
-}
-
-AtomicFolder::~AtomicFolder() {
-  std::error_code ignored;
-  if (!committed_) fs::remove_all(working_, ignored);
-}
-
-void AtomicFolder::commit() {
-  sync_folder(working_);
-  rename_durably(working_, path_);
-  committed_ = true;
-}
-
 }  // namespace aquatint::base

@@ -58,22 +58,4 @@ class AtomicFile {
 
 void write_text(const std::filesystem::path& path, std::string_view text);
 
-// A folder that appears under its final name only when finished: files are written into `working()`, commit()
-// syncs and renames it. An existing final folder is an error at construction (BadUsage). Without commit() the
-// working folder is removed.
-class AtomicFolder {
- public:
-  explicit AtomicFolder(std::filesystem::path path);
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
-  ~AtomicFolder();
-
-  const std::filesystem::path& working() const { return working_; }
-  void commit();
-
- private:
-  std::filesystem::path path_, working_;
-  bool committed_ = false;
-};
-
 }  // namespace aquatint::base

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/work_folder.h"
 
 namespace aquatint::base {
 namespace {
@@ -42,20 +43,22 @@ TEST_F(FileTest, NothingUnderTheFinalNameWithoutCommit) {
   { AtomicFile(folder_ / "a").write("half"); }
   EXPECT_EQ(entries(), 0);
   {
-    AtomicFolder out(folder_ / "model");
-    write_text(out.working() / "x", "1");
+    WorkFolder out(folder_ / "model");
+    write_text(out.result() / "x", "1");
     EXPECT_FALSE(fs::exists(folder_ / "model"));
   }
   EXPECT_EQ(entries(), 0);
 }
 
 TEST_F(FileTest, FolderAppearsWhole) {
-  AtomicFolder out(folder_ / "model/");
-  write_text(out.working() / "x", "1");
-  out.commit();
+  {
+    WorkFolder out(folder_ / "model/");
+    write_text(out.result() / "x", "1");
+    out.commit();
+  }
   EXPECT_EQ(read_text(folder_ / "model" / "x"), "1");
   EXPECT_EQ(entries(), 1);
-  EXPECT_THROW(AtomicFolder(folder_ / "model"), BadUsage);
+  EXPECT_THROW(WorkFolder(folder_ / "model"), BadUsage);
 }
 
 TEST_F(FileTest, ReplacesAtomically) {
