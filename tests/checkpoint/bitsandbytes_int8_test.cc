@@ -29,9 +29,7 @@ std::vector<Tensor> small_model() {
 
 std::unique_ptr<Checkpoint> open(const test::TempFolder& folder, const std::vector<Tensor>& tensors,
                                  const Json& quantization = kConfig) {
-  folder.write("config.json", Json{{"quantization_config", quantization}}.dump());
-  folder.write("model.safetensors", test::safetensors(tensors));
-  return open_checkpoint(folder.path().string());
+  return test::open_model(folder, Json{{"quantization_config", quantization}}, tensors);
 }
 
 TEST(BitsandbytesInt8, ByHand) {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/checkpoint.h"
 
 namespace aquatint::checkpoint::test {
 
@@ -83,6 +84,14 @@ inline std::string safetensors(const std::vector<Tensor>& tensors) {
     data += t.data;
   }
   return safetensors_around(header.dump(), data);
+}
+
+// A model of one file, as it is opened from `folder`.
+inline std::unique_ptr<Checkpoint> open_model(const TempFolder& folder, const base::Json& config,
+                                              const std::vector<Tensor>& tensors) {
+  folder.write("config.json", config.dump());
+  folder.write("model.safetensors", safetensors(tensors));
+  return open_checkpoint(folder.path().string());
 }
 
 // A GGUF file, value by value, so that every field can be made wrong.

@@ -21,9 +21,7 @@ using Tensors = std::vector<Tensor>;
 
 std::unique_ptr<Checkpoint> open(const test::TempFolder& folder, const Json& quantization,
                                  const Tensors& tensors) {
-  folder.write("config.json", Json{{"quantization_config", quantization}}.dump());
-  folder.write("model.safetensors", test::safetensors(tensors));
-  return open_checkpoint(folder.path().string());
+  return test::open_model(folder, Json{{"quantization_config", quantization}}, tensors);
 }
 
 std::vector<float> read(const Json& quantization, const Tensors& tensors) {

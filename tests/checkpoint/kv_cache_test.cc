@@ -12,17 +12,11 @@ namespace aquatint::checkpoint {
 namespace {
 
 using base::Json;
+using test::open_model;
 using test::raw;
 using test::refusal;
 using test::Tensor;
 using ::testing::HasSubstr;
-
-std::unique_ptr<Checkpoint> open(const test::TempFolder& folder, const Json& config,
-                                 const std::vector<Tensor>& tensors) {
-  folder.write("config.json", config.dump());
-  folder.write("model.safetensors", test::safetensors(tensors));
-  return open_checkpoint(folder.path().string());
-}
 
 std::vector<Tensor> scales(float key, float value) {
   return {{"model.layers.0.self_attn.k_scale", "F32", {1}, raw(key)},
@@ -40,7 +34,7 @@ Json compressed(const Json& args) {
 
 std::string words(const Json& config) {
   const test::TempFolder folder;
-  const auto scheme = kv_scheme(*open(folder, config, scales(1, 1)));
+  const auto scheme = kv_scheme(*open_model(folder, config, scales(1, 1)));
   if (!scheme) return "none";
   return fmt::format("{} {}", scheme->format->name, scheme->dynamic ? "dynamic" : "calibrated");
 }
@@ -61,10 +55,10 @@ TEST(KvCache, CompressedTensorsWords) {
   EXPECT_EQ(words(compressed({{"num_bits", 8}, {"type", "float"}, {"strategy", "attn_head"}})), "none");
   EXPECT_EQ(words(Json::object()), "none");
   const test::TempFolder folder;
-  EXPECT_THAT(refusal([&] { kv_scheme(*open(folder, compressed(3), scales(1, 1))); }),
+  EXPECT_THAT(refusal([&] { kv_scheme(*open_model(folder, compressed(3), scales(1, 1))); }),
               HasSubstr("kv_cache_scheme is number"));
   EXPECT_THAT(refusal([&] {
-                kv_scheme(*open(folder, compressed({{"num_bits", "8"}}), scales(1, 1)));
+                kv_scheme(*open_model(folder, compressed({{"num_bits", "8"}}), scales(1, 1)));
               }),
               HasSubstr("num_bits"));
 }
@@ -80,25 +74,25 @@ TEST(KvCache, OurWords) {
   const test::TempFolder folder;
   for (const Json& wrong : {Json(3), Json{{"format", "int7"}}, Json{{"format", "bf16"}}, Json::object(),
                             Json{{"format", "int4"}, {"dynamic", false}}})
-    EXPECT_NE(refusal([&] { kv_scheme(*open(folder, own(wrong), scales(1, 1))); }), "") << wrong;
+    EXPECT_NE(refusal([&] { kv_scheme(*open_model(folder, own(wrong), scales(1, 1))); }), "") << wrong;
 }
 
 TEST(KvCache, ScalesAreChecked) {
   const test::TempFolder folder;
-  const auto model = open(folder, Json::object(), scales(0.5f, 2));
+  const auto model = open_model(folder, Json::object(), scales(0.5f, 2));
   EXPECT_EQ(kv_scales(*model, 0).key, 0.5f);
   EXPECT_EQ(kv_scales(*model, 0).value, 2);
   EXPECT_EQ(kv_scales(*model, 1).key, 1);  // missing
   EXPECT_EQ(inventory(*model).parameters, 1);
   for (const float wrong : {0.0f, -1.0f, NAN, INFINITY}) {
     const test::TempFolder other;
-    const auto bad = open(other, Json::object(), scales(1, wrong));
+    const auto bad = open_model(other, Json::object(), scales(1, wrong));
     EXPECT_THAT(refusal([&] { kv_scales(*bad, 0); }), HasSubstr("expected a positive number"));
   }
   std::vector<Tensor> wide = scales(1, 1);
   wide[0] = {"model.layers.0.self_attn.k_scale", "F32", {2}, raw(1.0)};
   const test::TempFolder third;
-  const auto bad = open(third, Json::object(), wide);
+  const auto bad = open_model(third, Json::object(), wide);
   EXPECT_THAT(refusal([&] { kv_scales(*bad, 0); }), HasSubstr("expected 1 values"));
 }
 

@@ -47,9 +47,7 @@ struct Model {
 
  private:
   std::unique_ptr<Checkpoint> open(const test::TempFolder& folder) const {
-    folder.write("config.json", Json{{"quantization_config", quantization}}.dump());
-    folder.write("model.safetensors", test::safetensors(tensors));
-    return open_checkpoint(folder.path().string());
+    return test::open_model(folder, Json{{"quantization_config", quantization}}, tensors);
   }
 };
 

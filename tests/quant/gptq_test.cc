@@ -5,9 +5,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/rng.h"
-#include "quant/input_statistics.h"
-#include "quant/method.h"
+#include "calibrated_linear.h"
 
 namespace aquatint::quant {
 namespace {
@@ -17,13 +15,6 @@ using numeric::WeightScheme;
 using tensor::QuantizedMatrix;
 
 constexpr int64_t kRows = 70, kCols = 192, kTokens = 600;
-
-std::vector<float> random_values(int64_t n, uint64_t seed, double size = 1) {
-  base::Rng rng(seed);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = static_cast<float>(rng.normal() * size);
-  return values;
-}
 
 // Inputs whose columns hang together, as those of a model do; some are large.
 std::vector<float> correlated_inputs(int64_t tokens, int64_t cols) {
@@ -35,31 +26,10 @@ std::vector<float> correlated_inputs(int64_t tokens, int64_t cols) {
   return x;
 }
 
-struct Fixture {
+struct Fixture : CalibratedLinear {
   explicit Fixture(int threads = 2)
-      : pool(threads),
-        w(random_values(kRows * kCols, 2, 0.05)),
-        inputs(correlated_inputs(kTokens, kCols), kCols, "test", {&kernels::kernel_set("auto"), &pool}) {}
-
-  QuantizedMatrix run(const Method& method, const WeightScheme& scheme, Clip clip,
-                      const base::Json& settings = base::Json::object()) {
-    MethodOptions options{.clip = clip,
-                          .importance = inputs.importance(),
-                          .inputs = &inputs,
-                          .settings = default_settings(method)};
-    options.settings.update(settings);
-    return method.quantize(w, kRows, kCols, scheme, options, pool);
-  }
-  double error(const QuantizedMatrix& m) {
-    std::vector<float> values(w.size());
-    tensor::dequantize(m, 0, m.rows, values.data());
-    for (size_t i = 0; i < w.size(); ++i) values[i] -= w[i];
-    return inputs.output_error(values) / inputs.output_error(w);
-  }
-
-  base::ThreadPool pool;
-  std::vector<float> w;
-  InputStatistics inputs;
+      : CalibratedLinear(threads, kRows, kCols, random_values(kRows * kCols, 2, 0.05),
+                         correlated_inputs(kTokens, kCols)) {}
 };
 
 WeightScheme grouped(const numeric::Format& format, int group, bool symmetric = true) {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "base/rng.h"
+#include "calibrated_linear.h"
 
 namespace aquatint::quant {
 namespace {
@@ -15,13 +15,6 @@ struct Machine {
   base::ThreadPool pool;
   model::Backend backend;
 };
-
-std::vector<float> random_values(int64_t n, uint64_t seed) {
-  base::Rng rng(seed);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = static_cast<float>(rng.normal());
-  return values;
-}
 
 // [cols][cols] in FP64.
 std::vector<double> gram_of(const std::vector<float>& x, int64_t cols) {

@@ -1,17 +1,10 @@
-#include "base/rng.h"
+#include "calibrated_linear.h"
 #include "pipeline_fixture.h"
 #include "quant/drift.h"
 #include "quant/linear_algebra.h"
 
 namespace aquatint::quant {
 namespace {
-
-std::vector<float> random_values(int64_t n, uint64_t seed) {
-  base::Rng rng(seed);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = static_cast<float>(rng.normal());
-  return values;
-}
 
 // Where the exact inputs are a linear function of the moved ones, corrected weights give the exact outputs.
 TEST(DriftTest, CorrectionUndoesALinearDrift) {

@@ -4,9 +4,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/rng.h"
-#include "quant/input_statistics.h"
-#include "quant/method.h"
+#include "calibrated_linear.h"
 
 namespace aquatint::quant {
 namespace {
@@ -17,13 +15,6 @@ using tensor::QuantizedMatrix;
 
 constexpr int64_t kRows = 40, kCols = 128;
 
-std::vector<float> random_values(int64_t n, uint64_t seed) {
-  base::Rng rng(seed);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = static_cast<float>(rng.normal());
-  return values;
-}
-
 // Columns that hang together.
 std::vector<float> tokens() {
   std::vector<float> x = random_values(400 * kCols, 1);
@@ -32,16 +23,12 @@ std::vector<float> tokens() {
   return x;
 }
 
-struct Fixture {
+struct Fixture : CalibratedLinear {
   explicit Fixture(int threads = 2)
-      : pool(threads),
-        w(random_values(kRows * kCols, 2)),
-        inputs(tokens(), kCols, "test", {&kernels::kernel_set("auto"), &pool}) {}
+      : CalibratedLinear(threads, kRows, kCols, random_values(kRows * kCols, 2), tokens()) {}
 
   QuantizedMatrix run(const Method& method, const WeightScheme& scheme, int steps = 200) {
-    MethodOptions options{.clip = Clip::mse, .importance = inputs.importance(), .inputs = &inputs};
-    options.settings["steps"] = steps;
-    return method.quantize(w, kRows, kCols, scheme, options, pool);
+    return CalibratedLinear::run(method, scheme, Clip::mse, {{"steps", steps}});
   }
   // Of one row, relative to the row's output.
   double error(const QuantizedMatrix& m, int64_t row) {
@@ -56,10 +43,6 @@ struct Fixture {
     for (int64_t row = 0; row < kRows; ++row) sum += error(m, row);
     return sum;
   }
-
-  base::ThreadPool pool;
-  std::vector<float> w;
-  InputStatistics inputs;
 };
 
 std::vector<WeightScheme> learned_schemes() {

@@ -4,9 +4,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/rng.h"
-#include "quant/input_statistics.h"
-#include "quant/method.h"
+#include "calibrated_linear.h"
 
 namespace aquatint::quant {
 namespace {
@@ -18,13 +16,6 @@ using tensor::QuantizedMatrix;
 constexpr int64_t kRows = 40, kCols = 256, kGroup = 32;
 const WeightScheme kFp4 = {&numeric::fp4_e2m1, Granularity::group, kGroup, true, &numeric::bf16};
 
-std::vector<float> random_values(int64_t n, uint64_t seed) {
-  base::Rng rng(seed);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = static_cast<float>(rng.normal());
-  return values;
-}
-
 // Groups of very different sizes; the last of each row is tiny.
 std::vector<float> weights() {
   std::vector<float> w = random_values(kRows * kCols, 2);
@@ -35,31 +26,14 @@ std::vector<float> weights() {
   return w;
 }
 
-struct Fixture {
+struct Fixture : CalibratedLinear {
   explicit Fixture(int threads = 2)
-      : pool(threads),
-        w(weights()),
-        inputs(random_values(500 * kCols, 1), kCols, "test", {&kernels::kernel_set("auto"), &pool}) {}
+      : CalibratedLinear(threads, kRows, kCols, weights(), random_values(500 * kCols, 1)) {}
 
   QuantizedMatrix run(const Method& method, const base::Json& settings = base::Json::object(),
                       const WeightScheme& scheme = kFp4) {
-    MethodOptions options{.clip = Clip::mse,
-                          .importance = inputs.importance(),
-                          .inputs = &inputs,
-                          .settings = default_settings(method)};
-    options.settings.update(settings);
-    return method.quantize(w, kRows, kCols, scheme, options, pool);
+    return CalibratedLinear::run(method, scheme, Clip::mse, settings);
   }
-  double error(const QuantizedMatrix& m) {
-    std::vector<float> values(w.size());
-    tensor::dequantize(m, 0, m.rows, values.data());
-    for (size_t i = 0; i < w.size(); ++i) values[i] -= w[i];
-    return inputs.output_error(values) / inputs.output_error(w);
-  }
-
-  base::ThreadPool pool;
-  std::vector<float> w;
-  InputStatistics inputs;
 };
 
 bool is_power_of_two(float v) {
