@@ -34,38 +34,44 @@ int nameless_file(const std::filesystem::path& folder, size_t bytes) {
 }  // namespace
 
 FloatArray::FloatArray(size_t count, const std::filesystem::path& folder)
-    : size_(count), mapped_(!folder.empty() && count > 0) {
-  if (!mapped_) {
-    memory_.resize(count);
-    data_ = memory_.data();
-    return;
-  }
+    : size_(count), capacity_(count), in_memory_(folder.empty() || count == 0) {
+  if (count == 0) return;
   const size_t bytes = count * sizeof(float);
-  const int fd = nameless_file(folder, bytes);
-  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  const int fd = in_memory_ ? -1 : nameless_file(folder, bytes);
+  const int flags = in_memory_ ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   const int error = errno;
-  ::close(fd);
+  if (fd >= 0) ::close(fd);
   if (at == MAP_FAILED)
     throw OutOfResource(fmt::format("cannot map {} bytes: {}", bytes, std::strerror(error)));
+  if (in_memory_) ::madvise(at, bytes, MADV_HUGEPAGE);
   data_ = static_cast<float*>(at);
 }
 
 FloatArray::FloatArray(FloatArray&& other) noexcept { *this = std::move(other); }
 
 FloatArray& FloatArray::operator=(FloatArray&& other) noexcept {
-  memory_.swap(other.memory_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
-  std::swap(mapped_, other.mapped_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(in_memory_, other.in_memory_);
   return *this;
 }
 
 FloatArray::~FloatArray() {
-  if (mapped_) ::munmap(data_, size_ * sizeof(float));
+  if (data_) ::munmap(data_, capacity_ * sizeof(float));
+}
+
+void FloatArray::reuse(size_t count, const std::filesystem::path& folder) {
+  if (count > capacity_) {
+    *this = FloatArray();  // first, so that there are never two
+    *this = FloatArray(count, folder);
+  }
+  size_ = count;
 }
 
 void FloatArray::release(size_t first, size_t count) const {
-  if (mapped_) advise(std::as_bytes(values().subspan(first, count)), Access::done);
+  if (!in_memory_) advise(std::as_bytes(values().subspan(first, count)), Access::done);
 }
 
 }  // namespace aquatint::base

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <vector>
 
 namespace aquatint::base {
 
@@ -17,8 +16,12 @@ class FloatArray {
   FloatArray& operator=(FloatArray&& other) noexcept;
   ~FloatArray();
 
+  // Another number of values, none of them defined: new memory is taken, as it was at first, only for more
+  // than there ever were.
+  void reuse(size_t count, const std::filesystem::path& folder);
+
   size_t size() const { return size_; }
-  bool in_memory() const { return !mapped_; }
+  bool in_memory() const { return in_memory_; }
   bool empty() const { return size_ == 0; }
   float* data() { return data_; }
   const float* data() const { return data_; }
@@ -30,10 +33,9 @@ class FloatArray {
   void release(size_t first, size_t count) const;
 
  private:
-  std::vector<float> memory_;
   float* data_ = nullptr;
-  size_t size_ = 0;
-  bool mapped_ = false;
+  size_t size_ = 0, capacity_ = 0;
+  bool in_memory_ = true;
 };
 
 }  // namespace aquatint::base

@@ -264,6 +264,8 @@ void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stag
   }
 }
 
+bool adds_to_residual(Stage stage) { return stage == Stage::attention_out || stage == Stage::down; }
+
 std::vector<float>& stage_input(Stage stage, Step& s) {
   return stage == Stage::attention_out ? s.attended : stage == Stage::down ? s.activated : s.normed;
 }

@@ -64,6 +64,7 @@ inline constexpr std::array kStages = {Stage::qkv, Stage::attention_out, Stage::
 void enter_block(const Machine& machine, const Block& block, Step& step);
 // Runs the stage's linear on its input, and what follows it.
 void run_stage(const Machine& machine, const Block& block, int64_t layer, Stage stage, Step& step);
+bool adds_to_residual(Stage stage);
 // Where the stage's input lies, [rows][input_width].
 std::vector<float>& stage_input(Stage stage, Step& step);
 int64_t input_width(Stage stage, const Config& config);

@@ -17,14 +17,22 @@ Config layer_alone(Config config, int64_t layer) {
   return config;
 }
 
+// to[i] = from[i]
+void copy(const float* from, int64_t count, float* to, base::ThreadPool& pool) {
+  constexpr int64_t kGrain = 1 << 14;
+  pool.parallel_for(count, kGrain,
+                    [&](int64_t begin, int64_t end) { std::copy(from + begin, from + end, to + begin); });
+}
+
 void take_rows(const base::FloatArray& from, int64_t first, int64_t rows, int64_t width,
-               std::vector<float>& to) {
-  std::copy_n(from.data() + first * width, rows * width, to.begin());
+               std::vector<float>& to, base::ThreadPool& pool) {
+  copy(from.data() + first * width, rows * width, to.data(), pool);
+  from.release(static_cast<size_t>(first * width), static_cast<size_t>(rows * width));
 }
 
 void put_rows(const std::vector<float>& from, int64_t first, int64_t rows, int64_t width,
-              base::FloatArray& to) {
-  std::copy_n(from.begin(), rows * width, to.data() + first * width);
+              base::FloatArray& to, base::ThreadPool& pool) {
+  copy(from.data(), rows * width, to.data() + first * width, pool);
   to.release(static_cast<size_t>(first * width), static_cast<size_t>(rows * width));
 }
 
@@ -62,7 +70,7 @@ HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
     step.x.resize(sequence.size() * static_cast<size_t>(config.hidden_size));
     base::ThreadPool serial(1);
     embed({config, backend, serial}, embedding, step);
-    put_rows(step.x, first, step.rows, config.hidden_size, states.x);
+    put_rows(step.x, first, step.rows, config.hidden_size, states.x, serial);
     first += step.rows;
   }
   return states;
@@ -94,14 +102,20 @@ void StagedBlock::each_piece(Body body) {
   }
 }
 
+// Where the inputs of the stage's linear go: a stage and the next one never share.
+base::FloatArray& StagedBlock::inputs_of(Stage stage) {
+  base::FloatArray& inputs = adds_to_residual(stage) ? states_.wide_inputs : states_.hidden_inputs;
+  inputs.reuse(static_cast<size_t>(states_.tokens() * input_width(stage, config_)), states_.spill);
+  return inputs;
+}
+
 void StagedBlock::enter(const Block& block) {
   const int64_t hidden = config_.hidden_size;
-  input_ = base::FloatArray(states_.x.size(), states_.spill);
+  input_ = &inputs_of(Stage::qkv);
   each_piece([&](int64_t first) {
-    take_rows(states_.x, first, step_.rows, hidden, step_.x);
-    states_.x.release(static_cast<size_t>(first * hidden), static_cast<size_t>(step_.rows * hidden));
+    take_rows(states_.x, first, step_.rows, hidden, step_.x, *backend_.pool);
     enter_block({config_, backend_, serial_}, block, step_);
-    put_rows(step_.normed, first, step_.rows, hidden, input_);
+    put_rows(step_.normed, first, step_.rows, hidden, *input_, *backend_.pool);
   });
 }
 
@@ -121,18 +135,17 @@ void StagedBlock::run(const Block& block, Stage stage) {
   const int64_t hidden = config_.hidden_size, width = input_width(stage, config_);
   const bool last = stage == kStages.back();
   const Stage next_stage = last ? stage : kStages[static_cast<size_t>(stage) + 1];
-  const int64_t next_width = last ? 0 : input_width(next_stage, config_);
-  base::FloatArray next(static_cast<size_t>(states_.tokens() * next_width), states_.spill);
+  const int64_t next_width = input_width(next_stage, config_);
+  base::FloatArray& next = last ? *input_ : inputs_of(next_stage);
   each_piece([&](int64_t first) {
-    take_rows(states_.x, first, step_.rows, hidden, step_.x);
-    take_rows(input_, first, step_.rows, width, stage_input(stage, step_));
-    input_.release(static_cast<size_t>(first * width), static_cast<size_t>(step_.rows * width));
+    if (adds_to_residual(stage)) take_rows(states_.x, first, step_.rows, hidden, step_.x, *backend_.pool);
+    take_rows(*input_, first, step_.rows, width, stage_input(stage, step_), *backend_.pool);
     run_stage({config_, backend_, serial_}, block, 0, stage, step_);
     if (stage == Stage::qkv) measure_kv();
-    put_rows(step_.x, first, step_.rows, hidden, states_.x);
-    put_rows(stage_input(next_stage, step_), first, step_.rows, next_width, next);
+    if (adds_to_residual(stage)) put_rows(step_.x, first, step_.rows, hidden, states_.x, *backend_.pool);
+    if (!last) put_rows(stage_input(next_stage, step_), first, step_.rows, next_width, next, *backend_.pool);
   });
-  input_ = std::move(next);
+  input_ = &next;
 }
 
 }  // namespace aquatint::model

@@ -13,9 +13,12 @@ namespace aquatint::model {
 
 // The residual streams of a set of sequences, between two blocks.
 struct HiddenStates {
-  std::vector<int64_t> lengths;  // tokens of each sequence
-  base::FloatArray x;            // [tokens][hidden_size], one sequence after another
-  std::filesystem::path spill;   // folder of the large arrays; empty: in memory
+  std::vector<int64_t> lengths;   // tokens of each sequence
+  base::FloatArray x;             // [tokens][hidden_size], one sequence after another
+  std::filesystem::path spill{};  // folder of the large arrays; empty: in memory
+  // Room for the inputs of linears, [tokens][hidden_size] and [tokens][up to the widest]: kept from block to
+  // block, as fresh memory is cleared at the price of a linear.
+  base::FloatArray hidden_inputs{}, wide_inputs{};
 
   int64_t tokens() const;
   HiddenStates copy() const;
@@ -42,8 +45,8 @@ class StagedBlock {
   // block's.
   void run(const Block& block, Stage stage);
 
-  // [tokens][input_width] of the linear that comes next; empty after the last.
-  const base::FloatArray& input() const { return input_; }
+  // [tokens][input_width] of the linear that comes next; of the last one after it.
+  const base::FloatArray& input() const { return *input_; }
   // The largest magnitudes of the keys, as a cache holds them, and of the values; after Stage::qkv.
   const KvRange& kv_range() const { return kv_range_; }
 
@@ -51,13 +54,14 @@ class StagedBlock {
   template <class Body>
   void each_piece(Body body);
   void measure_kv();
+  base::FloatArray& inputs_of(Stage stage);
 
   const Backend& backend_;
   Config config_;  // of a model that has this layer alone
   HiddenStates& states_;
   base::ThreadPool serial_{1};
   Step step_;
-  base::FloatArray input_;
+  base::FloatArray* input_ = nullptr;  // of states_
   KvRange kv_range_;
 };
 

@@ -62,7 +62,7 @@ void BlockQuantizer::write_transformed(int64_t layer) {
   for (const MethodStep& step : run_.plan.transforms)
     step.method->transform(weights, seen, step.settings, run_.pool());
   changed_ = weights.changeable_vectors();
-  if (again) states_ = std::move(before);
+  if (again) states_->x = std::move(before->x);
   if (run_.plan.codes.method->learn) return write_learned(layer, weights);
   write_codes(layer, weights.vectors(), &weights, again ? nullptr : &seen);
 }
@@ -132,7 +132,7 @@ void BlockQuantizer::write_codes(int64_t layer, model::Block block, BlockWeights
 void BlockQuantizer::correct(Stage stage, model::Block& block, model::StagedBlock& exact,
                              const model::StagedBlock& moved, const InputStatistics& inputs,
                              BlockWeights& weights) {
-  const bool into_residual = stage == Stage::attention_out || stage == Stage::down;
+  const bool into_residual = adds_to_residual(stage);
   const Drift drift(exact.input(), moved.input(),
                     into_residual ? std::span<const float>(exact_states_->x) : std::span<const float>(),
                     into_residual ? std::span<const float>(states_->x) : std::span<const float>(), inputs);

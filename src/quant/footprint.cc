@@ -29,7 +29,7 @@ class BlockMemory {
 
   double peak() const {
     const double held = owns_values() ? all_values() : 0;
-    const double states = state_array(hidden()) * (corrects() ? 2 : 1);
+    const double states = (state_array(hidden()) + rooms()) * (corrects() ? 2 : 1);
     const bool transformed = !plan_.transforms.empty();
     double most = 0;
     if (transformed) {
@@ -43,9 +43,8 @@ class BlockMemory {
       double around = held + states;
       if (!running) around += grams_until(Stage::down);
       if (running) around += (corrects() ? 2 : 1) * step() + gram(stage);
-      if (corrects()) around += input(stage);
       most = std::max(most, around + coding(stage) + (running ? input(stage) : 0));
-      if (corrects()) most = std::max(most, around + input(stage) + 5 * gram(stage));
+      if (corrects()) most = std::max(most, around + 5 * gram(stage));
       if (running) most = std::max(most, around + advancing(stage, corrects() ? kFloat : 1));
     }
     return most;
@@ -75,8 +74,13 @@ class BlockMemory {
 
   // What of an array [tokens][width] is in memory.
   double state_array(double width) const { return spilled_ ? 0 : tokens_ * width * kFloat; }
+  // Of model::HiddenStates, for the inputs of linears.
+  double rooms() const {
+    return state_array(hidden()) + state_array(std::max(width(Stage::attention_out), width(Stage::down)));
+  }
+  // What of inputs that lie in files is read at a time.
   double input(Stage stage) const {
-    return spilled_ ? std::min(tokens_, kSpilledTokens) * width(stage) * kFloat : state_array(width(stage));
+    return spilled_ ? std::min(tokens_, kSpilledTokens) * width(stage) * kFloat : 0;
   }
   double gram(Stage stage) const { return tokens_ > 0 ? width(stage) * width(stage) * kFloat : 0; }
   double grams_until(Stage stage) const {
@@ -93,13 +97,10 @@ class BlockMemory {
     return kStepRows * kFloat *
            (2 * hidden() + qkv + static_cast<double>(c.q_width()) + 3 * mlp + std::max(qkv, 2 * mlp));
   }
-  // The stage's linears, packed, and the next stage's inputs beside its own. `code_bytes` of an unpacked
-  // weight.
+  // The stage's linears, packed. `code_bytes` of an unpacked weight.
   double advancing(Stage stage, double code_bytes) const {
-    const Stage next = stage == Stage::down ? stage : static_cast<Stage>(static_cast<int>(stage) + 1);
-    const double inputs = state_array(width(stage)) + (stage == Stage::down ? 0 : state_array(width(next)));
     const double packed_bytes = code_bytes > 1 ? 2 : packed_code_bytes(stage);
-    return inputs + stage_weights(stage) * (code_bytes + packed_bytes);
+    return stage_weights(stage) * (code_bytes + packed_bytes);
   }
   double packed_code_bytes(Stage stage) const {
     double most = 0;

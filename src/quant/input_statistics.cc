@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -17,17 +18,44 @@ constexpr double kLargestDamping = 1;  // an identity as heavy as H itself
 // The tokens of a file that are in memory at a time: a multiple of what add_gram() sums at once.
 constexpr int64_t kTokens = 4096;
 
-// The largest and the sum of magnitudes by column; NaN and infinity are seen in the sum.
+constexpr int64_t kColumns = 64;  // whose magnitudes are summed together
+
+// The largest and the sum of magnitudes of `count` columns of x [tokens][stride cols]. A few tokens are
+// summed in FP32, these sums in FP64.
+template <class Count>
+void add_column_magnitudes(const float* x, int64_t cols, int64_t tokens, Count count, double* sums,
+                           float* max) {
+  constexpr int64_t kSummed = 32;
+  for (int64_t token = 0; token < tokens; token += kSummed) {
+    float sum[kColumns] = {}, largest[kColumns] = {};
+    for (int64_t t = token; t < std::min(tokens, token + kSummed); ++t)
+      for (int64_t c = 0; c < count; ++c) {
+        const float magnitude = std::fabs(x[t * cols + c]);
+        sum[c] += magnitude;
+        largest[c] = magnitude > largest[c] ? magnitude : largest[c];
+      }
+    for (int64_t c = 0; c < count; ++c) {
+      sums[c] += double{sum[c]};
+      max[c] = std::max(max[c], largest[c]);
+    }
+  }
+}
+
+// NaN and infinity are seen in the sums.
 void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>& sums,
                     std::vector<float>& max, base::ThreadPool& pool) {
   const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
-  pool.parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t token = 0; token < tokens; ++token)
-      for (int64_t c = begin; c < end; ++c) {
-        const float magnitude = std::fabs(x[static_cast<size_t>(token * cols + c)]);
-        sums[static_cast<size_t>(c)] += double{magnitude};
-        max[static_cast<size_t>(c)] = std::max(max[static_cast<size_t>(c)], magnitude);
-      }
+  pool.parallel_for(cols, kColumns, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; c += kColumns) {
+      const auto add = [&](auto count) {
+        add_column_magnitudes(x.data() + c, cols, tokens, count, &sums[static_cast<size_t>(c)],
+                              &max[static_cast<size_t>(c)]);
+      };
+      if (end - c >= kColumns)
+        add(std::integral_constant<int64_t, kColumns>{});
+      else
+        add(end - c);
+    }
   });
 }
 

@@ -1,7 +1,6 @@
 #include "quant/linear_algebra.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cmath>
 
@@ -12,10 +11,11 @@
 namespace aquatint::quant {
 namespace {
 
-constexpr int64_t kGramTile = 96,
-                  kGramRows = 256;  // rows of x that are summed at a time: their tiles stay in L2
-constexpr int64_t kLine = 16;       // floats of a cache line
-constexpr int64_t kTile = 128;      // of a factorization
+constexpr int64_t kGramTile = 96, kPanel = 48;
+constexpr int64_t kGramDepth = 128;            // rows of x at a time: a panel of them stays in L1
+constexpr int64_t kGramRows = 4 * kGramDepth;  // that go into a tile of the sum while it is in L2
+constexpr int64_t kLine = 16;                  // floats of a cache line
+constexpr int64_t kTile = 128;                 // of a factorization
 constexpr int64_t kFormRows = 64, kFormDepth = 256;
 
 // body(i) for i in [0, count), each by whichever thread is free: tasks differ in size and know nothing of
@@ -37,11 +37,11 @@ std::pair<int64_t, int64_t> triangle_tile(int64_t i) {
 
 constexpr int64_t triangle(int64_t n) { return n * (n + 1) / 2; }
 
-// Up to a line of columns of x [depth][stride cols] as rows of kGramRows.
+// Up to a line of columns of x [depth][stride cols] as rows of kGramDepth.
 void transpose_line(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
   count = std::min(count, kLine);
   for (int64_t row = 0; row < depth; ++row)
-    for (int64_t c = 0; c < count; ++c) out[c * kGramRows + row] = x[row * cols + c];
+    for (int64_t c = 0; c < count; ++c) out[c * kGramDepth + row] = x[row * cols + c];
 }
 
 // L with L Lᵀ = A in FP64: the lower triangle of `values`, and the inverses of its diagonal tiles.
@@ -175,29 +175,59 @@ class Cholesky {
   std::vector<double> inverses_;  // [tiles][kTile][kTile]
 };
 
+// Up to a panel of columns of x [depth][stride cols], side by side: rows of x lie a multiple of many cache
+// lines apart and would fight for the same places.
+void copy_panel(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
+  count = std::min(count, kPanel);
+  for (int64_t row = 0; row < depth; ++row) std::copy_n(x + row * cols, count, out + row * kPanel);
+}
+
+// Some rows of a matrix as factors of aᵀ · b, in pieces of kGramDepth rows.
+class GramFactor {
+ public:
+  GramFactor(int64_t cols, int64_t line, void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
+      : cols_(cols),
+        line_(line),
+        copy_(copy),
+        values_(static_cast<size_t>(base::round_up(cols, line) * kGramRows)) {}
+
+  void fill(const float* x, int64_t rows, base::ThreadPool& pool) {
+    const int64_t lines = base::ceil_div(cols_, line_);
+    pool.parallel_for(lines * base::ceil_div(rows, kGramDepth), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t row = i / lines * kGramDepth, col = i % lines * line_;
+        copy_(x + row * cols_ + col, cols_, std::min(kGramDepth, rows - row), cols_ - col, at(row, col));
+      }
+    });
+  }
+  float* at(int64_t row, int64_t col) {
+    return values_.data() + row * base::round_up(cols_, line_) + col * kGramDepth;
+  }
+
+ private:
+  int64_t cols_, line_;
+  void (*copy_)(const float*, int64_t, int64_t, int64_t, float*);
+  std::vector<float> values_;
+};
+
 // Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column.
 template <class Tile>
 void add_tiles(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols, float* out,
                int64_t tiles, const model::Backend& backend, Tile tile) {
   const int64_t rows = static_cast<int64_t>(a.size()) / a_cols;
-  std::vector<float> transposed(static_cast<size_t>(a_cols * kGramRows));
+  GramFactor left(a_cols, kLine, transpose_line), right(b_cols, kPanel, copy_panel);
   for (int64_t first = 0; first < rows; first += kGramRows) {
-    const int64_t depth = std::min(kGramRows, rows - first);
-    const float *left = a.data() + first * a_cols, *right = b.data() + first * b_cols;
-    backend.pool->parallel_for(a_cols, kLine, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; c += kLine)
-        transpose_line(left + c, a_cols, depth, end - c, &transposed[static_cast<size_t>(c * kGramRows)]);
-    });
+    const int64_t count = std::min(kGramRows, rows - first);
+    left.fill(a.data() + first * a_cols, count, *backend.pool);
+    right.fill(b.data() + first * b_cols, count, *backend.pool);
     for_tasks(tiles, *backend.pool, [&](int64_t task) {
       const auto [i, j] = tile(task);
-      const int64_t row = i * kGramTile, col = j * kGramTile, width = std::min(kGramTile, b_cols - col);
-      // Rows of b lie a multiple of many cache lines apart and would fight for the same places.
-      std::array<float, kGramRows * kGramTile> columns;
-      for (int64_t k = 0; k < depth; ++k)
-        std::copy_n(right + k * b_cols + col, width, &columns[static_cast<size_t>(k * kGramTile)]);
-      backend.kernels->add_product({transposed.data() + row * kGramRows, kGramRows, columns.data(), kGramTile,
-                                    out + row * b_cols + col, b_cols, std::min(kGramTile, a_cols - row),
-                                    width, depth});
+      const int64_t row = i * kGramTile, height = std::min(kGramTile, a_cols - row);
+      for (int64_t k = 0; k < count; k += kGramDepth)
+        for (int64_t col = j * kGramTile; col < std::min(b_cols, (j + 1) * kGramTile); col += kPanel)
+          backend.kernels->add_product({left.at(k, row), kGramDepth, right.at(k, col), kPanel,
+                                        out + row * b_cols + col, b_cols, height,
+                                        std::min(kPanel, b_cols - col), std::min(kGramDepth, count - k)});
     });
   }
 }

@@ -1,11 +1,13 @@
 // AWQ (Lin et al., arXiv 2306.00978): columns that meet large inputs are scaled up before rounding, so that
-// they lose less, and the inputs down. s = mean|x|^α, normalised; α is the one of a grid whose rounded
-// weights give the least output error, tr(ΔW H ΔWᵀ), on the calibration tokens: their Gram matrix is enough,
+// they lose less, and the inputs down. s = mean|x|^α, normalised; α is the one whose rounded weights give the
+// least output error, tr(ΔW H ΔWᵀ), on the calibration tokens: their Gram matrix is enough,
 // the block is not run again. The clip that the paper searches afterwards is that of the method that finds
 // the codes.
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <tuple>
 
 #include "quant/block_weights.h"
 #include "quant/method.h"
@@ -16,7 +18,7 @@ namespace {
 using model::Stage;
 
 constexpr std::array kSettings = {
-    MethodSetting{"grid", MethodSetting::Type::integer, 20, 1, 1000, "exponents tried from 0 to 1"}};
+    MethodSetting{"grid", MethodSetting::Type::integer, 20, 1, 1000, "steps of the exponent from 0 to 1"}};
 
 // By source of the stage's input.
 std::vector<float> mean_inputs(const BlockWeights& block, const InputStatistics& inputs, Stage stage) {
@@ -76,22 +78,38 @@ double output_error(BlockWeights& block, const InputStatistics& inputs, Stage st
   return error;
 }
 
+// The exponent of [0, 1), in steps of 1/grid, with the least error: over the whole range in strides, then to
+// both sides of the best in halved ones. The error is smooth enough that every step finds nothing better.
+int best_step(int grid, const std::function<double(int)>& error_of) {
+  int stride = 1;
+  while (stride * 4 < grid) stride *= 2;
+  int best = 0;
+  double least = error_of(0);
+  const auto look = [&](int step) {
+    if (step < 0 || step >= grid) return;
+    if (const double error = error_of(step); error < least) std::tie(best, least) = std::pair(step, error);
+  };
+  for (int step = stride; step < grid; step += stride) look(step);
+  while (stride /= 2) {
+    const int middle = best;
+    look(middle - stride);
+    look(middle + stride);
+  }
+  return best;
+}
+
 void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings,
                base::ThreadPool& pool) {
   const auto grid = settings.at("grid").get<int>();
   for (const Stage stage : model::kStages) {
     if (!block.divisible(stage)) continue;
     const std::vector<float> means = mean_inputs(block, inputs.at(stage), stage);
-    std::vector<float> best(means.size(), 1.0f);
-    double least = output_error(block, inputs.at(stage), stage, best, pool);
-    for (int step = 1; step < grid; ++step) {
-      std::vector<float> scales = scales_for(means, static_cast<float>(step) / static_cast<float>(grid));
-      const double error = output_error(block, inputs.at(stage), stage, scales, pool);
-      if (error >= least) continue;
-      least = error;
-      best = std::move(scales);
-    }
-    block.divide_input(stage, std::move(best), inputs);
+    const auto scales_at = [&](int step) {
+      return scales_for(means, static_cast<float>(step) / static_cast<float>(grid));
+    };
+    const int best = best_step(
+        grid, [&](int step) { return output_error(block, inputs.at(stage), stage, scales_at(step), pool); });
+    block.divide_input(stage, scales_at(best), inputs);
   }
 }
 
