@@ -16,7 +16,7 @@ METHODS = {
     "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq", "qep,gptq", "smoothquant,qep,gptq"],
     "LLM_INT8": ["llm_int8"],
     "FP8_DYNAMIC": ["rtn", "qep,gptq"],
-    "W4A16": ["rtn", "gptq", "gptq act_order", "awq", "awq,gptq", "qep,rtn", "qep,gptq", "qep,gptq act_order", "awq,qep,gptq",
+    "W4A16": ["rtn", "gptq", "gptq in order", "awq", "awq,gptq", "qep,rtn", "qep,gptq", "qep,gptq in order", "awq,qep,gptq",
               "signround", "quarot,gptq", "quarot,qep,gptq", "quip", "rtn,lorc 8", "gptq,lorc 32"],
     "int4:group32": ["rtn", "gptq", "qep,gptq"],
     "W4A16_ASYM": ["rtn", "hqq", "gptq", "qep,gptq"],
@@ -33,7 +33,7 @@ METHODS = {
     "W8A16+KV8": ["rtn"],
     "W8A16+KV4": ["rtn"],
 }
-SETTINGS = {"gptq act_order": "gptq: {act_order: true}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
+SETTINGS = {"gptq in order": "gptq: {act_order: false}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
             "w4a8_fp m2": "w4a8_fp: {scales: m2}", "lorc 8": "lorc: {rank: 8}", "lorc 32": "lorc: {rank: 32}"}
 PLANTED = {"W8A8": ["rtn", "smoothquant"], "int8:channel/int8:tensor": ["rtn", "smoothquant"], "FP8_DYNAMIC": ["rtn"],
            "LLM_INT8": ["llm_int8"], "W4A16": ["rtn", "awq"]}

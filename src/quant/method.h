@@ -128,8 +128,8 @@ void store_zeros(std::span<const float> scales, std::span<const float> zeros,
 // What was stored: value = scale · (code − zero).
 float zero_of(const tensor::QuantizedMatrix& matrix, int64_t block);
 
-extern const Method rtn, hqq, gptq, signround, autoround, w4a8_fp, awq, smoothquant, qep, quarot, quip, lorc,
-    llm_int8;
+extern const Method rtn, hqq, gptq, signround, autoround, zeroquant, w4a8_fp, awq, smoothquant, qep, quarot,
+    quip, lorc, llm_int8;
 
 base::Json default_settings(const Method& method);
 

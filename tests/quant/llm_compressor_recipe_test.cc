@@ -47,7 +47,7 @@ quant_stage:
   EXPECT_EQ(r.methods[0].method->name, "smoothquant");
   EXPECT_EQ(r.methods[0].settings["alpha"], 0.8);
   EXPECT_EQ(r.methods[1].method->name, "gptq");
-  EXPECT_EQ(r.methods[1].settings, base::Json({{"damp", 0.1}, {"block", 64}, {"act_order", false}}));
+  EXPECT_EQ(r.methods[1].settings, base::Json({{"damp", 0.1}, {"block", 64}, {"act_order", true}}));
   ASSERT_THAT(r.layers, SizeIs(1));
   EXPECT_THAT(r.layers[0].match, ElementsAre("lm_head"));
   EXPECT_TRUE(r.layers[0].keep);

@@ -106,7 +106,7 @@ TEST(Recipe, DefaultsAreTheFields) {
   EXPECT_EQ(r.calibration->options().length, 512);
   EXPECT_EQ(parse("scheme: W8A8\ncalibration: a.txt").calibration->options().length, 2048);
   const Recipe gptq = parse("scheme: W4A16\nmethods: gptq");
-  EXPECT_EQ(gptq.methods[0].settings, base::Json({{"damp", 0.01}, {"block", 128}, {"act_order", false}}));
+  EXPECT_EQ(gptq.methods[0].settings, base::Json({{"damp", 0.01}, {"block", 128}, {"act_order", true}}));
   EXPECT_EQ(parse("scheme: W4A16\nmethods: [smoothquant]").methods[1].method->name, "rtn");
 }
 

@@ -152,7 +152,30 @@ void take_scales(Job& job, int64_t rows) {
     }
 }
 
+// Of all groups, from the weights as they are at first.
+void choose_static_scales(Job& job, int64_t rows, base::ThreadPool& pool) {
+  const std::vector<float> costs = column_costs(job.feedback);
+  pool.parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
+    BlockCopy copy(job.group, true);
+    for (int64_t i = begin * job.groups(); i < end * job.groups(); ++i) {
+      const int64_t row = i / job.groups(), first = i % job.groups() * job.group;
+      std::copy_n(job.weights.begin() + row * job.cols + first, job.group, copy.values());
+      std::copy_n(costs.begin() + first, job.group, copy.importance());
+      const BlockScale chosen = job.choose(copy.block(job.group), row);
+      job.scales[static_cast<size_t>(i)] = chosen.scale;
+      if (!job.zeros.empty()) job.zeros[static_cast<size_t>(i)] = chosen.zero;
+    }
+  });
+}
+
 }  // namespace
+
+std::vector<float> column_costs(const Feedback& feedback) {
+  std::vector<float> costs(feedback.order.size());
+  for (size_t p = 0; p < costs.size(); ++p)
+    costs[static_cast<size_t>(feedback.order[p])] = 1 / (feedback.diagonal[p] * feedback.diagonal[p]);
+  return costs;
+}
 
 tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int64_t rows, int64_t cols,
                                             const numeric::WeightScheme& scheme, const MethodOptions& options,
@@ -167,8 +190,8 @@ tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int6
         fmt::format("{}: blocks of {} cross the rows of a matrix with {} columns; choose a "
                     "scheme with groups or one scale per channel",
                     method, group, cols));
-  const bool static_groups = feedback.act_order || has_given_scales(matrix);
-  if (static_groups)
+  const bool given = has_given_scales(matrix);
+  if (given)
     matrix = rtn.quantize(
         weights, rows, cols, scheme,
         {.clip = options.clip, .importance = options.inputs->importance(), .largest = options.largest}, pool);
@@ -180,18 +203,21 @@ tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int6
           choose,
           options.inputs->feedback(feedback.damp, feedback.act_order),
           *options.inputs->backend().kernels,
-          static_groups,
+          given || feedback.act_order,
           matrix,
           {},
           {}};
   job.scales.resize(static_cast<size_t>(rows * job.groups()));
   job.zeros.resize(scheme.symmetric ? 0 : job.scales.size());
-  if (static_groups) take_scales(job, rows);
+  if (given)
+    take_scales(job, rows);
+  else if (feedback.act_order)
+    choose_static_scales(job, rows, pool);
   pool.parallel_for(base::ceil_div(rows, kSlab), 1, [&](int64_t begin, int64_t end) {
     for (int64_t slab = begin; slab < end; ++slab)
       Slab(job, slab * kSlab, std::min(kSlab, rows - slab * kSlab)).run();
   });
-  if (has_given_scales(matrix)) return matrix;
+  if (given) return matrix;
   store_scales(job.scales, 1, matrix);
   store_zeros(job.scales, job.zeros, matrix);
   return matrix;

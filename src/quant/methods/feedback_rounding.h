@@ -3,20 +3,24 @@
 #pragma once
 #include <functional>
 
+#include "quant/input_statistics.h"
 #include "quant/methods/block_rule.h"
 
 namespace aquatint::quant {
 
 struct FeedbackOptions {
-  double damp = 0.01;      // added to H's diagonal, as a share of its mean
-  int64_t block = 128;     // columns whose errors reach the rest of a row together
-  bool act_order = false;  // columns of the largest inputs first; scales are rtn's, taken before
+  double damp = 0.01;     // added to H's diagonal, as a share of its mean
+  int64_t block = 128;    // columns whose errors reach the rest of a row together
+  bool act_order = true;  // columns of the largest inputs first; scales are chosen before
 };
 
-// The scale of a group of `row` when its turn comes: `group` holds its weights as they are by then and, as
-// importance, what an error will cost there, 1 / U_jj². Called from many threads. Not asked where scales are
-// rtn's: with act_order, and where rows share them or they have two levels.
+// The scale of a group of `row`: `group` holds its weights, as they are when its turn comes or, with
+// act_order, as they were at first, and as importance what an error will cost there, 1 / U_jj². Called from
+// many threads. Not asked where rows share scales or they have two levels: these are rtn's.
 using ChooseGroupScale = std::function<BlockScale(const Block& group, int64_t row)>;
+
+// 1 / U_jj² by column: what an error costs when the columns behind have taken up of it what they can.
+std::vector<float> column_costs(const Feedback& feedback);
 
 // `method` is named in errors. Needs options.inputs.
 tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int64_t rows, int64_t cols,

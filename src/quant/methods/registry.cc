@@ -7,8 +7,8 @@
 
 namespace aquatint::quant {
 namespace {
-constexpr std::array kMethods = {&rtn, &hqq,         &gptq, &signround, &autoround, &w4a8_fp, &llm_int8,
-                                 &awq, &smoothquant, &qep,  &quarot,    &quip,      &lorc};
+constexpr std::array kMethods = {&rtn,      &hqq, &gptq,        &signround, &autoround, &zeroquant, &w4a8_fp,
+                                 &llm_int8, &awq, &smoothquant, &qep,       &quarot,    &quip,      &lorc};
 }
 
 std::span<const Method* const> methods() { return kMethods; }

@@ -30,7 +30,6 @@ void learn_slab(LearnedRounding& rounding, std::span<const float> weights, const
     std::fill(gradient.begin(), gradient.end(), 0.0f);
     inputs.backend().kernels->add_product(
         {errors.data(), cols, inputs.gram().data(), cols, gradient.data(), cols, rows, cols, cols});
-    const float rate = (1 - static_cast<float>(step) / static_cast<float>(steps)) / static_cast<float>(steps);
     for (int64_t r = 0; r < rows; ++r) {
       double loss = 0;
       for (int64_t i = r * cols; i < (r + 1) * cols; ++i)
@@ -39,7 +38,7 @@ void learn_slab(LearnedRounding& rounding, std::span<const float> weights, const
         least[static_cast<size_t>(r)] = loss;
         rounding.keep(first + r);
       }
-      rounding.step(first + r, gradient.data() + r * cols, rate);
+      rounding.step(first + r, gradient.data() + r * cols, {step, steps});
     }
   }
 }

@@ -11,7 +11,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "quant/input_statistics.h"
 #include "quant/methods/feedback_rounding.h"
 
 namespace aquatint::quant {
@@ -25,6 +24,8 @@ constexpr std::array kSettings = {
     MethodSetting{"damp", Type::number, 0.01, 0, 1, "added to H's diagonal, as a share of its mean"},
     MethodSetting{"block", Type::integer, 128, 16, 4096,
                   "columns whose errors reach the rest of a row together"},
+    MethodSetting{"act_order", Type::boolean, 1, 0, 1,
+                  "columns of the largest inputs first; scales come before"},
 };
 
 constexpr int kLargestShift = 8;
@@ -85,8 +86,7 @@ float row_scale(const BlockRule& rule, const RowGroups& groups) {
 
 std::vector<float> row_scales(std::span<const float> weights, int64_t cols, int64_t group,
                               const BlockRule& rule, const Feedback& feedback, base::ThreadPool& pool) {
-  std::vector<float> cost(static_cast<size_t>(cols));
-  for (size_t c = 0; c < cost.size(); ++c) cost[c] = 1 / (feedback.diagonal[c] * feedback.diagonal[c]);
+  const std::vector<float> cost = column_costs(feedback);
   std::vector<float> scales(weights.size() / cost.size());
   pool.parallel_for(static_cast<int64_t>(scales.size()), 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
@@ -112,13 +112,15 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
                                  base::ThreadPool& pool) {
   check(scheme);
   const FeedbackOptions feedback = {.damp = options.settings.at("damp").get<double>(),
-                                    .block = options.settings.at("block").get<int64_t>()};
+                                    .block = options.settings.at("block").get<int64_t>(),
+                                    .act_order = options.settings.at("act_order").get<bool>()};
   const auto limits = options.settings.at("scales").get<std::string>();
   const auto rule = BlockRule::of(scheme, options.clip, "w4a8_fp");
   const int64_t group = scheme.granularity == numeric::Granularity::group ? scheme.group : cols;
   std::vector<float> bases;
   if (limits == "m2")
-    bases = row_scales(weights, cols, group, *rule, options.inputs->feedback(feedback.damp, false), pool);
+    bases = row_scales(weights, cols, group, *rule,
+                       options.inputs->feedback(feedback.damp, feedback.act_order), pool);
   const ChooseGroupScale choose = [&](const Block& block, int64_t row) -> BlockScale {
     if (limits == "m1") return power_of_two(*rule, block);
     if (limits == "m2")

@@ -39,13 +39,28 @@ TEST_F(Pipeline, AutoroundBringsTheOutputNearer) {
   }
 }
 
-TEST_F(Pipeline, AutoroundGivesTheSameBytesForAnyThreads) {
+TEST_F(Pipeline, ZeroquantBringsTheOutputNearer) {
+  const auto source = test::random_checkpoint(config_of());
+  const CalibrationSet tokens = calibration_tokens();
+  for (const char* scheme : {"int4:group32/int8:token", "int3:group32", "W4A8_FP"}) {
+    const auto error = [&](const std::string& method) {
+      const std::string name = method + std::to_string(std::hash<std::string_view>{}(scheme));
+      run(*source, scheme, {.method = method, .calibration = &tokens}, name);
+      return output_error(source, open(name), tokens);
+    };
+    EXPECT_LT(error("zeroquant"), 0.8 * error("rtn")) << scheme;
+  }
+}
+
+TEST_F(Pipeline, LearnedBlocksAreTheSameBytesForAnyThreads) {
   const auto source = test::random_checkpoint(config_of());
   const CalibrationSet tokens = calibration_tokens();
   base::ThreadPool one(1), three(3);
-  run(*source, "W4A16", {.method = "autoround", .calibration = &tokens}, "1", &one);
-  run(*source, "W4A16", {.method = "autoround", .calibration = &tokens}, "3", &three);
-  EXPECT_EQ(open("1")->sha256(), open("3")->sha256());
+  for (const std::string method : {"autoround", "zeroquant"}) {
+    run(*source, "W4A16", {.method = method, .calibration = &tokens}, method + "1", &one);
+    run(*source, "W4A16", {.method = method, .calibration = &tokens}, method + "3", &three);
+    EXPECT_EQ(open(method + "1")->sha256(), open(method + "3")->sha256());
+  }
 }
 
 TEST_F(Pipeline, AutoroundComesAfterTransforms) {
@@ -68,6 +83,8 @@ TEST_F(Pipeline, AutoroundSaysWhatItCannotDo) {
   } catch (const base::BadUsage& e) {
     EXPECT_THAT(e.what(), testing::HasSubstr("autoround learns to round integers"));
   }
+  for (const char* scheme : {"NF4", "MXFP4"})
+    EXPECT_THROW(run(*source, scheme, {.method = "zeroquant", .calibration = &tokens}), base::BadUsage);
   EXPECT_EQ(files_left(), 0u);
 }
 
