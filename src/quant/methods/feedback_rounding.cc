@@ -153,8 +153,7 @@ void take_scales(Job& job, int64_t rows) {
 }
 
 // Of all groups, from the weights as they are at first.
-void choose_static_scales(Job& job, int64_t rows, base::ThreadPool& pool) {
-  const std::vector<float> costs = column_costs(job.feedback);
+void choose_static_scales(Job& job, int64_t rows, std::span<const float> costs, base::ThreadPool& pool) {
   pool.parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
     BlockCopy copy(job.group, true);
     for (int64_t i = begin * job.groups(); i < end * job.groups(); ++i) {
@@ -170,10 +169,10 @@ void choose_static_scales(Job& job, int64_t rows, base::ThreadPool& pool) {
 
 }  // namespace
 
-std::vector<float> column_costs(const Feedback& feedback) {
-  std::vector<float> costs(feedback.order.size());
-  for (size_t p = 0; p < costs.size(); ++p)
-    costs[static_cast<size_t>(feedback.order[p])] = 1 / (feedback.diagonal[p] * feedback.diagonal[p]);
+std::vector<float> column_costs(const InputStatistics& inputs, const FeedbackOptions& options) {
+  if (options.act_order) return {inputs.importance().begin(), inputs.importance().end()};
+  std::vector<float> costs;
+  for (const float d : inputs.feedback(options.damp, false).diagonal) costs.push_back(1 / (d * d));
   return costs;
 }
 
@@ -212,7 +211,7 @@ tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int6
   if (given)
     take_scales(job, rows);
   else if (feedback.act_order)
-    choose_static_scales(job, rows, pool);
+    choose_static_scales(job, rows, column_costs(*options.inputs, feedback), pool);
   pool.parallel_for(base::ceil_div(rows, kSlab), 1, [&](int64_t begin, int64_t end) {
     for (int64_t slab = begin; slab < end; ++slab)
       Slab(job, slab * kSlab, std::min(kSlab, rows - slab * kSlab)).run();

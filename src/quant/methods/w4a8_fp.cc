@@ -85,13 +85,12 @@ float row_scale(const BlockRule& rule, const RowGroups& groups) {
 }
 
 std::vector<float> row_scales(std::span<const float> weights, int64_t cols, int64_t group,
-                              const BlockRule& rule, const Feedback& feedback, base::ThreadPool& pool) {
-  const std::vector<float> cost = column_costs(feedback);
-  std::vector<float> scales(weights.size() / cost.size());
+                              const BlockRule& rule, std::span<const float> costs, base::ThreadPool& pool) {
+  std::vector<float> scales(weights.size() / costs.size());
   pool.parallel_for(static_cast<int64_t>(scales.size()), 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       scales[static_cast<size_t>(row)] = row_scale(
-          rule, RowGroups(weights.subspan(static_cast<size_t>(row * cols), static_cast<size_t>(cols)), cost,
+          rule, RowGroups(weights.subspan(static_cast<size_t>(row * cols), static_cast<size_t>(cols)), costs,
                           group));
   });
   return scales;
@@ -119,8 +118,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
   const int64_t group = scheme.granularity == numeric::Granularity::group ? scheme.group : cols;
   std::vector<float> bases;
   if (limits == "m2")
-    bases = row_scales(weights, cols, group, *rule,
-                       options.inputs->feedback(feedback.damp, feedback.act_order), pool);
+    bases = row_scales(weights, cols, group, *rule, column_costs(*options.inputs, feedback), pool);
   const ChooseGroupScale choose = [&](const Block& block, int64_t row) -> BlockScale {
     if (limits == "m1") return power_of_two(*rule, block);
     if (limits == "m2")
