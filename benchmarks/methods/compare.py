@@ -22,6 +22,8 @@ METHODS = {
     "W4A16_ASYM": ["rtn", "hqq", "gptq", "qep,gptq"],
     "W4A16_MIN": ["rtn", "hqq", "gptq"],
     "W4A8": ["rtn", "gptq", "qep,gptq", "quarot,gptq"],
+    "int8:group64/int8:token": ["rtn", "zeroquant"],
+    "int4:group64/int8:token": ["rtn", "gptq", "zeroquant"],
     "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2", "w4a8_fp,lorc 8"],
     "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq", "quarot,qep,gptq"],
     "W3A16": ["rtn", "gptq", "awq", "signround", "autoround", "qep,gptq", "quip", "gptq,lorc 32"],

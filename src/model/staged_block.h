@@ -47,6 +47,7 @@ class StagedBlock {
 
   // [tokens][input_width] of the linear that comes next; of the last one after it.
   const base::FloatArray& input() const { return *input_; }
+  std::span<const int64_t> lengths() const { return states_.lengths; }
   // The largest magnitudes of the keys, as a cache holds them, and of the values; after Stage::qkv.
   const KvRange& kv_range() const { return kv_range_; }
 

@@ -58,15 +58,25 @@ struct Operations {
   double forward = 0, products = 0, factors = 0;
 };
 
+// Of a whole matrix, in a method that searches a grid: it looks at half of the steps and a fifth of the rows.
 double trials_of(const MethodStep& step) {
-  return step.settings.contains("grid") ? step.settings["grid"].get<double>() : 0;
+  return step.settings.contains("grid") ? step.settings["grid"].get<double>() / 10 : 0;
+}
+
+// Tokens that go forward, and as two more products backward, while a block is learned, and those of its looks
+// at all sequences (methods/block_learner.h).
+double learned_tokens(const MethodStep& step, double tokens) {
+  if (!step.method->learn) return 0;
+  const auto setting = [&](const char* name) { return step.settings.at(name).get<double>(); };
+  return 3 * setting("steps") * setting("batch") * setting("tokens") + 5 * tokens;
 }
 
 Operations count(const Plan& plan, int64_t token_count) {
   Operations ops;
   const auto tokens = static_cast<double>(token_count);
   const bool again = plan.codes.method->needs_calibration;
-  const double passes = plan.transforms.empty() ? 1 : again ? 2 : 1;
+  const bool corrects = !plan.corrections.empty();
+  const double passes = (plan.transforms.empty() || !again ? 1 : 2) + (corrects ? 1 : 0);
   double trials = 0;
   for (const MethodStep& step : plan.transforms) trials += trials_of(step);
   for (int64_t layer = 0; layer < plan.tensors.config.layers; ++layer)
@@ -76,7 +86,8 @@ Operations count(const Plan& plan, int64_t token_count) {
       for (const ModelMatrix& matrix : plan.tensors.linears(layer, stage))
         rows += static_cast<double>(matrix.rows);
       ops.forward += passes * 2 * tokens * rows * n;
-      ops.products += passes * tokens * n * n;          // one triangle of H
+      ops.products += passes * tokens * n * n;  // one triangle of H, or half of the drift
+      ops.products += 2 * rows * n * learned_tokens(plan.codes, tokens);
       ops.products += 2 * rows * n * n * (2 + trials);  // errors weighed by H
       if (again) ops.products += rows * n * n;          // errors fed to later columns
       if (again) ops.factors += 4 * n * n * n / 3;

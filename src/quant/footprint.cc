@@ -38,6 +38,7 @@ class BlockMemory {
         most = std::max(most, held + states + before + observing(stage));
       most = std::max(most, held + states + before + grams_until(Stage::down) + trial());
     }
+    if (plan_.codes.method->learn) most = std::max(most, held + states + step() + learned());
     const bool running = tokens_ > 0 && (!transformed || again());
     for (const Stage stage : model::kStages) {
       double around = held + states;
@@ -121,6 +122,8 @@ class BlockMemory {
       for (const ModelMatrix& m : linears(stage)) most = std::max(most, weights(m) * (2 * kFloat + 1));
     return most;
   }
+  // Weights that move, their gradients and moments, codes, and what they are rounded to.
+  double learned() const { return all_values() / kFloat * (5 * kFloat + 2); }
   // Methods that factorize H: ordered, FP64 and inverted; what stays is the last.
   double factor() const { return plan_.codes.method->needs_calibration ? 1.0 : 0.0; }
 

@@ -59,16 +59,26 @@ void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>&
   });
 }
 
+std::string token_name(int64_t token, std::span<const int64_t> lengths) {
+  for (size_t sample = 0; sample < lengths.size(); ++sample) {
+    if (token < lengths[sample]) return fmt::format("token {} of calibration sample {}", token, sample);
+    token -= lengths[sample];
+  }
+  return fmt::format("calibration token {}", token);
+}
+
 // `first`: number of x's first token.
 void check_finite(std::span<const float> x, int64_t cols, const std::vector<double>& sums, int64_t first,
-                  const std::string& where) {
+                  std::span<const int64_t> lengths, const std::string& where) {
   if (std::all_of(sums.begin(), sums.end(), [](double sum) { return std::isfinite(sum); })) return;
   for (size_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(x[i]))
       throw base::BadInput(
-          fmt::format("{}: input {} of calibration token {} is {}, expected a finite value; the weights "
-                      "before it make values overflow: look at them, or leave this text out",
-                      where, static_cast<int64_t>(i) % cols, first + static_cast<int64_t>(i) / cols, x[i]));
+          fmt::format("{}: input {} of {} is {}, expected a finite value; the weights before it make values "
+                      "overflow: look "
+                      "at them, or leave this text out",
+                      where, static_cast<int64_t>(i) % cols,
+                      token_name(first + static_cast<int64_t>(i) / cols, lengths), x[i]));
 }
 
 }  // namespace
@@ -92,25 +102,25 @@ InputStatistics::InputStatistics(int64_t cols, const std::string& where, const m
 InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
                                  const model::Backend& backend)
     : InputStatistics(cols, where, backend) {
-  see(x);
+  see(x, {});
   finish();
 }
 
-InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, const std::string& where,
-                                 const model::Backend& backend)
+InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
+                                 const std::string& where, const model::Backend& backend)
     : InputStatistics(cols, where, backend) {
   const size_t step = x.in_memory() ? x.size() : static_cast<size_t>(kTokens * cols);
   for (size_t first = 0; first < x.size(); first += step) {
     const size_t count = std::min(step, x.size() - first);
-    see(x.values().subspan(first, count));
+    see(x.values().subspan(first, count), lengths);
     x.release(first, count);
   }
   finish();
 }
 
-void InputStatistics::see(std::span<const float> x) {
+void InputStatistics::see(std::span<const float> x, std::span<const int64_t> lengths) {
   add_magnitudes(x, cols_, sums_, max_, *backend_.pool);
-  check_finite(x, cols_, sums_, tokens_, where_);
+  check_finite(x, cols_, sums_, tokens_, lengths, where_);
   add_gram(x, cols_, gram_, backend_);
   tokens_ += static_cast<int64_t>(x.size()) / cols_;
 }

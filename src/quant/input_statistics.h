@@ -29,9 +29,9 @@ class InputStatistics {
   // `x` is [tokens][cols]. BadInput, naming `where`, for a value that is NaN or infinite.
   InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
                   const model::Backend& backend);
-  // The same, a few tokens at a time where they do not lie in memory.
-  InputStatistics(const base::FloatArray& x, int64_t cols, const std::string& where,
-                  const model::Backend& backend);
+  // The same, a few tokens at a time where they do not lie in memory; `lengths`: tokens of each sample.
+  InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
+                  const std::string& where, const model::Backend& backend);
 
   int64_t cols() const { return cols_; }
   int64_t tokens() const { return tokens_; }
@@ -54,7 +54,7 @@ class InputStatistics {
 
  private:
   InputStatistics(int64_t cols, const std::string& where, const model::Backend& backend);
-  void see(std::span<const float> x);
+  void see(std::span<const float> x, std::span<const int64_t> lengths);
   void finish();
 
   model::Backend backend_;

@@ -1,8 +1,8 @@
 // AWQ (Lin et al., arXiv 2306.00978): columns that meet large inputs are scaled up before rounding, so that
 // they lose less, and the inputs down. s = mean|x|^α, normalised; α is the one whose rounded weights give the
-// least output error, tr(ΔW H ΔWᵀ), on the calibration tokens: their Gram matrix is enough,
-// the block is not run again. The clip that the paper searches afterwards is that of the method that finds
-// the codes.
+// least output error, tr(ΔW H ΔWᵀ), on the calibration tokens: their Gram matrix is enough, the block is not
+// run again, and a few hundred rows tell. The clip that the paper searches afterwards is that of the method
+// that finds the codes.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -16,6 +16,7 @@ namespace aquatint::quant {
 namespace {
 
 using model::Stage;
+using numeric::Granularity;
 
 constexpr std::array kSettings = {
     MethodSetting{"grid", MethodSetting::Type::integer, 20, 1, 1000, "steps of the exponent from 0 to 1"}};
@@ -40,43 +41,49 @@ std::vector<float> scales_for(const std::vector<float>& means, float alpha) {
   return scales;
 }
 
-// Rows [first, first + count) of to[rows][cols] = values · scale of the column.
-void scale_columns(const std::vector<float>& values, const std::vector<float>& by_column, int64_t first,
-                   int64_t count, std::vector<float>& to) {
-  const size_t cols = by_column.size();
-  for (size_t at = static_cast<size_t>(first) * cols; at < static_cast<size_t>(first + count) * cols;
-       at += cols)
-    for (size_t c = 0; c < cols; ++c) to[at + c] = values[at + c] * by_column[c];
-}
+// Rows of a linear that tell how a scale does, spread over it: all where rows share scales.
+class Probe {
+ public:
+  explicit Probe(const BlockWeights::Linear& linear)
+      : scheme_(linear.scheme->weights), cols_(linear.matrix->cols) {
+    const bool apart =
+        scheme_.granularity == Granularity::group || scheme_.granularity == Granularity::channel;
+    const int64_t step = apart ? std::max<int64_t>(1, linear.matrix->rows / kRows) : 1;
+    for (int64_t row = 0; row < linear.matrix->rows; row += step)
+      values_.insert(values_.end(), linear.values.begin() + row * cols_,
+                     linear.values.begin() + (row + 1) * cols_);
+  }
 
-// Of all linears of the stage that get fewer bits, when their columns are scaled, rounded, and scaled back.
-double output_error(BlockWeights& block, const InputStatistics& inputs, Stage stage,
-                    const std::vector<float>& scales, base::ThreadPool& pool) {
-  std::vector<float> by_column(static_cast<size_t>(inputs.cols())), back(by_column.size());
-  for (size_t c = 0; c < by_column.size(); ++c) {
-    by_column[c] = scales[static_cast<size_t>(block.source_of(stage, static_cast<int64_t>(c)))];
-    back[c] = 1 / by_column[c];
-  }
-  double error = 0;
-  for (const BlockWeights::Linear& linear : block.linears(stage)) {
-    if (!linear.scheme) continue;
-    const auto [rows, cols] = std::pair(linear.matrix->rows, inputs.cols());
-    std::vector<float> scaled(linear.values.size());
-    pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
-      scale_columns(linear.values, by_column, begin, end - begin, scaled);
+  // Of the output, when the columns are scaled, rounded, and scaled back.
+  double output_error(const InputStatistics& inputs, const std::vector<float>& by_column,
+                      base::ThreadPool& pool) const {
+    const int64_t rows = static_cast<int64_t>(values_.size()) / cols_;
+    std::vector<float> scaled(values_.size());
+    each_row(rows, pool, [&](size_t at) {
+      for (size_t c = 0; c < by_column.size(); ++c) scaled[at + c] = values_[at + c] * by_column[c];
     });
-    const tensor::QuantizedMatrix rounded =
-        rtn.quantize(scaled, rows, cols, linear.scheme->weights, {.clip = Clip::none}, pool);
-    std::vector<float> difference = values_of(rounded, pool);
-    pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
-      scale_columns(difference, back, begin, end - begin, difference);
-      for (int64_t i = begin * inputs.cols(); i < end * inputs.cols(); ++i)
-        difference[static_cast<size_t>(i)] -= linear.values[static_cast<size_t>(i)];
+    std::vector<float> difference =
+        values_of(rtn.quantize(scaled, rows, cols_, scheme_, {.clip = Clip::none}, pool), pool);
+    each_row(rows, pool, [&](size_t at) {
+      for (size_t c = 0; c < by_column.size(); ++c)
+        difference[at + c] = difference[at + c] / by_column[c] - values_[at + c];
     });
-    error += inputs.output_error(difference);
+    return inputs.output_error(difference);
   }
-  return error;
-}
+
+ private:
+  template <class Body>
+  void each_row(int64_t rows, base::ThreadPool& pool, Body body) const {
+    pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) body(static_cast<size_t>(row * cols_));
+    });
+  }
+
+  static constexpr int64_t kRows = 256;
+  const numeric::WeightScheme& scheme_;
+  int64_t cols_;
+  std::vector<float> values_;  // [rows][cols_]
+};
 
 // The exponent of [0, 1), in steps of 1/grid, with the least error: over the whole range in strides, then to
 // both sides of the best in halved ones. The error is smooth enough that every step finds nothing better.
@@ -107,8 +114,18 @@ void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& s
     const auto scales_at = [&](int step) {
       return scales_for(means, static_cast<float>(step) / static_cast<float>(grid));
     };
-    const int best = best_step(
-        grid, [&](int step) { return output_error(block, inputs.at(stage), stage, scales_at(step), pool); });
+    std::vector<Probe> probes;
+    for (const BlockWeights::Linear& linear : block.linears(stage))
+      if (linear.scheme) probes.emplace_back(linear);
+    const int best = best_step(grid, [&](int step) {
+      const std::vector<float> scales = scales_at(step);
+      std::vector<float> by_column(static_cast<size_t>(inputs.at(stage).cols()));
+      for (size_t c = 0; c < by_column.size(); ++c)
+        by_column[c] = scales[static_cast<size_t>(block.source_of(stage, static_cast<int64_t>(c)))];
+      double error = 0;
+      for (const Probe& probe : probes) error += probe.output_error(inputs.at(stage), by_column, pool);
+      return error;
+    });
     block.divide_input(stage, scales_at(best), inputs);
   }
 }
