@@ -73,7 +73,7 @@ std::vector<float> attend(const KernelSet& set, Sequence& s, Precision precision
 }
 
 const Case kCases[] = {{4, 4, 16, 0, 5},   {9, 3, 64, 0, 70},   {4, 2, 80, 9, 40},   {2, 1, 33, 0, 260},
-                       {6, 2, 7, 3, 20},   {8, 1, 128, 0, 17},  {3, 3, 64, 0, 700},  {4, 2, 32, 520, 1100},
+                       {6, 2, 7, 3, 20},   {8, 1, 128, 0, 17},  {2, 2, 64, 0, 700},  {2, 1, 32, 520, 1100},
                        {5, 1, 40, 0, 300}, {14, 2, 96, 0, 257}, {12, 2, 64, 65, 330}};
 
 class Attention : public testing::TestWithParam<const KernelSet*> {
@@ -109,9 +109,11 @@ void expect_close(const Sequence& s, Phase phase, const std::vector<float>& got,
 const std::vector<float>& definition(size_t i, KvFormat format, Precision precision) {
   static std::map<std::pair<size_t, KvFormat>, std::vector<float>> known;
   std::vector<float>& want = known[{i, format}];
-  base::ThreadPool one(1);
-  Sequence s(kCases[i], format, 1);
-  if (want.empty()) want = attend(ref::set, s, precision, Phase::prefill, one);
+  if (want.empty()) {
+    base::ThreadPool one(1);
+    Sequence s(kCases[i], format, 1);
+    want = attend(ref::set, s, precision, Phase::prefill, one);
+  }
   return want;
 }
 
@@ -122,6 +124,7 @@ TEST_P(Attention, MatchesTheDefinition) {
       const Precision precision = format == KvFormat::fp32 ? Precision::fp32 : Precision::bf16;
       const std::vector<float>& want = definition(i, format, precision);
       for (const Phase phase : {Phase::prefill, Phase::decode}) {
+        if (&set_ == &ref::set && phase == Phase::prefill) continue;  // is the definition
         Sequence again(c, format, 1);
         expect_close(
             again, phase, attend(set_, again, precision, phase, pool_), want,
