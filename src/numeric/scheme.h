@@ -60,6 +60,10 @@ struct WeightScheme {
   // Scales stand under an FP32 divisor of the whole matrix: E4M3 ones, as NVFP4 has it, or all under the
   // same.
   bool has_divisor() const { return scale_format == &fp8_e4m3 || constant_divisor > 0; }
+  // No two rows share a scale.
+  bool rows_stand_alone() const {
+    return granularity == Granularity::channel || granularity == Granularity::group;
+  }
   // NVFP4 and the MX formats define their group size.
   bool fixed_group() const { return scale_format->bits == 8; }
 };

@@ -75,8 +75,7 @@ void check_finite(std::span<const float> x, int64_t cols, const std::vector<doub
     if (!std::isfinite(x[i]))
       throw base::BadInput(
           fmt::format("{}: input {} of {} is {}, expected a finite value; the weights before it make values "
-                      "overflow: look "
-                      "at them, or leave this text out",
+                      "overflow: look at them, or leave this text out",
                       where, static_cast<int64_t>(i) % cols,
                       token_name(first + static_cast<int64_t>(i) / cols, lengths), x[i]));
 }

@@ -12,9 +12,9 @@ namespace {
 using Type = MethodSetting::Type;
 constexpr std::array kSettings = {
     MethodSetting{"steps", Type::integer, 200, 1, 10000, "of size 1 / steps at first, falling to none"},
-    MethodSetting{"batch", Type::integer, 2, 1, 1024, "sequences that a step sees"},
-    MethodSetting{"tokens", Type::integer, 512, 16, 8192, "of a sequence, at most"},
-    MethodSetting{"seed", Type::integer, 0, 0, 1e9, "of the batches"},
+    kBatchSetting,
+    kTokensSetting,
+    kSeedSetting,
 };
 
 std::vector<tensor::QuantizedMatrix> learn(const BlockTask& task, const base::Json& settings) {

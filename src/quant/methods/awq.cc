@@ -16,7 +16,6 @@ namespace aquatint::quant {
 namespace {
 
 using model::Stage;
-using numeric::Granularity;
 
 constexpr std::array kSettings = {
     MethodSetting{"grid", MethodSetting::Type::integer, 20, 1, 1000, "steps of the exponent from 0 to 1"}};
@@ -46,9 +45,7 @@ class Probe {
  public:
   explicit Probe(const BlockWeights::Linear& linear)
       : scheme_(linear.scheme->weights), cols_(linear.matrix->cols) {
-    const bool apart =
-        scheme_.granularity == Granularity::group || scheme_.granularity == Granularity::channel;
-    const int64_t step = apart ? std::max<int64_t>(1, linear.matrix->rows / kRows) : 1;
+    const int64_t step = scheme_.rows_stand_alone() ? std::max<int64_t>(1, linear.matrix->rows / kRows) : 1;
     for (int64_t row = 0; row < linear.matrix->rows; row += step)
       values_.insert(values_.end(), linear.values.begin() + row * cols_,
                      linear.values.begin() + (row + 1) * cols_);

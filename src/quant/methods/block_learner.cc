@@ -107,7 +107,7 @@ class Learner {
     return y;
   }
 
-  // The sign of the gradient is all that counts: 2 / size is left out.
+  // 2 / size is left out: neither signs nor Adam's steps depend on the gradient's length.
   void learn_from(const Sequence& sequence) {
     std::vector<float> by_y = errors(sequence);
     gradient_.backward(matrices_, by_y, by_matrices_);

@@ -19,7 +19,12 @@ struct LearningOptions {
   uint64_t seed;
 };
 
-// From the settings of the same names.
+inline constexpr MethodSetting kBatchSetting{"batch", MethodSetting::Type::integer, 2, 1,
+                                             1024,    "sequences that a step sees"},
+    kTokensSetting{"tokens", MethodSetting::Type::integer, 512, 16, 8192, "of a sequence, at most"},
+    kSeedSetting{"seed", MethodSetting::Type::integer, 0, 0, 1e9, "of the batches"};
+
+// From these and the method's own "steps".
 LearningOptions learning_options(const base::Json& settings);
 
 using MakeLearned = std::function<std::unique_ptr<LearnedMatrix>(const BlockWeights::Linear&,

@@ -169,6 +169,11 @@ void choose_static_scales(Job& job, int64_t rows, std::span<const float> costs, 
 
 }  // namespace
 
+FeedbackOptions feedback_options(const base::Json& settings) {
+  return {settings.at("damp").get<double>(), settings.at("block").get<int64_t>(),
+          settings.at("act_order").get<bool>()};
+}
+
 std::vector<float> column_costs(const InputStatistics& inputs, const FeedbackOptions& options) {
   if (options.act_order) return {inputs.importance().begin(), inputs.importance().end()};
   std::vector<float> costs;

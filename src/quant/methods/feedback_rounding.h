@@ -9,10 +9,22 @@
 namespace aquatint::quant {
 
 struct FeedbackOptions {
-  double damp = 0.01;     // added to H's diagonal, as a share of its mean
-  int64_t block = 128;    // columns whose errors reach the rest of a row together
-  bool act_order = true;  // columns of the largest inputs first; scales are chosen before
+  double damp;     // added to H's diagonal, as a share of its mean
+  int64_t block;   // columns whose errors reach the rest of a row together
+  bool act_order;  // columns of the largest inputs first; scales are chosen before
 };
+
+inline constexpr MethodSetting kDampSetting{
+    "damp", MethodSetting::Type::number, 0.01, 0, 1, "added to H's diagonal, as a share of its mean"},
+    kBlockSetting{"block", MethodSetting::Type::integer,
+                  128,     16,
+                  4096,    "columns whose errors reach the rest of a row together"},
+    kActOrderSetting{"act_order", MethodSetting::Type::boolean,
+                     1,           0,
+                     1,           "columns of the largest inputs first; scales come before"};
+
+// From these.
+FeedbackOptions feedback_options(const base::Json& settings);
 
 // The scale of a group of `row`: `group` holds its weights, as they are when its turn comes or, with
 // act_order, as they were at first, and their column_costs() as importance. Called from many threads. Not

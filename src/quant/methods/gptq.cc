@@ -15,21 +15,12 @@
 namespace aquatint::quant {
 namespace {
 
-using Type = MethodSetting::Type;
-constexpr std::array kSettings = {
-    MethodSetting{"damp", Type::number, 0.01, 0, 1, "added to H's diagonal, as a share of its mean"},
-    MethodSetting{"block", Type::integer, 128, 16, 4096,
-                  "columns whose errors reach the rest of a row together"},
-    MethodSetting{"act_order", Type::boolean, 1, 0, 1,
-                  "columns of the largest inputs first; scales come before"},
-};
+constexpr std::array kSettings = {kDampSetting, kBlockSetting, kActOrderSetting};
 
 tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, int64_t cols,
                                  const numeric::WeightScheme& scheme, const MethodOptions& options,
                                  base::ThreadPool& pool) {
-  const FeedbackOptions feedback = {options.settings.at("damp").get<double>(),
-                                    options.settings.at("block").get<int64_t>(),
-                                    options.settings.at("act_order").get<bool>()};
+  const FeedbackOptions feedback = feedback_options(options.settings);
   const auto rule = BlockRule::of(scheme, options.clip, "gptq");
   return round_with_feedback(
       weights, rows, cols, scheme, options, feedback, *rule,

@@ -8,9 +8,7 @@ namespace aquatint::quant {
 namespace {
 
 void check(const numeric::WeightScheme& scheme, std::string_view method) {
-  const bool rows = scheme.granularity == numeric::Granularity::group ||
-                    scheme.granularity == numeric::Granularity::channel;
-  if (rows && scheme.scale_format->bits >= 16 && !scheme.double_quantized) return;
+  if (scheme.rows_stand_alone() && scheme.scale_format->bits >= 16 && !scheme.double_quantized) return;
   throw base::BadUsage(fmt::format(
       "{} learns codes in groups or rows under scales of 16 or 32 bits, not {} weights under {}; take rtn or "
       "gptq",

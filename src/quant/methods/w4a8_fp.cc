@@ -21,11 +21,9 @@ constexpr std::array<std::string_view, 3> kLimits = {"free", "m1", "m2"};
 constexpr std::array kSettings = {
     MethodSetting{"scales", Type::word, 0, 0, 2, "m1: powers of two; m2: powers of two under one scale a row",
                   kLimits},
-    MethodSetting{"damp", Type::number, 0.01, 0, 1, "added to H's diagonal, as a share of its mean"},
-    MethodSetting{"block", Type::integer, 128, 16, 4096,
-                  "columns whose errors reach the rest of a row together"},
-    MethodSetting{"act_order", Type::boolean, 1, 0, 1,
-                  "columns of the largest inputs first; scales come before"},
+    kDampSetting,
+    kBlockSetting,
+    kActOrderSetting,
 };
 
 constexpr int kLargestShift = 8;
@@ -97,9 +95,9 @@ std::vector<float> row_scales(std::span<const float> weights, int64_t cols, int6
 }
 
 void check(const numeric::WeightScheme& scheme) {
-  const bool groups = scheme.granularity == numeric::Granularity::group ||
-                      scheme.granularity == numeric::Granularity::channel;
-  if (scheme.format->kind == numeric::Kind::floating && groups && scheme.scale_format->bits >= 16) return;
+  if (scheme.format->kind == numeric::Kind::floating && scheme.rows_stand_alone() &&
+      scheme.scale_format->bits >= 16)
+    return;
   throw base::BadUsage(fmt::format(
       "w4a8_fp makes floating-point weights in groups or rows under scales of 16 or 32 bits, not {} weights "
       "under {}; take scheme W4A8_FP, or method gptq",
@@ -110,9 +108,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
                                  const numeric::WeightScheme& scheme, const MethodOptions& options,
                                  base::ThreadPool& pool) {
   check(scheme);
-  const FeedbackOptions feedback = {.damp = options.settings.at("damp").get<double>(),
-                                    .block = options.settings.at("block").get<int64_t>(),
-                                    .act_order = options.settings.at("act_order").get<bool>()};
+  const FeedbackOptions feedback = feedback_options(options.settings);
   const auto limits = options.settings.at("scales").get<std::string>();
   const auto rule = BlockRule::of(scheme, options.clip, "w4a8_fp");
   const int64_t group = scheme.granularity == numeric::Granularity::group ? scheme.group : cols;

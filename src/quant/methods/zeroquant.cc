@@ -20,9 +20,9 @@ constexpr std::array kSettings = {
     MethodSetting{"steps", Type::integer, 100, 1, 10000, "of a block"},
     MethodSetting{"rate", Type::number, 0.02, 1e-6, 1,
                   "of the first step, in steps of the grid; falls to none"},
-    MethodSetting{"batch", Type::integer, 2, 1, 1024, "sequences that a step sees"},
-    MethodSetting{"tokens", Type::integer, 512, 16, 8192, "of a sequence, at most"},
-    MethodSetting{"seed", Type::integer, 0, 0, 1e9, "of the batches"},
+    kBatchSetting,
+    kTokensSetting,
+    kSeedSetting,
 };
 
 // Weights that move under scales that stay.
