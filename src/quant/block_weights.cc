@@ -64,6 +64,13 @@ int64_t BlockWeights::source_of(Stage stage, int64_t column) const {
   return head / (config_.heads / config_.kv_heads) * config_.head_dim + column % config_.head_dim;
 }
 
+std::vector<float> BlockWeights::by_column(Stage stage, const std::vector<float>& by_source) const {
+  std::vector<float> values(static_cast<size_t>(model::input_width(stage, config_)));
+  for (size_t c = 0; c < values.size(); ++c)
+    values[c] = by_source[static_cast<size_t>(source_of(stage, static_cast<int64_t>(c)))];
+  return values;
+}
+
 bool BlockWeights::divisible(Stage stage) const {
   const model::Rotations& r = config_.rotations;
   switch (stage) {
@@ -100,12 +107,10 @@ void BlockWeights::divide_input(Stage stage, std::vector<float> scales, BlockSta
           scales);
       break;
   }
-  std::vector<float> by_column(static_cast<size_t>(model::input_width(stage, config_)));
-  for (size_t c = 0; c < by_column.size(); ++c)
-    by_column[c] = scales[static_cast<size_t>(source_of(stage, static_cast<int64_t>(c)))];
+  const std::vector<float> factors = by_column(stage, scales);
   for (Linear& linear : linears(stage))
-    for (size_t i = 0; i < linear.values.size(); ++i) linear.values[i] *= by_column[i % by_column.size()];
-  inputs.at(stage).divide(by_column);
+    for (size_t i = 0; i < linear.values.size(); ++i) linear.values[i] *= factors[i % factors.size()];
+  inputs.at(stage).divide(factors);
 }
 
 // `scales` become what the rounded weights were really divided by.

@@ -47,6 +47,8 @@ class BlockWeights {
   // from one row of values (grouped heads) and can only be divided together.
   int64_t sources(model::Stage stage) const;
   int64_t source_of(model::Stage stage, int64_t column) const;
+  // Values by source, one for each column.
+  std::vector<float> by_column(model::Stage stage, const std::vector<float>& by_source) const;
 
   // Nothing stands between the stage's input and where it is made but what keeps columns apart.
   bool divisible(model::Stage stage) const;

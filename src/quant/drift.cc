@@ -24,9 +24,8 @@ std::vector<float> cross_of_difference(std::span<const float> a, std::span<const
     difference.resize(static_cast<size_t>(rows * width));
     for (size_t i = 0, at = static_cast<size_t>(first * width); i < difference.size(); ++i, ++at)
       difference[i] = a[at] - b[at];
-    add_cross(difference, width,
-              x.subspan(static_cast<size_t>(first * cols), static_cast<size_t>(rows * cols)), cols, cross,
-              backend);
+    add_cross({difference.data(), rows, width, width}, {x.data() + first * cols, rows, cols, cols},
+              {cross.data(), width, cols, cols}, backend);
   }
   return cross;
 }

@@ -80,6 +80,15 @@ void check_finite(std::span<const float> x, int64_t cols, const std::vector<doub
                       token_name(first + static_cast<int64_t>(i) / cols, lengths), x[i]));
 }
 
+// Of the i-th of kSample equal runs of tokens, one whose place in the run changes from run to run: samples of
+// calibration are as long as each other, and their first tokens are like no others.
+int64_t sample_token(int64_t i, int64_t tokens) {
+  constexpr double kGolden = 0.6180339887498949;
+  const double place = static_cast<double>(i) * kGolden;
+  return static_cast<int64_t>((static_cast<double>(i) + place - std::floor(place)) *
+                              static_cast<double>(tokens) / InputStatistics::kSample);
+}
+
 }  // namespace
 
 struct InputStatistics::Kept {
@@ -88,9 +97,11 @@ struct InputStatistics::Kept {
   Feedback feedback;
 };
 
-InputStatistics::InputStatistics(int64_t cols, const std::string& where, const model::Backend& backend)
+InputStatistics::InputStatistics(int64_t tokens, int64_t cols, const std::string& where,
+                                 const model::Backend& backend)
     : backend_(backend),
       cols_(cols),
+      tokens_(tokens),
       where_(where),
       gram_(static_cast<size_t>(cols * cols)),
       diagonal_(static_cast<size_t>(cols)),
@@ -100,14 +111,14 @@ InputStatistics::InputStatistics(int64_t cols, const std::string& where, const m
 
 InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
                                  const model::Backend& backend)
-    : InputStatistics(cols, where, backend) {
+    : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend) {
   see(x, {});
   finish();
 }
 
 InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
                                  const std::string& where, const model::Backend& backend)
-    : InputStatistics(cols, where, backend) {
+    : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend) {
   const size_t step = x.in_memory() ? x.size() : static_cast<size_t>(kTokens * cols);
   for (size_t first = 0; first < x.size(); first += step) {
     const size_t count = std::min(step, x.size() - first);
@@ -119,9 +130,14 @@ InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, std::s
 
 void InputStatistics::see(std::span<const float> x, std::span<const int64_t> lengths) {
   add_magnitudes(x, cols_, sums_, max_, *backend_.pool);
-  check_finite(x, cols_, sums_, tokens_, lengths, where_);
+  check_finite(x, cols_, sums_, seen_, lengths, where_);
   add_gram(x, cols_, gram_, backend_);
-  tokens_ += static_cast<int64_t>(x.size()) / cols_;
+  const int64_t end = seen_ + static_cast<int64_t>(x.size()) / cols_;
+  for (; sampled_ < kSample && sample_token(sampled_, tokens_) < end; ++sampled_) {
+    const auto token = x.begin() + (sample_token(sampled_, tokens_) - seen_) * cols_;
+    sample_.insert(sample_.end(), token, token + cols_);
+  }
+  seen_ = end;
 }
 
 void InputStatistics::finish() {
@@ -149,6 +165,7 @@ void InputStatistics::divide(std::span<const float> scales) {
     mean_[i] /= scales[i];
     max_[i] /= scales[i];
   }
+  for (size_t i = 0; i < sample_.size(); ++i) sample_[i] /= scales[i % n];
   kept_.reset();
 }
 
@@ -206,11 +223,16 @@ const Feedback& InputStatistics::feedback(double damp, bool by_importance) const
 }
 
 numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, const InputStatistics* inputs) {
-  numeric::ActivationScheme input = scheme.input;
-  if (!input.needs_calibration()) return input;
+  if (!scheme.input.needs_calibration()) return scheme.input;
   AQ_CHECK(inputs, "a static input scheme without calibration");
   const auto seen = inputs->max_magnitude();
-  const float largest = std::max(*std::max_element(seen.begin(), seen.end()), 1e-6f);
+  return calibrated_input(scheme, *std::max_element(seen.begin(), seen.end()));
+}
+
+numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, float largest) {
+  numeric::ActivationScheme input = scheme.input;
+  if (!input.needs_calibration()) return input;
+  largest = std::max(largest, 1e-6f);
   input.static_scale =
       input.dynamic ? input.scale_format->max * input.format->max / largest : largest / input.format->max;
   return input;

@@ -39,6 +39,9 @@ class InputStatistics {
   std::span<const float> importance() const { return diagonal_; }  // H's diagonal
   std::span<const float> mean_magnitude() const { return mean_; }
   std::span<const float> max_magnitude() const { return max_; }
+  // [kSample or fewer][cols]: whole tokens, spread evenly.
+  std::span<const float> sample() const { return sample_; }
+  static constexpr int64_t kSample = 256;
 
   // What an error of weights [rows][cols] makes of the output: tr(error · H · errorᵀ).
   double output_error(std::span<const float> error) const;
@@ -53,15 +56,16 @@ class InputStatistics {
   const Feedback* last_feedback() const;  // null: none was asked for
 
  private:
-  InputStatistics(int64_t cols, const std::string& where, const model::Backend& backend);
+  InputStatistics(int64_t tokens, int64_t cols, const std::string& where, const model::Backend& backend);
   void see(std::span<const float> x, std::span<const int64_t> lengths);
   void finish();
 
   model::Backend backend_;
-  int64_t cols_ = 0, tokens_ = 0;
+  int64_t cols_, tokens_;
   std::string where_;
-  std::vector<float> gram_, diagonal_, mean_, max_;
-  std::vector<double> sums_;  // of magnitudes, while tokens are seen
+  std::vector<float> gram_, diagonal_, mean_, max_, sample_;
+  std::vector<double> sums_;        // of magnitudes, while tokens are seen
+  int64_t seen_ = 0, sampled_ = 0;  // tokens
   struct Kept;
   mutable std::shared_ptr<const Kept> kept_;
 };
@@ -69,5 +73,6 @@ class InputStatistics {
 // The scheme's input with the constants that calibration gives it: scales of static schemes from the largest
 // magnitude seen. `inputs` may be null where it needs none.
 numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, const InputStatistics* inputs);
+numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, float largest);
 
 }  // namespace aquatint::quant

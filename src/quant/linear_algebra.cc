@@ -16,7 +16,7 @@ constexpr int64_t kGramDepth = 128;            // rows of x at a time: a panel o
 constexpr int64_t kGramRows = 4 * kGramDepth;  // that go into a tile of the sum while it is in L2
 constexpr int64_t kLine = 16;                  // floats of a cache line
 constexpr int64_t kTile = 128;                 // of a factorization
-constexpr int64_t kFormRows = 64, kFormDepth = 256;
+constexpr int64_t kFormRows = 512, kFormCols = 192, kFormDepth = 256;  // what is packed of h stays in L2
 
 // body(i) for i in [0, count), each by whichever thread is free: tasks differ in size and know nothing of
 // each other.
@@ -185,8 +185,10 @@ void copy_panel(const float* x, int64_t cols, int64_t depth, int64_t count, floa
 // Some rows of a matrix as factors of aᵀ · b, in pieces of kGramDepth rows.
 class GramFactor {
  public:
-  GramFactor(int64_t cols, int64_t line, void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
+  GramFactor(int64_t cols, int64_t stride, int64_t line,
+             void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
       : cols_(cols),
+        stride_(stride),
         line_(line),
         copy_(copy),
         values_(static_cast<size_t>(base::round_up(cols, line) * kGramRows)) {}
@@ -196,7 +198,7 @@ class GramFactor {
     pool.parallel_for(lines * base::ceil_div(rows, kGramDepth), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t row = i / lines * kGramDepth, col = i % lines * line_;
-        copy_(x + row * cols_ + col, cols_, std::min(kGramDepth, rows - row), cols_ - col, at(row, col));
+        copy_(x + row * stride_ + col, stride_, std::min(kGramDepth, rows - row), cols_ - col, at(row, col));
       }
     });
   }
@@ -205,38 +207,83 @@ class GramFactor {
   }
 
  private:
-  int64_t cols_, line_;
+  int64_t cols_, stride_, line_;
   void (*copy_)(const float*, int64_t, int64_t, int64_t, float*);
   std::vector<float> values_;
 };
 
 // Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column.
 template <class Tile>
-void add_tiles(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols, float* out,
-               int64_t tiles, const model::Backend& backend, Tile tile) {
-  const int64_t rows = static_cast<int64_t>(a.size()) / a_cols;
-  GramFactor left(a_cols, kLine, transpose_line), right(b_cols, kPanel, copy_panel);
-  for (int64_t first = 0; first < rows; first += kGramRows) {
-    const int64_t count = std::min(kGramRows, rows - first);
-    left.fill(a.data() + first * a_cols, count, *backend.pool);
-    right.fill(b.data() + first * b_cols, count, *backend.pool);
+void add_tiles(View<const float> a, View<const float> b, View<float> out, int64_t tiles,
+               const model::Backend& backend, Tile tile) {
+  AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
+  GramFactor left(a.cols, a.stride, kLine, transpose_line), right(b.cols, b.stride, kPanel, copy_panel);
+  for (int64_t first = 0; first < a.rows; first += kGramRows) {
+    const int64_t count = std::min(kGramRows, a.rows - first);
+    left.fill(a.values + first * a.stride, count, *backend.pool);
+    right.fill(b.values + first * b.stride, count, *backend.pool);
     for_tasks(tiles, *backend.pool, [&](int64_t task) {
       const auto [i, j] = tile(task);
-      const int64_t row = i * kGramTile, height = std::min(kGramTile, a_cols - row);
+      const int64_t row = i * kGramTile, height = std::min(kGramTile, a.cols - row);
       for (int64_t k = 0; k < count; k += kGramDepth)
-        for (int64_t col = j * kGramTile; col < std::min(b_cols, (j + 1) * kGramTile); col += kPanel)
+        for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel)
           backend.kernels->add_product({left.at(k, row), kGramDepth, right.at(k, col), kPanel,
-                                        out + row * b_cols + col, b_cols, height,
-                                        std::min(kPanel, b_cols - col), std::min(kGramDepth, count - k)});
+                                        out.values + row * out.stride + col, out.stride, height,
+                                        std::min(kPanel, b.cols - col), std::min(kGramDepth, count - k)});
     });
   }
 }
+
+// tr(w · h · wᵀ), cut into rows of w and columns of h. Below the diagonal h is what it is above: these
+// products count twice.
+class QuadraticForm {
+ public:
+  QuadraticForm(std::span<const float> w, std::span<const float> h, int64_t n, const model::Backend& backend)
+      : w_(w.data()), h_(h.data()), n_(n), rows_(static_cast<int64_t>(w.size()) / n), backend_(backend) {}
+
+  int64_t tasks() const { return base::ceil_div(rows_, kFormRows) * base::ceil_div(n_, kFormCols); }
+
+  double task(int64_t i) const {
+    const int64_t across = base::ceil_div(n_, kFormCols);
+    const int64_t row = i / across * kFormRows, col = i % across * kFormCols;
+    const int64_t rows = std::min(kFormRows, rows_ - row), cols = std::min(kFormCols, n_ - col);
+    std::vector<float> product(static_cast<size_t>(rows * cols));
+    for (int64_t k = col + cols; k < n_; k += kFormDepth)
+      add(row, rows, k, std::min(kFormDepth, n_ - k), col, cols, product.data());
+    for (float& value : product) value *= 2;
+    add(row, rows, col, cols, col, cols, product.data());
+    double sum = 0;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < cols; ++c)
+        sum += double{w_[(row + r) * n_ + col + c]} * double{product[static_cast<size_t>(r * cols + c)]};
+    return sum;
+  }
+
+ private:
+  // product [rows][cols] += w's rows at [k, k + depth) · h [k, k + depth)[col, col + cols)
+  void add(int64_t row, int64_t rows, int64_t k, int64_t depth, int64_t col, int64_t cols,
+           float* product) const {
+    for (int64_t c = 0; c < cols; c += kPanel) {
+      float panel[kFormDepth * kPanel];
+      copy_panel(h_ + k * n_ + col + c, n_, depth, cols - c, panel);
+      backend_.kernels->add_product(
+          {w_ + row * n_ + k, n_, panel, kPanel, product + c, cols, rows, std::min(kPanel, cols - c), depth});
+    }
+  }
+
+  const float* w_;
+  const float* h_;
+  int64_t n_, rows_;
+  const model::Backend& backend_;
+};
 
 }  // namespace
 
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
-  add_tiles(x, cols, x, cols, gram.data(), triangle(base::ceil_div(cols, kGramTile)), backend, triangle_tile);
+  const View<const float> seen = {x.data(), static_cast<int64_t>(x.size()) / cols, cols, cols};
+  add_tiles(seen, seen, {gram.data(), cols, cols, cols}, triangle(base::ceil_div(cols, kGramTile)), backend,
+            triangle_tile);
   backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       for (int64_t col = row + 1; col < cols; ++col)
@@ -244,13 +291,9 @@ void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, con
   });
 }
 
-void add_cross(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols,
-               std::span<float> out, const model::Backend& backend) {
-  AQ_CHECK(static_cast<int64_t>(out.size()) == a_cols * b_cols, "{} values for {} columns", out.size(),
-           b_cols);
-  AQ_CHECK(a.size() / static_cast<size_t>(a_cols) == b.size() / static_cast<size_t>(b_cols), "rows differ");
-  const int64_t across = base::ceil_div(b_cols, kGramTile);
-  add_tiles(a, a_cols, b, b_cols, out.data(), base::ceil_div(a_cols, kGramTile) * across, backend,
+void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend) {
+  const int64_t across = base::ceil_div(b.cols, kGramTile);
+  add_tiles(a, b, out, base::ceil_div(a.cols, kGramTile) * across, backend,
             [across](int64_t i) { return std::pair(i / across, i % across); });
 }
 
@@ -276,19 +319,9 @@ std::optional<std::vector<float>> inverse_cholesky(std::span<const float> a, int
 
 double quadratic_form(std::span<const float> w, std::span<const float> h, int64_t n,
                       const model::Backend& backend) {
-  const int64_t rows = static_cast<int64_t>(w.size()) / n, tasks = base::ceil_div(rows, kFormRows);
-  std::vector<double> sums(static_cast<size_t>(tasks));
-  for_tasks(tasks, *backend.pool, [&](int64_t task) {
-    const int64_t first = task * kFormRows, height = std::min(kFormRows, rows - first);
-    const float* from = w.data() + first * n;
-    std::vector<float> product(static_cast<size_t>(height * n));
-    for (int64_t k = 0; k < n; k += kFormDepth)
-      backend.kernels->add_product(
-          {from + k, n, h.data() + k * n, n, product.data(), n, height, n, std::min(kFormDepth, n - k)});
-    double sum = 0;
-    for (int64_t i = 0; i < height * n; ++i) sum += double{from[i]} * product[static_cast<size_t>(i)];
-    sums[static_cast<size_t>(task)] = sum;
-  });
+  const QuadraticForm form(w, h, n, backend);
+  std::vector<double> sums(static_cast<size_t>(form.tasks()));
+  for_tasks(form.tasks(), *backend.pool, [&](int64_t i) { sums[static_cast<size_t>(i)] = form.task(i); });
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;

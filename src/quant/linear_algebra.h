@@ -14,9 +14,15 @@ namespace aquatint::quant {
 // gram[cols][cols] += xᵀ · x for x [rows][cols], both triangles; FP32.
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend);
 
-// out[a_cols][b_cols] += aᵀ · b for a [rows][a_cols], b [rows][b_cols]; FP32.
-void add_cross(std::span<const float> a, int64_t a_cols, std::span<const float> b, int64_t b_cols,
-               std::span<float> out, const model::Backend& backend);
+// Rows that lie `stride` values apart.
+template <class Value>
+struct View {
+  Value* values;
+  int64_t rows, cols, stride;
+};
+
+// out += aᵀ · b, FP32.
+void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend);
 
 // a · b for a [rows][n] and square b [n][n].
 std::vector<float> product(std::span<const float> a, int64_t rows, std::span<const float> b, int64_t n,

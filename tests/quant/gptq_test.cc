@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "calibrated_linear.h"
+#include "quant/methods/feedback_rounding.h"
 
 namespace aquatint::quant {
 namespace {
@@ -107,6 +108,22 @@ TEST(Gptq, BlocksChangeNothingButRounding) {
   const double want = f.error(f.run(gptq, kChannel, Clip::none, {{"block", 4096}}));
   for (const int block : {16, 48, 128})
     EXPECT_NEAR(f.error(f.run(gptq, kChannel, Clip::none, {{"block", block}})), want, 1e-3 * want);
+}
+
+TEST(Gptq, StretchesChangeNothingButRounding) {
+  Fixture f;
+  for (const WeightScheme& scheme : {kChannel, grouped(numeric::int4, 48, false)})
+    for (const bool act_order : {false, true}) {
+      const auto rule = BlockRule::of(scheme, Clip::mse, "test");
+      const auto error = [&](int64_t stretch) {
+        return f.error(round_with_feedback(
+            f.w, kRows, kCols, scheme, {.clip = Clip::mse, .inputs = &f.inputs},
+            {.damp = 0.01, .block = 16, .act_order = act_order, .stretch = stretch}, *rule,
+            [&](const Block& group, int64_t) { return rule->choose(group); }, "test", f.pool));
+      };
+      const double want = error(kCols);
+      for (const int64_t stretch : {1, 64, 144}) EXPECT_NEAR(error(stretch), want, 1e-3 * want);
+    }
 }
 
 TEST(Gptq, BeatsRoundingToNearestInEveryScheme) {

@@ -55,7 +55,8 @@ TEST(Cross, IsTheSumOfProductsOfRows) {
        {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {300, 5, 130}, {257, 100, 7}, {600, 97, 193}}) {
     const std::vector<float> a = random_values(rows * a_cols, 1), b = random_values(rows * b_cols, 2);
     std::vector<float> got(static_cast<size_t>(a_cols * b_cols), 0.5f);
-    add_cross(a, a_cols, b, b_cols, got, m.backend);
+    add_cross({a.data(), rows, a_cols, a_cols}, {b.data(), rows, b_cols, b_cols},
+              {got.data(), a_cols, b_cols, b_cols}, m.backend);
     for (int64_t i = 0; i < a_cols; ++i)
       for (int64_t j = 0; j < b_cols; ++j) {
         double want = 0.5;
@@ -141,14 +142,39 @@ TEST(InverseCholesky, SeesWhatIsNotPositiveDefinite) {
   EXPECT_FALSE(inverse_cholesky(a, 200, 0, m.backend));
 }
 
+TEST(Cross, TakesPartsOfMatrices) {
+  Machine m(2);
+  const std::vector<float> a = random_values(40 * 10, 1), b = random_values(40 * 20, 2);
+  std::vector<float> part(10 * 30, 1), whole(4 * 5);
+  std::vector<float> few_a, few_b;
+  for (size_t row = 8; row < 40; ++row) {
+    few_a.insert(few_a.end(), a.begin() + static_cast<int64_t>(row * 10 + 3),
+                 a.begin() + static_cast<int64_t>(row * 10 + 7));
+    few_b.insert(few_b.end(), b.begin() + static_cast<int64_t>(row * 20 + 11),
+                 b.begin() + static_cast<int64_t>(row * 20 + 16));
+  }
+  add_cross({a.data() + 83, 32, 4, 10}, {b.data() + 171, 32, 5, 20}, {part.data() + 64, 4, 5, 30}, m.backend);
+  add_cross({few_a.data(), 32, 4, 4}, {few_b.data(), 32, 5, 5}, {whole.data(), 4, 5, 5}, m.backend);
+  for (size_t i = 0; i < 10; ++i)
+    for (size_t j = 0; j < 30; ++j) {
+      const bool inside = i >= 2 && i < 6 && j >= 4 && j < 9;
+      const float added = inside ? whole[(i - 2) * 5 + j - 4] : 0;
+      EXPECT_NEAR(part[i * 30 + j], 1 + added, 1e-5) << i << ", " << j;
+    }
+}
+
 TEST(QuadraticForm, IsThatOfTheDefinition) {
   Machine m(2);
-  const std::vector<float> w = random_values(70 * 9, 9), h = float_gram(20, 9, 10, 1);
-  double want = 0;
-  for (size_t row = 0; row < 70; ++row)
-    for (size_t i = 0; i < 9; ++i)
-      for (size_t j = 0; j < 9; ++j) want += double{w[row * 9 + i]} * h[i * 9 + j] * w[row * 9 + j];
-  EXPECT_NEAR(quadratic_form(w, h, 9, m.backend), want, 1e-5 * want);
+  for (const auto& [rows, n] : {std::pair<size_t, size_t>{70, 9}, {1, 192}, {513, 193}, {40, 700}}) {
+    const std::vector<float> w = random_values(static_cast<int64_t>(rows * n), 9),
+                             h = float_gram(20, static_cast<int64_t>(n), 10, 1);
+    double want = 0;
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < n; ++j) want += double{w[row * n + i]} * h[i * n + j] * w[row * n + j];
+    EXPECT_NEAR(quadratic_form(w, h, static_cast<int64_t>(n), m.backend), want, 1e-5 * want)
+        << rows << " x " << n;
+  }
 }
 
 }  // namespace

@@ -6,11 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
-#include <tuple>
 
-#include "quant/block_weights.h"
 #include "quant/method.h"
+#include "quant/methods/column_scales.h"
 
 namespace aquatint::quant {
 namespace {
@@ -40,90 +38,14 @@ std::vector<float> scales_for(const std::vector<float>& means, float alpha) {
   return scales;
 }
 
-// Rows of a linear that tell how a scale does, spread over it: all where rows share scales.
-class Probe {
- public:
-  explicit Probe(const BlockWeights::Linear& linear)
-      : scheme_(linear.scheme->weights), cols_(linear.matrix->cols) {
-    const int64_t step = scheme_.rows_stand_alone() ? std::max<int64_t>(1, linear.matrix->rows / kRows) : 1;
-    for (int64_t row = 0; row < linear.matrix->rows; row += step)
-      values_.insert(values_.end(), linear.values.begin() + row * cols_,
-                     linear.values.begin() + (row + 1) * cols_);
-  }
-
-  // Of the output, when the columns are scaled, rounded, and scaled back.
-  double output_error(const InputStatistics& inputs, const std::vector<float>& by_column,
-                      base::ThreadPool& pool) const {
-    const int64_t rows = static_cast<int64_t>(values_.size()) / cols_;
-    std::vector<float> scaled(values_.size());
-    each_row(rows, pool, [&](size_t at) {
-      for (size_t c = 0; c < by_column.size(); ++c) scaled[at + c] = values_[at + c] * by_column[c];
-    });
-    std::vector<float> difference =
-        values_of(rtn.quantize(scaled, rows, cols_, scheme_, {.clip = Clip::none}, pool), pool);
-    each_row(rows, pool, [&](size_t at) {
-      for (size_t c = 0; c < by_column.size(); ++c)
-        difference[at + c] = difference[at + c] / by_column[c] - values_[at + c];
-    });
-    return inputs.output_error(difference);
-  }
-
- private:
-  template <class Body>
-  void each_row(int64_t rows, base::ThreadPool& pool, Body body) const {
-    pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) body(static_cast<size_t>(row * cols_));
-    });
-  }
-
-  static constexpr int64_t kRows = 256;
-  const numeric::WeightScheme& scheme_;
-  int64_t cols_;
-  std::vector<float> values_;  // [rows][cols_]
-};
-
-// The exponent of [0, 1), in steps of 1/grid, with the least error: over the whole range in strides, then to
-// both sides of the best in halved ones. The error is smooth enough that every step finds nothing better.
-int best_step(int grid, const std::function<double(int)>& error_of) {
-  int stride = 1;
-  while (stride * 4 < grid) stride *= 2;
-  int best = 0;
-  double least = error_of(0);
-  const auto look = [&](int step) {
-    if (step < 0 || step >= grid) return;
-    if (const double error = error_of(step); error < least) std::tie(best, least) = std::pair(step, error);
-  };
-  for (int step = stride; step < grid; step += stride) look(step);
-  while (stride /= 2) {
-    const int middle = best;
-    look(middle - stride);
-    look(middle + stride);
-  }
-  return best;
-}
-
 void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings,
                base::ThreadPool& pool) {
   const auto grid = settings.at("grid").get<int>();
   for (const Stage stage : model::kStages) {
     if (!block.divisible(stage)) continue;
     const std::vector<float> means = mean_inputs(block, inputs.at(stage), stage);
-    const auto scales_at = [&](int step) {
-      return scales_for(means, static_cast<float>(step) / static_cast<float>(grid));
-    };
-    std::vector<Probe> probes;
-    for (const BlockWeights::Linear& linear : block.linears(stage))
-      if (linear.scheme) probes.emplace_back(linear);
-    const int best = best_step(grid, [&](int step) {
-      const std::vector<float> scales = scales_at(step);
-      std::vector<float> by_column(static_cast<size_t>(inputs.at(stage).cols()));
-      for (size_t c = 0; c < by_column.size(); ++c)
-        by_column[c] = scales[static_cast<size_t>(block.source_of(stage, static_cast<int64_t>(c)))];
-      double error = 0;
-      for (const Probe& probe : probes) error += probe.output_error(inputs.at(stage), by_column, pool);
-      return error;
-    });
-    block.divide_input(stage, scales_at(best), inputs);
+    divide_by_best(
+        block, stage, inputs, grid, [&](float exponent) { return scales_for(means, exponent); }, pool);
   }
 }
 

@@ -2,23 +2,26 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "quant/input_statistics.h"
+#include "quant/linear_algebra.h"
 
 namespace aquatint::quant {
 namespace {
 
-constexpr int64_t kSlab = 32;  // rows that one thread takes through all columns
+constexpr int64_t kSlab = 32;    // rows that one thread takes through a stretch of columns
+constexpr int64_t kRows = 2048;  // that are on their way at a time
 
 // What all rows share.
 struct Job {
   std::span<const float> weights;
   int64_t cols, group;  // group: columns under a scale
-  int64_t block;
+  int64_t block, stretch;
   const BlockRule& rule;
   const ChooseGroupScale& choose;
   const Feedback& feedback;
-  const kernels::KernelSet& kernels;
+  const model::Backend& backend;
   bool static_groups;
   tensor::QuantizedMatrix& matrix;
   std::vector<float> scales,
@@ -27,36 +30,44 @@ struct Job {
   int64_t groups() const { return cols / group; }
 };
 
-// kSlab rows on their way through the columns.
+// Columns [begin, end) in the order of turns.
+struct Stretch {
+  int64_t begin, end;
+};
+
+// Some rows on their way through the columns.
+struct Rows {
+  int64_t first, count;
+  std::vector<float> w;       // [count][cols] in the order of turns
+  std::vector<float> errors;  // [columns of a stretch][count], negated; empty where one stretch has them all
+};
+
+// kSlab of these on their way through a stretch.
 class Slab {
  public:
-  Slab(Job& job, int64_t first, int64_t rows)
+  Slab(Job& job, Rows& all, int64_t from, const Stretch& stretch)
       : job_(job),
-        first_(first),
-        rows_(rows),
-        w_(static_cast<size_t>(kSlab * job.cols)),
+        all_(all),
+        stretch_(stretch),
+        from_(from),
+        first_(all.first + from),
+        rows_(std::min(kSlab, all.count - from)),
+        w_(all.w.data() + from * job.cols),
         tile_(static_cast<size_t>(kSlab * job.block)),
         errors_(static_cast<size_t>(kSlab * job.block)),
         group_copy_(job.group, true) {
     std::fill_n(scale_, kSlab, 1.0f);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t p = 0; p < job.cols; ++p) {
-        const int64_t c = job.feedback.order[static_cast<size_t>(p)];
-        w_[static_cast<size_t>(r * job.cols + p)] =
-            job.feedback.dead[static_cast<size_t>(c)]
-                ? 0.0f
-                : job.weights[static_cast<size_t>((first + r) * job.cols + c)];
-      }
   }
 
   void run() {
-    for (int64_t begin = 0; begin < job_.cols; begin += job_.block) {
-      const int64_t end = std::min(job_.cols, begin + job_.block);
+    if (!job_.static_groups && stretch_.begin % job_.group != 0) read_scales(stretch_.begin);
+    for (int64_t begin = stretch_.begin; begin < stretch_.end; begin += job_.block) {
+      const int64_t end = std::min(stretch_.end, begin + job_.block);
       load_tile(begin, end);
       for (int64_t p = begin; p < end; ++p) round_column(begin, p, end);
-      job_.kernels.add_product({errors_.data(), job_.block,
-                                job_.feedback.upper.data() + begin * job_.cols + end, job_.cols,
-                                w_.data() + end, job_.cols, rows_, job_.cols - end, end - begin});
+      job_.backend.kernels->add_product({errors_.data(), job_.block,
+                                         job_.feedback.upper.data() + begin * job_.cols + end, job_.cols,
+                                         w_ + end, job_.cols, rows_, stretch_.end - end, end - begin});
     }
   }
 
@@ -67,7 +78,7 @@ class Slab {
 
   void load_tile(int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
-      for (int64_t r = 0; r < kSlab; ++r) column(p - begin)[r] = w_[static_cast<size_t>(r * job_.cols + p)];
+      for (int64_t r = 0; r < kSlab; ++r) column(p - begin)[r] = r < rows_ ? w_[r * job_.cols + p] : 0.0f;
   }
 
   void round_column(int64_t begin, int64_t p, int64_t end) {
@@ -87,6 +98,9 @@ class Slab {
       error[r] = w[r] - rounded[r];
       errors_[static_cast<size_t>(r * job_.block + p - begin)] = -error[r];
     }
+    if (!all_.errors.empty())
+      for (int64_t r = 0; r < rows_; ++r)
+        all_.errors[static_cast<size_t>((p - stretch_.begin) * all_.count + from_ + r)] = -error[r];
     const float* feedback = job_.feedback.upper.data() + p * job_.cols;
     for (int64_t k = p + 1; k < end; ++k) {
       float* later = column(k - begin);
@@ -102,8 +116,7 @@ class Slab {
     }
     for (int64_t r = 0; r < rows_; ++r) {
       for (int64_t i = 0; i < job_.group; ++i)
-        group_copy_.values()[i] =
-            p + i < end ? column(p + i - begin)[r] : w_[static_cast<size_t>(r * job_.cols + p + i)];
+        group_copy_.values()[i] = p + i < end ? column(p + i - begin)[r] : w_[r * job_.cols + p + i];
       const BlockScale chosen = job_.choose(group_copy_.block(job_.group), first_ + r);
       scale_[r] = chosen.scale;
       zero_[r] = chosen.zero;
@@ -122,8 +135,10 @@ class Slab {
   }
 
   Job& job_;
-  int64_t first_, rows_;
-  std::vector<float> w_;       // [kSlab][cols], in the order of turns; rows beyond `rows_` are zero
+  Rows& all_;
+  const Stretch& stretch_;
+  int64_t from_, first_, rows_;
+  float* w_;                   // [rows_][cols], in the order of turns
   std::vector<float> tile_;    // [block][kSlab]: the columns at hand
   std::vector<float> errors_;  // [kSlab][block], negated
   BlockCopy group_copy_;
@@ -134,6 +149,41 @@ class Slab {
 int64_t aligned_block(int64_t wanted, int64_t group, int64_t cols) {
   if (group == cols || group % wanted == 0) return wanted;
   return group < wanted ? wanted / group * group : group;
+}
+
+// So that groups and blocks end where stretches do.
+int64_t aligned_stretch(int64_t wanted, int64_t block, int64_t group, int64_t cols) {
+  return base::round_up(wanted, group == cols ? block : std::max(block, group));
+}
+
+// In the order of turns. Columns that no token ever had a value in are zero.
+Rows take_rows(const Job& job, int64_t first, int64_t count, base::ThreadPool& pool) {
+  Rows rows{first, count, std::vector<float>(static_cast<size_t>(count * job.cols)), {}};
+  pool.parallel_for(count, kSlab, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t p = 0; p < job.cols; ++p) {
+        const int64_t c = job.feedback.order[static_cast<size_t>(p)];
+        if (!job.feedback.dead[static_cast<size_t>(c)])
+          rows.w[static_cast<size_t>(r * job.cols + p)] =
+              job.weights[static_cast<size_t>((first + r) * job.cols + c)];
+      }
+  });
+  return rows;
+}
+
+void round_rows(Job& job, Rows rows, base::ThreadPool& pool) {
+  if (job.stretch < job.cols) rows.errors.resize(static_cast<size_t>(job.stretch * rows.count));
+  for (Stretch stretch{0, 0}; stretch.begin < job.cols; stretch.begin = stretch.end) {
+    stretch.end = std::min(job.cols, stretch.begin + job.stretch);
+    pool.parallel_for(base::ceil_div(rows.count, kSlab), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t slab = begin; slab < end; ++slab) Slab(job, rows, slab * kSlab, stretch).run();
+    });
+    const int64_t columns = stretch.end - stretch.begin, behind = job.cols - stretch.end;
+    if (behind == 0) return;
+    add_cross({rows.errors.data(), columns, rows.count, rows.count},
+              {job.feedback.upper.data() + stretch.begin * job.cols + stretch.end, columns, behind, job.cols},
+              {rows.w.data() + stretch.end, rows.count, behind, job.cols}, job.backend);
+  }
 }
 
 // Scales that are shared by rows or have a second level are rtn's.
@@ -199,14 +249,16 @@ tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int6
     matrix = rtn.quantize(
         weights, rows, cols, scheme,
         {.clip = options.clip, .importance = options.inputs->importance(), .largest = options.largest}, pool);
+  const int64_t block = aligned_block(feedback.block, group, cols);
   Job job{weights,
           cols,
           group,
-          aligned_block(feedback.block, group, cols),
+          block,
+          aligned_stretch(feedback.stretch, block, group, cols),
           rule,
           choose,
           options.inputs->feedback(feedback.damp, feedback.act_order),
-          *options.inputs->backend().kernels,
+          options.inputs->backend(),
           given || feedback.act_order,
           matrix,
           {},
@@ -217,10 +269,8 @@ tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int6
     take_scales(job, rows);
   else if (feedback.act_order)
     choose_static_scales(job, rows, column_costs(*options.inputs, feedback), pool);
-  pool.parallel_for(base::ceil_div(rows, kSlab), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t slab = begin; slab < end; ++slab)
-      Slab(job, slab * kSlab, std::min(kSlab, rows - slab * kSlab)).run();
-  });
+  for (int64_t first = 0; first < rows; first += kRows)
+    round_rows(job, take_rows(job, first, std::min(kRows, rows - first), pool), pool);
   if (given) return matrix;
   store_scales(job.scales, 1, matrix);
   store_zeros(job.scales, job.zeros, matrix);

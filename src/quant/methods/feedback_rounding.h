@@ -12,6 +12,9 @@ struct FeedbackOptions {
   double damp;     // added to H's diagonal, as a share of its mean
   int64_t block;   // columns whose errors reach the rest of a row together
   bool act_order;  // columns of the largest inputs first; scales are chosen before
+  // Columns, in whole blocks and groups, whose errors reach those behind them in one product of matrices: a
+  // few rows of them, and what they are multiplied by, stay in L2. Changes the rounding of sums only.
+  int64_t stretch = 2048;
 };
 
 inline constexpr MethodSetting kDampSetting{

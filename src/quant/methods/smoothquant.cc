@@ -4,18 +4,21 @@
 #include <array>
 #include <cmath>
 
-#include "quant/block_weights.h"
 #include "quant/method.h"
+#include "quant/methods/column_scales.h"
 
 namespace aquatint::quant {
 namespace {
 
 using model::Stage;
 
+constexpr int kGrid = 20;        // exponents tried
 constexpr float kLeast = 1e-5f;  // of a scale and of what it is made from
 
-constexpr std::array kSettings = {MethodSetting{"alpha", MethodSetting::Type::number, 0.5, 0, 1,
-                                                "share of the inputs' range that the weights take over"}};
+constexpr std::array kSettings = {
+    MethodSetting{"alpha", MethodSetting::Type::number, -1, -1, 1,
+                  "share of the inputs' range that the weights take over; below 0: for each "
+                  "stage what loses least"}};
 
 // The largest magnitude of each source of the stage's input, in the inputs and in the weights that read them.
 struct Ranges {
@@ -39,16 +42,25 @@ Ranges ranges_of(BlockWeights& block, const InputStatistics& inputs, Stage stage
   return ranges;
 }
 
-void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings, base::ThreadPool&) {
+std::vector<float> scales_for(const Ranges& ranges, float alpha) {
+  std::vector<float> scales(ranges.inputs.size());
+  for (size_t i = 0; i < scales.size(); ++i)
+    scales[i] = std::max(kLeast, std::pow(std::max(ranges.inputs[i], kLeast), alpha) /
+                                     std::pow(std::max(ranges.weights[i], kLeast), 1 - alpha));
+  return scales;
+}
+
+void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings,
+               base::ThreadPool& pool) {
   const auto alpha = settings.at("alpha").get<float>();
   for (const Stage stage : model::kStages) {
     if (!block.divisible(stage)) continue;
     const Ranges ranges = ranges_of(block, inputs.at(stage), stage);
-    std::vector<float> scales(ranges.inputs.size());
-    for (size_t i = 0; i < scales.size(); ++i)
-      scales[i] = std::max(kLeast, std::pow(std::max(ranges.inputs[i], kLeast), alpha) /
-                                       std::pow(std::max(ranges.weights[i], kLeast), 1 - alpha));
-    block.divide_input(stage, std::move(scales), inputs);
+    if (alpha >= 0)
+      block.divide_input(stage, scales_for(ranges, alpha), inputs);
+    else
+      divide_by_best(
+          block, stage, inputs, kGrid, [&](float tried) { return scales_for(ranges, tried); }, pool);
   }
 }
 
