@@ -13,7 +13,8 @@ import measure
 
 METHODS = {
     "W8A16": ["rtn"],
-    "W8A8": ["rtn", "smoothquant", "gptq", "smoothquant,gptq", "qep,gptq", "smoothquant,qep,gptq"],
+    "W8A8": ["rtn", "smoothquant", "smoothquant 0.5", "gptq", "smoothquant,gptq", "smoothquant,qep,gptq", "quarot", "quarot,gptq",
+             "quarot,qep,gptq", "quarot offline,gptq", "quarot offline,smoothquant,gptq"],
     "LLM_INT8": ["llm_int8"],
     "FP8_DYNAMIC": ["rtn", "qep,gptq"],
     "W4A16": ["rtn", "gptq", "gptq in order", "awq", "awq,gptq", "qep,rtn", "qep,gptq", "qep,gptq in order", "awq,qep,gptq",
@@ -23,8 +24,8 @@ METHODS = {
     "W4A16_MIN": ["rtn", "hqq", "gptq"],
     "W4A8": ["rtn", "gptq", "qep,gptq", "quarot,gptq"],
     "int8:group64/int8:token": ["rtn", "zeroquant"],
-    "int4:group64/int8:token": ["rtn", "gptq", "zeroquant"],
-    "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp m1", "w4a8_fp m2", "w4a8_fp,lorc 8"],
+    "int4:group64/int8:token": ["zeroquant"],
+    "W4A8_FP": ["rtn", "w4a8_fp", "w4a8_fp absmax", "w4a8_fp m1", "w4a8_fp m2", "w4a8_fp,lorc 8"],
     "W4A4": ["rtn", "gptq", "quarot", "quarot,gptq", "quarot,qep,gptq"],
     "W3A16": ["rtn", "gptq", "awq", "signround", "autoround", "qep,gptq", "quip", "gptq,lorc 32"],
     "W2A16": ["rtn", "gptq", "signround", "qep,gptq", "quip"],
@@ -35,7 +36,8 @@ METHODS = {
     "W8A16+KV8": ["rtn"],
     "W8A16+KV4": ["rtn"],
 }
-SETTINGS = {"gptq in order": "gptq: {act_order: false}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
+SETTINGS = {"smoothquant 0.5": "smoothquant: {alpha: 0.5}", "quarot offline": "quarot: {online: false, untie: true}",
+            "w4a8_fp absmax": "w4a8_fp", "gptq in order": "gptq: {act_order: false}", "w4a8_fp m1": "w4a8_fp: {scales: m1}",
             "w4a8_fp m2": "w4a8_fp: {scales: m2}", "lorc 8": "lorc: {rank: 8}", "lorc 32": "lorc: {rank: 32}"}
 PLANTED = {"W8A8": ["rtn", "smoothquant"], "int8:channel/int8:tensor": ["rtn", "smoothquant"], "FP8_DYNAMIC": ["rtn"],
            "LLM_INT8": ["llm_int8"], "W4A16": ["rtn", "awq"]}
@@ -62,7 +64,8 @@ machine that may have had other work. The last column is the commit that measure
 
 
 def recipe(scheme, method):
-    return f"scheme: {scheme}\nmethods: [{', '.join(SETTINGS.get(name, name) for name in method.split(','))}]\n"
+    clip = "clip: none\n" if "absmax" in method else ""
+    return f"scheme: {scheme}\nmethods: [{', '.join(SETTINGS.get(name, name) for name in method.split(','))}]\n{clip}"
 
 
 def needs_calibration(scheme, method):

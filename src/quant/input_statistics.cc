@@ -179,7 +179,7 @@ const Feedback& InputStatistics::feedback(double damp, bool by_importance) const
     std::stable_sort(result.order.begin(), result.order.end(), [&](int64_t a, int64_t b) {
       return diagonal_[static_cast<size_t>(a)] > diagonal_[static_cast<size_t>(b)];
     });
-  std::vector<float> ordered(n * n);
+  base::HugeVector<float> ordered(n * n);
   for (size_t i = 0; i < n; ++i)
     for (size_t j = 0; j < n; ++j)
       ordered[i * n + j] =
@@ -191,7 +191,7 @@ const Feedback& InputStatistics::feedback(double damp, bool by_importance) const
       ordered[i * n + i] = mean > 0 ? static_cast<float>(mean) : 1.0f;
       result.dead[static_cast<size_t>(result.order[i])] = 1;
     }
-  std::optional<std::vector<float>> factor;
+  std::optional<base::HugeVector<float>> factor;
   for (result.damping = damp;; result.damping = std::max(result.damping * 10, 1e-4)) {
     if (result.damping > kLargestDamping)
       throw base::BadInput(

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/float_array.h"
+#include "base/huge_vector.h"
 #include "model/model.h"
 #include "numeric/scheme.h"
 
@@ -16,7 +17,8 @@ namespace aquatint::quant {
 // How errors of one column are fed to those that come after it.
 struct Feedback {
   std::vector<int64_t> order;  // columns in the order of their turn
-  std::vector<float> upper;  // [cols][cols] in that order: U's rows over their diagonal, Uᵀ U = (H + λI)⁻¹
+  base::HugeVector<float>
+      upper;  // [cols][cols] in that order: U's rows over their diagonal, Uᵀ U = (H + λI)⁻¹
   std::vector<float> diagonal;  // of U
   std::vector<uint8_t> dead;    // by column: no token ever had a value there
   double damping = 0;           // λ over the mean of H's diagonal
@@ -63,7 +65,8 @@ class InputStatistics {
   model::Backend backend_;
   int64_t cols_, tokens_;
   std::string where_;
-  std::vector<float> gram_, diagonal_, mean_, max_, sample_;
+  base::HugeVector<float> gram_;
+  std::vector<float> diagonal_, mean_, max_, sample_;
   std::vector<double> sums_;        // of magnitudes, while tokens are seen
   int64_t seen_ = 0, sampled_ = 0;  // tokens
   struct Kept;

@@ -15,7 +15,7 @@ constexpr int64_t kGramTile = 96, kPanel = 48;
 constexpr int64_t kGramDepth = 128;            // rows of x at a time: a panel of them stays in L1
 constexpr int64_t kGramRows = 4 * kGramDepth;  // that go into a tile of the sum while it is in L2
 constexpr int64_t kLine = 16;                  // floats of a cache line
-constexpr int64_t kTile = 128;                 // of a factorization
+constexpr int64_t kTile = 120, kStrip = 24;    // of a factorization
 constexpr int64_t kFormRows = 512, kFormCols = 192, kFormDepth = 256;  // what is packed of h stays in L2
 
 // body(i) for i in [0, count), each by whichever thread is free: tasks differ in size and know nothing of
@@ -44,14 +44,17 @@ void transpose_line(const float* x, int64_t cols, int64_t depth, int64_t count, 
     for (int64_t c = 0; c < count; ++c) out[c * kGramDepth + row] = x[row * cols + c];
 }
 
-// L with L Lᵀ = A in FP64: the lower triangle of `values`, and the inverses of its diagonal tiles.
+// L with L Lᵀ = A in FP64: the lower triangle of A, and the inverses of L's diagonal tiles.
 class Cholesky {
  public:
-  Cholesky(std::vector<double> a, int64_t n, const model::Backend& backend)
-      : values_(std::move(a)),
-        n_(n),
+  Cholesky(int64_t n, const model::Backend& backend)
+      : n_(n),
+        stride_((base::ceil_div(n, kDoubles) | 1) * kDoubles),
+        values_(static_cast<size_t>(n * stride_)),
         backend_(backend),
         inverses_(static_cast<size_t>(tiles() * kTile * kTile)) {}
+
+  double* row(int64_t i) { return at(i, 0); }  // of A, then of L
 
   // False when A is not positive definite.
   bool factorize() {
@@ -65,10 +68,10 @@ class Cholesky {
   }
 
   // J L⁻¹ J, a panel of L⁻¹'s columns at a time.
-  std::vector<float> reversed_inverse() const {
-    std::vector<float> upper(static_cast<size_t>(n_ * n_));
+  base::HugeVector<float> reversed_inverse() const {
+    base::HugeVector<float> upper(static_cast<size_t>(n_ * n_));
     for_tasks(tiles(), *backend_.pool, [&](int64_t panel) {
-      const std::vector<double> x = inverse_panel(panel);
+      const base::HugeVector<double> x = inverse_panel(panel);
       const int64_t first = panel * kTile;
       for (int64_t i = first; i < n_; ++i)
         for (int64_t j = first; j <= std::min(i, first + width(panel) - 1); ++j)
@@ -81,17 +84,17 @@ class Cholesky {
  private:
   int64_t tiles() const { return base::ceil_div(n_, kTile); }
   int64_t width(int64_t tile) const { return std::min(kTile, n_ - tile * kTile); }
-  double* at(int64_t row, int64_t col) { return values_.data() + row * n_ + col; }
-  const double* at(int64_t row, int64_t col) const { return values_.data() + row * n_ + col; }
+  double* at(int64_t row, int64_t col) { return values_.data() + row * stride_ + col; }
+  const double* at(int64_t row, int64_t col) const { return values_.data() + row * stride_ + col; }
   double* inverse(int64_t tile) { return inverses_.data() + tile * kTile * kTile; }
   const double* inverse(int64_t tile) const { return inverses_.data() + tile * kTile * kTile; }
 
   bool factorize_tile(int64_t t) {
     double* a = at(t * kTile, t * kTile);
     for (int64_t j = 0; j < width(t); ++j) {
-      double* row = a + j * n_;
+      double* row = a + j * stride_;
       for (int64_t i = 0; i < j; ++i) {
-        const double* other = a + i * n_;
+        const double* other = a + i * stride_;
         double sum = row[i];
         for (int64_t k = 0; k < i; ++k) sum -= row[k] * other[k];
         row[i] = sum / other[i];
@@ -111,8 +114,8 @@ class Cholesky {
     for (int64_t j = 0; j < width(t); ++j)
       for (int64_t i = j; i < width(t); ++i) {
         double sum = i == j ? 1.0 : 0.0;
-        for (int64_t k = j; k < i; ++k) sum -= a[i * n_ + k] * x[k * kTile + j];
-        x[i * kTile + j] = sum / a[i * n_ + i];
+        for (int64_t k = j; k < i; ++k) sum -= a[i * stride_ + k] * x[k * kTile + j];
+        x[i * kTile + j] = sum / a[i * stride_ + i];
       }
   }
 
@@ -127,7 +130,7 @@ class Cholesky {
       const int64_t i = t + 1 + task;
       std::vector<double> product(static_cast<size_t>(width(i) * w));
       backend_.kernels->add_product_fp64(
-          {at(i * kTile, t * kTile), n_, transposed.data(), kTile, product.data(), w, width(i), w, w});
+          {at(i * kTile, t * kTile), stride_, transposed.data(), kTile, product.data(), w, width(i), w, w});
       for (int64_t row = 0; row < width(i); ++row)
         std::copy_n(product.data() + row * w, w, at(i * kTile + row, t * kTile));
     });
@@ -137,22 +140,27 @@ class Cholesky {
   void update_behind(int64_t t) {
     const int64_t w = width(t), first = (t + 1) * kTile, behind = n_ - first;
     if (behind <= 0) return;
-    std::vector<double> transposed(static_cast<size_t>(w * behind));  // −L_jtᵀ
-    for (int64_t row = 0; row < behind; ++row)
-      for (int64_t k = 0; k < w; ++k)
-        transposed[static_cast<size_t>(k * behind + row)] = -at(first + row, t * kTile)[k];
+    const int64_t strips = base::ceil_div(behind, kStrip);
+    base::HugeVector<double> strip(static_cast<size_t>(strips * w * kStrip));  // −L_jtᵀ, [strips][w][kStrip]
+    for_tasks(strips, *backend_.pool, [&](int64_t s) {
+      for (int64_t c = 0; c < std::min(kStrip, behind - s * kStrip); ++c)
+        for (int64_t k = 0; k < w; ++k)
+          strip[static_cast<size_t>((s * w + k) * kStrip + c)] = -at(first + s * kStrip + c, t * kTile)[k];
+    });
     for_tasks(triangle(tiles() - t - 1), *backend_.pool, [&](int64_t task) {
       const auto [i, j] = triangle_tile(task);
-      const int64_t row = first + i * kTile, col = first + j * kTile;
-      backend_.kernels->add_product_fp64({at(row, t * kTile), n_, transposed.data() + j * kTile, behind,
-                                          at(row, col), n_, width(t + 1 + i), width(t + 1 + j), w});
+      const int64_t row = first + i * kTile, end = j * kTile + width(t + 1 + j);
+      for (int64_t col = j * kTile; col < end; col += kStrip)
+        backend_.kernels->add_product_fp64({at(row, t * kTile), stride_, strip.data() + col * w, kStrip,
+                                            at(row, first + col), stride_, width(t + 1 + i),
+                                            std::min(kStrip, end - col), w});
     });
   }
 
   // Columns of L⁻¹ from the panel's first row on, [rows][kTile]: X_i = L_ii⁻¹ (I_i − Σ L_ij X_j).
-  std::vector<double> inverse_panel(int64_t panel) const {
+  base::HugeVector<double> inverse_panel(int64_t panel) const {
     const int64_t first = panel * kTile, w = width(panel);
-    std::vector<double> x(static_cast<size_t>((n_ - first) * kTile)),
+    base::HugeVector<double> x(static_cast<size_t>((n_ - first) * kTile)),
         rest(static_cast<size_t>(kTile * kTile));
     for (int64_t i = panel; i < tiles(); ++i) {
       const int64_t row = i * kTile - first;
@@ -161,7 +169,7 @@ class Cholesky {
         for (int64_t d = 0; d < w; ++d) rest[static_cast<size_t>(d * kTile + d)] = -1;
       else
         backend_.kernels->add_product_fp64(
-            {at(i * kTile, first), n_, x.data(), kTile, rest.data(), kTile, width(i), w, row});
+            {at(i * kTile, first), stride_, x.data(), kTile, rest.data(), kTile, width(i), w, row});
       for (double& value : rest) value = -value;
       backend_.kernels->add_product_fp64(
           {inverse(i), kTile, rest.data(), kTile, x.data() + row * kTile, kTile, width(i), w, width(i)});
@@ -169,8 +177,11 @@ class Cholesky {
     return x;
   }
 
-  std::vector<double> values_;
+  static constexpr int64_t kDoubles = 8;  // of a cache line
+
   int64_t n_;
+  int64_t stride_;  // an odd number of cache lines: eight rows at once do not fight for the same places
+  base::HugeVector<double> values_;
   const model::Backend& backend_;
   std::vector<double> inverses_;  // [tiles][kTile][kTile]
 };
@@ -209,7 +220,7 @@ class GramFactor {
  private:
   int64_t cols_, stride_, line_;
   void (*copy_)(const float*, int64_t, int64_t, int64_t, float*);
-  std::vector<float> values_;
+  base::HugeVector<float> values_;
 };
 
 // Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column.
@@ -304,15 +315,17 @@ std::vector<float> product(std::span<const float> a, int64_t rows, std::span<con
   return out;
 }
 
-std::optional<std::vector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,
-                                                   const model::Backend& backend) {
+std::optional<base::HugeVector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,
+                                                        const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(a.size()) == n * n, "{} values for {} rows", a.size(), n);
-  std::vector<double> reversed(a.size());
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j <= i; ++j)
-      reversed[static_cast<size_t>(i * n + j)] =
-          double{a[static_cast<size_t>((n - 1 - i) * n + n - 1 - j)]} + (i == j ? added : 0);
-  Cholesky cholesky(std::move(reversed), n, backend);
+  Cholesky cholesky(n, backend);
+  backend.pool->parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t j = 0; j <= i; ++j)
+        cholesky.row(i)[j] = double{a[static_cast<size_t>((n - 1 - i) * n + n - 1 - j)]};
+      cholesky.row(i)[i] += added;
+    }
+  });
   if (!cholesky.factorize()) return std::nullopt;
   return cholesky.reversed_inverse();
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/huge_vector.h"
 #include "model/model.h"
 
 namespace aquatint::quant {
@@ -32,8 +33,8 @@ std::vector<float> product(std::span<const float> a, int64_t rows, std::span<con
 // (Frantar et al., arXiv 2210.17323, step 3). Computed in FP64 as J L⁻¹ J with L Lᵀ = J A J and J the
 // reversal, so A⁻¹ itself is never formed. `a` is symmetric [n][n]; `added` goes to its diagonal. nullopt
 // when that is not positive definite in FP64.
-std::optional<std::vector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,
-                                                   const model::Backend& backend);
+std::optional<base::HugeVector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,
+                                                        const model::Backend& backend);
 
 // tr(w · h · wᵀ) for w [rows][n] and symmetric h [n][n].
 double quadratic_form(std::span<const float> w, std::span<const float> h, int64_t n,

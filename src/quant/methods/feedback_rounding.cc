@@ -38,8 +38,9 @@ struct Stretch {
 // Some rows on their way through the columns.
 struct Rows {
   int64_t first, count;
-  std::vector<float> w;       // [count][cols] in the order of turns
-  std::vector<float> errors;  // [columns of a stretch][count], negated; empty where one stretch has them all
+  base::HugeVector<float> w;  // [count][cols] in the order of turns
+  base::HugeVector<float>
+      errors;  // [columns of a stretch][count], negated; empty where one stretch has them all
 };
 
 // kSlab of these on their way through a stretch.
@@ -158,7 +159,7 @@ int64_t aligned_stretch(int64_t wanted, int64_t block, int64_t group, int64_t co
 
 // In the order of turns. Columns that no token ever had a value in are zero.
 Rows take_rows(const Job& job, int64_t first, int64_t count, base::ThreadPool& pool) {
-  Rows rows{first, count, std::vector<float>(static_cast<size_t>(count * job.cols)), {}};
+  Rows rows{first, count, base::HugeVector<float>(static_cast<size_t>(count * job.cols)), {}};
   pool.parallel_for(count, kSlab, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       for (int64_t p = 0; p < job.cols; ++p) {

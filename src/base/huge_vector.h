@@ -1,0 +1,27 @@
+// Vectors whose memory is in huge pages where it is large: a walk down the columns of a wide matrix touches a
+// page for each row, and of small pages the processor knows a few hundred at a time.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace aquatint::base {
+
+// In huge pages where they fill several and the system has them. Throws bad_alloc.
+void* allocate_huge(size_t bytes);
+void free_huge(void* at);
+
+template <class T>
+struct HugePages {
+  using value_type = T;
+  HugePages() = default;
+  template <class U>
+  HugePages(const HugePages<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(allocate_huge(count * sizeof(T))); }
+  void deallocate(T* at, size_t) { free_huge(at); }
+  bool operator==(const HugePages&) const = default;
+};
+
+template <class T>
+using HugeVector = std::vector<T, HugePages<T>>;
+
+}  // namespace aquatint::base
