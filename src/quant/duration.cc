@@ -18,7 +18,7 @@ constexpr int64_t kProbeRows = 64;
 // Shares of the peaks of FP32 (FP64: half of it) and BF16 that the dense products, the factorization and the
 // forward pass reach with what stands around them: estimates, which benchmarks/streaming/predictions.py holds
 // against what quantizing takes.
-constexpr double kProductShare = 0.45, kFactorShare = 0.35, kForwardShare = 0.3;
+constexpr double kProductShare = 0.45, kFactorShare = 0.5, kForwardShare = 0.3;
 constexpr double kStateBytesPerSecond = 5e8;  // written and synced
 
 // Seconds that finding codes of one weight takes, its error measured.
@@ -88,8 +88,8 @@ Operations count(const Plan& plan, int64_t token_count) {
       ops.forward += passes * 2 * tokens * rows * n;
       ops.products += passes * tokens * n * n;  // one triangle of H, or half of the drift
       ops.products += 2 * rows * n * learned_tokens(plan.codes, tokens);
-      ops.products += 2 * rows * n * n * (2 + trials);  // errors weighed by H
-      if (again) ops.products += rows * n * n;          // errors fed to later columns
+      ops.products += rows * n * n * (2 + trials);  // errors weighed by one triangle of H
+      if (again) ops.products += rows * n * n;      // errors fed to later columns
       if (again) ops.factors += 4 * n * n * n / 3;
     }
   return ops;

@@ -41,7 +41,7 @@ class InputStatistics {
   std::span<const float> importance() const { return diagonal_; }  // H's diagonal
   std::span<const float> mean_magnitude() const { return mean_; }
   std::span<const float> max_magnitude() const { return max_; }
-  // [kSample or fewer][cols]: whole tokens, spread evenly.
+  // [kSample][cols]: whole tokens, spread evenly; some twice where there are fewer.
   std::span<const float> sample() const { return sample_; }
   static constexpr int64_t kSample = 256;
 

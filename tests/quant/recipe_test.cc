@@ -79,7 +79,7 @@ TEST(Recipe, SaysEverything) {
   EXPECT_EQ(r.layout, "compressed-tensors");
   ASSERT_THAT(r.methods, SizeIs(2));
   EXPECT_EQ(r.methods[0].method->name, "smoothquant");
-  EXPECT_EQ(r.methods[0].settings, base::Json({{"alpha", 0.6}}));
+  EXPECT_EQ(r.methods[0].settings, base::Json({{"alpha", 0.6}, {"grid", 20}}));
   EXPECT_EQ(r.methods[1].settings, base::Json({{"damp", 0.05}, {"block", 64}, {"act_order", true}}));
   ASSERT_THAT(r.layers, SizeIs(2));
   EXPECT_EQ(r.layers[0].scheme->name, "W8A16");

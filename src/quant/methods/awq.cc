@@ -7,7 +7,6 @@
 #include <array>
 #include <cmath>
 
-#include "quant/method.h"
 #include "quant/methods/column_scales.h"
 
 namespace aquatint::quant {
@@ -15,8 +14,7 @@ namespace {
 
 using model::Stage;
 
-constexpr std::array kSettings = {
-    MethodSetting{"grid", MethodSetting::Type::integer, 20, 1, 1000, "steps of the exponent from 0 to 1"}};
+constexpr std::array kSettings = {kGridSetting};
 
 // By source of the stage's input.
 std::vector<float> mean_inputs(const BlockWeights& block, const InputStatistics& inputs, Stage stage) {

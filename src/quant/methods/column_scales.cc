@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "kernels/input_rounding.h"
-#include "quant/method.h"
 
 namespace aquatint::quant {
 namespace {

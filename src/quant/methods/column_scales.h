@@ -6,8 +6,12 @@
 #include <vector>
 
 #include "quant/block_weights.h"
+#include "quant/method.h"
 
 namespace aquatint::quant {
+
+inline constexpr MethodSetting kGridSetting{"grid", MethodSetting::Type::integer,       20, 1,
+                                            1000,   "steps of the exponent from 0 to 1"};
 
 // By source of the stage's input (BlockWeights::sources), for an exponent of [0, 1).
 using ScalesAt = std::function<std::vector<float>(float exponent)>;

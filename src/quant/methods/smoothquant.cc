@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "quant/method.h"
 #include "quant/methods/column_scales.h"
 
 namespace aquatint::quant {
@@ -12,13 +11,13 @@ namespace {
 
 using model::Stage;
 
-constexpr int kGrid = 20;        // exponents tried
 constexpr float kLeast = 1e-5f;  // of a scale and of what it is made from
 
 constexpr std::array kSettings = {
-    MethodSetting{"alpha", MethodSetting::Type::number, -1, -1, 1,
-                  "share of the inputs' range that the weights take over; below 0: for each "
-                  "stage what loses least"}};
+    MethodSetting{
+        "alpha", MethodSetting::Type::number, -1, -1, 1,
+        "share of the inputs' range that the weights take over; below 0: for each stage what loses least"},
+    kGridSetting};
 
 // The largest magnitude of each source of the stage's input, in the inputs and in the weights that read them.
 struct Ranges {
@@ -53,6 +52,7 @@ std::vector<float> scales_for(const Ranges& ranges, float alpha) {
 void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& settings,
                base::ThreadPool& pool) {
   const auto alpha = settings.at("alpha").get<float>();
+  const auto grid = settings.at("grid").get<int>();
   for (const Stage stage : model::kStages) {
     if (!block.divisible(stage)) continue;
     const Ranges ranges = ranges_of(block, inputs.at(stage), stage);
@@ -60,7 +60,7 @@ void transform(BlockWeights& block, BlockStatistics& inputs, const base::Json& s
       block.divide_input(stage, scales_for(ranges, alpha), inputs);
     else
       divide_by_best(
-          block, stage, inputs, kGrid, [&](float tried) { return scales_for(ranges, tried); }, pool);
+          block, stage, inputs, grid, [&](float tried) { return scales_for(ranges, tried); }, pool);
   }
 }
 
