@@ -2,20 +2,22 @@
 """Writes docs/claims.md from docs/claims.json: what the field says about quantization, what was measured here, and a verdict.
 Figures come from the rows that benchmarks/methods/compare.py has measured; give it the same options.
 
-  claims.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--windows 60]
+  claims.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
 
-An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "ours" is a format string over them, as in
-"{gptq[kld]:.3f}"; fields are those of measure.row(). Entries without rows say what else settles them.
+An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "calibrations": [FILES, TEXT, SAMPLES] of W4A16 by
+gptq, files "generic", "domain" or "both"; "others": names of figures that are measured here. "ours" is a format string over all of
+them, as in "{gptq[kld]:.3f}"; fields of rows are those of measure.row().
 """
 import argparse
 import datetime
 import json
 import pathlib
-
+import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "methods"))
 import compare  # noqa: E402
+import formats  # noqa: E402
 import measure  # noqa: E402
 
 PAGE = """# What the field says
@@ -38,16 +40,77 @@ def stored(options, scheme, method, model=None):
     return row
 
 
+def calibrated(options, files, text, samples=None):
+    learn, test = compare.halves(options.domain, options.store)
+    generic = str(options.calibration)
+    row = measure.row(options, compare.recipe("W4A16", "gptq"), only_stored=True, samples=samples,
+                      calibration={"generic": generic, "domain": str(learn), "both": f"{generic}:1,{learn}:1"}[files],
+                      text=test if text == "domain" else options.text)
+    if row is None:
+        raise KeyError(f"calibration {files} {text} {samples or ''}: measure it with benchmarks/methods/compare.py --domain first")
+    return row
+
+
+def kept(options, name, *words):
+    """What a command prints as JSON; it runs once for a store."""
+    path = options.store / f"{name}.json"
+    if not path.exists():
+        path.write_text(json.dumps(measure.run(options, *words)))
+    return json.loads(path.read_text())
+
+
+def sensitivity(options):
+    """Divergence with one matrix alone in a scheme, by place; and in how many linears INT8 loses less than E4M3."""
+    found = kept(options, "sensitivity", "sensitivity", options.model, "--schemes", "W4A16,W8A8,FP8_DYNAMIC", "--text", options.text)
+    by_scheme = {scheme["scheme"]: scheme for scheme in found["schemes"]}
+    four = by_scheme["W4A16"]
+    layers = 1 + max(linear["layer"] for linear in four["linears"])
+
+    def mean(chosen):
+        return statistics.mean(linear["kld"] for linear in four["linears"] if chosen(linear["layer"]))
+
+    pairs = list(zip(by_scheme["W8A8"]["linears"], by_scheme["FP8_DYNAMIC"]["linears"]))
+    ranked = sorted(four["linears"], key=lambda linear: -linear["kld"])
+    return {"embedding": four["embedding"]["kld"], "head": four["head"]["kld"], "first": mean(lambda layer: layer == 0),
+            "last": mean(lambda layer: layer == layers - 1), "middle": mean(lambda layer: 0 < layer < layers - 1),
+            "worst": ranked[0], "linears": len(pairs), "tokens": found["tokens"],
+            "int8": sum(a["kld"] < b["kld"] for a, b in pairs),
+            "int8_error": sum(a["relative_error"] < b["relative_error"] for a, b in pairs)}
+
+
+def large(options):
+    """Predicted hours of quantizing a large model on this machine, by GPTQ and AWQ."""
+    if not options.large:
+        raise KeyError("--large MODEL is needed")
+    hours = {}
+    for method in ("gptq", "awq"):
+        report = kept(options, f"large-{method}", "quantize", options.large, "--to", options.store / "none", "--scheme", "W4A16",
+                      "--method", method, "--calibration", options.calibration, "--samples", 128, "--seq-len", 512, "--dry-run")
+        hours[method] = report["prediction"]["seconds"] / 3600
+        hours["peak"] = report["prediction"]["peak_ram_bytes"] / 1e9
+    return hours
+
+
+OTHERS = {"formats": lambda options: formats.measure(options.model, rows=400, seed=0), "sensitivity": sensitivity, "large": large}
+
+
+def figures(options, claim):
+    found = {name: stored(options, *which) for name, which in claim.get("rows", {}).items()}
+    found |= {name: calibrated(options, *which) for name, which in claim.get("calibrations", {}).items()}
+    return found | {name: OTHERS[name](options) for name in claim.get("others", [])}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     measure.add_options(parser)
     parser.add_argument("--planted", type=pathlib.Path)
+    parser.add_argument("--domain", type=pathlib.Path)
+    parser.add_argument("--large", type=pathlib.Path, help="a model whose shapes count alone (streaming/sparse_model.py)")
     options = parser.parse_args()
     text = ""
     for claim in json.loads((measure.ROOT / "docs/claims.json").read_text()):
         try:
-            rows = {name: stored(options, *which) for name, which in claim.get("rows", {}).items()}
-            ours, verdict = claim["ours"].format(**rows), claim["verdict"]
+            ours, verdict = claim["ours"].format(**figures(options, claim)), claim["verdict"]
         except KeyError as missing:
             print(f"{claim['id']}: {missing}", file=sys.stderr)
             ours, verdict = "not measured yet", "open"

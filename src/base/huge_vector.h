@@ -8,7 +8,7 @@ namespace aquatint::base {
 
 // In huge pages where they fill several and the system has them. Throws bad_alloc.
 void* allocate_huge(size_t bytes);
-void free_huge(void* at);
+void free_huge(void* at, size_t bytes);
 
 template <class T>
 struct HugePages {
@@ -17,7 +17,7 @@ struct HugePages {
   template <class U>
   HugePages(const HugePages<U>&) {}
   T* allocate(size_t count) { return static_cast<T*>(allocate_huge(count * sizeof(T))); }
-  void deallocate(T* at, size_t) { free_huge(at); }
+  void deallocate(T* at, size_t count) { free_huge(at, count * sizeof(T)); }
   bool operator==(const HugePages&) const = default;
 };
 

@@ -151,7 +151,7 @@ std::vector<tensor::QuantizedMatrix> BlockQuantizer::plain_parts(BlockWeights& w
 InputStatistics BlockQuantizer::measure(const model::StagedBlock& staged, int64_t layer, Stage stage) const {
   const ModelTensors& tensors = run_.plan.tensors;
   return InputStatistics(staged.input(), model::input_width(stage, tensors.config), staged.lengths(),
-                         tensors.linears(layer, stage).front().module, run_.backend);
+                         tensors.linears(layer, stage).front().module, run_.backend, run_.plan.needs_gram());
 }
 
 void BlockQuantizer::run_stage(model::StagedBlock& staged, model::Block& block, Stage stage,

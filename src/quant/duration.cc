@@ -1,4 +1,5 @@
 #include "quant/duration.h"
+#include "quant/input_statistics.h"
 
 #include <algorithm>
 #include <map>
@@ -86,10 +87,12 @@ Operations count(const Plan& plan, int64_t token_count) {
       for (const ModelMatrix& matrix : plan.tensors.linears(layer, stage))
         rows += static_cast<double>(matrix.rows);
       ops.forward += passes * 2 * tokens * rows * n;
-      ops.products += passes * tokens * n * n;  // one triangle of H, or half of the drift
+      if (plan.needs_gram()) ops.products += passes * tokens * n * n;  // a triangle of H, half of the drift
       ops.products += 2 * rows * n * learned_tokens(plan.codes, tokens);
-      ops.products += rows * n * n * (2 + trials);  // errors weighed by one triangle of H
-      if (again) ops.products += rows * n * n;      // errors fed to later columns
+      // Errors weighed by one triangle of H, or seen by the sample.
+      const double weighed = plan.needs_gram() ? n : 2 * InputStatistics::kSample;
+      ops.products += rows * n * weighed * (2 + trials);
+      if (again) ops.products += rows * n * n;  // errors fed to later columns
       if (again) ops.factors += 4 * n * n * n / 3;
     }
   return ops;

@@ -1,4 +1,5 @@
 #include "quant/footprint.h"
+#include "quant/input_statistics.h"
 
 #include <algorithm>
 
@@ -83,7 +84,11 @@ class BlockMemory {
   double input(Stage stage) const {
     return spilled_ ? std::min(tokens_, kSpilledTokens) * width(stage) * kFloat : 0;
   }
-  double gram(Stage stage) const { return tokens_ > 0 ? width(stage) * width(stage) * kFloat : 0; }
+  // The inputs' statistics: H, and tokens of a sample.
+  double gram(Stage stage) const {
+    if (tokens_ == 0) return 0;
+    return width(stage) * kFloat * (InputStatistics::kSample + (plan_.needs_gram() ? width(stage) : 0));
+  }
   double grams_until(Stage stage) const {
     double sum = 0;
     for (const Stage s : model::kStages)

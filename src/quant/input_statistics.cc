@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "model/dense.h"
 #include "quant/linear_algebra.h"
 
 namespace aquatint::quant {
@@ -20,22 +21,24 @@ constexpr int64_t kTokens = 4096;
 
 constexpr int64_t kColumns = 64;  // whose magnitudes are summed together
 
-// The largest and the sum of magnitudes of `count` columns of x [tokens][stride cols]. A few tokens are
-// summed in FP32, these sums in FP64.
+// The largest and the sums of magnitudes and squares of `count` columns of x [tokens][stride cols]. A few
+// tokens are summed in FP32, these sums in FP64.
 template <class Count>
 void add_column_magnitudes(const float* x, int64_t cols, int64_t tokens, Count count, double* sums,
-                           float* max) {
+                           double* squares, float* max) {
   constexpr int64_t kSummed = 32;
   for (int64_t token = 0; token < tokens; token += kSummed) {
-    float sum[kColumns] = {}, largest[kColumns] = {};
+    float sum[kColumns] = {}, square[kColumns] = {}, largest[kColumns] = {};
     for (int64_t t = token; t < std::min(tokens, token + kSummed); ++t)
       for (int64_t c = 0; c < count; ++c) {
         const float magnitude = std::fabs(x[t * cols + c]);
         sum[c] += magnitude;
+        square[c] += magnitude * magnitude;
         largest[c] = magnitude > largest[c] ? magnitude : largest[c];
       }
     for (int64_t c = 0; c < count; ++c) {
       sums[c] += double{sum[c]};
+      squares[c] += double{square[c]};
       max[c] = std::max(max[c], largest[c]);
     }
   }
@@ -43,13 +46,13 @@ void add_column_magnitudes(const float* x, int64_t cols, int64_t tokens, Count c
 
 // NaN and infinity are seen in the sums.
 void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>& sums,
-                    std::vector<float>& max, base::ThreadPool& pool) {
+                    std::vector<double>& squares, std::vector<float>& max, base::ThreadPool& pool) {
   const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
   pool.parallel_for(cols, kColumns, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; c += kColumns) {
       const auto add = [&](auto count) {
         add_column_magnitudes(x.data() + c, cols, tokens, count, &sums[static_cast<size_t>(c)],
-                              &max[static_cast<size_t>(c)]);
+                              &squares[static_cast<size_t>(c)], &max[static_cast<size_t>(c)]);
       };
       if (end - c >= kColumns)
         add(std::integral_constant<int64_t, kColumns>{});
@@ -98,27 +101,28 @@ struct InputStatistics::Kept {
 };
 
 InputStatistics::InputStatistics(int64_t tokens, int64_t cols, const std::string& where,
-                                 const model::Backend& backend)
+                                 const model::Backend& backend, bool with_gram)
     : backend_(backend),
       cols_(cols),
       tokens_(tokens),
       where_(where),
-      gram_(static_cast<size_t>(cols * cols)),
+      gram_(with_gram ? static_cast<size_t>(cols * cols) : 0),
       diagonal_(static_cast<size_t>(cols)),
       mean_(static_cast<size_t>(cols)),
       max_(static_cast<size_t>(cols)),
-      sums_(static_cast<size_t>(cols)) {}
+      sums_(static_cast<size_t>(cols)),
+      squares_(static_cast<size_t>(cols)) {}
 
 InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
                                  const model::Backend& backend)
-    : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend) {
+    : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend, true) {
   see(x, {});
   finish();
 }
 
 InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
-                                 const std::string& where, const model::Backend& backend)
-    : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend) {
+                                 const std::string& where, const model::Backend& backend, bool with_gram)
+    : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend, with_gram) {
   const size_t step = x.in_memory() ? x.size() : static_cast<size_t>(kTokens * cols);
   for (size_t first = 0; first < x.size(); first += step) {
     const size_t count = std::min(step, x.size() - first);
@@ -129,9 +133,9 @@ InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, std::s
 }
 
 void InputStatistics::see(std::span<const float> x, std::span<const int64_t> lengths) {
-  add_magnitudes(x, cols_, sums_, max_, *backend_.pool);
+  add_magnitudes(x, cols_, sums_, squares_, max_, *backend_.pool);
   check_finite(x, cols_, sums_, seen_, lengths, where_);
-  add_gram(x, cols_, gram_, backend_);
+  if (!gram_.empty()) add_gram(x, cols_, gram_, backend_);
   const int64_t end = seen_ + static_cast<int64_t>(x.size()) / cols_;
   for (; sampled_ < kSample && sample_token(sampled_, tokens_) < end; ++sampled_) {
     const auto token = x.begin() + (sample_token(sampled_, tokens_) - seen_) * cols_;
@@ -145,13 +149,20 @@ void InputStatistics::finish() {
   for (int64_t c = 0; c < cols_; ++c) {
     const auto at = static_cast<size_t>(c);
     mean_[at] = static_cast<float>(sums_[at] / static_cast<double>(tokens_));
-    diagonal_[at] = gram_[static_cast<size_t>(c * cols_ + c)];
+    diagonal_[at] = static_cast<float>(squares_[at]);
   }
-  sums_ = {};
+  sums_ = squares_ = {};
 }
 
 double InputStatistics::output_error(std::span<const float> error) const {
-  return quadratic_form(error, gram_, cols_, backend_);
+  if (!gram_.empty()) return quadratic_form(error, gram_, cols_, backend_);
+  const int64_t rows = static_cast<int64_t>(error.size()) / cols_;
+  const std::vector<float> columns = model::transposed(sample_.data(), kSample, cols_);
+  std::vector<float> outputs(static_cast<size_t>(rows * kSample));
+  model::add_product(error.data(), columns.data(), outputs.data(), rows, kSample, cols_, backend_);
+  double sum = 0;
+  for (const float output : outputs) sum += double{output} * double{output};
+  return sum * static_cast<double>(tokens_) / kSample;
 }
 
 const Feedback* InputStatistics::last_feedback() const { return kept_ ? &kept_->feedback : nullptr; }
@@ -159,9 +170,9 @@ const Feedback* InputStatistics::last_feedback() const { return kept_ ? &kept_->
 void InputStatistics::divide(std::span<const float> scales) {
   AQ_CHECK(static_cast<int64_t>(scales.size()) == cols_, "{} scales", scales.size());
   const auto n = static_cast<size_t>(cols_);
+  for (size_t i = 0; i < gram_.size(); ++i) gram_[i] /= scales[i / n] * scales[i % n];
   for (size_t i = 0; i < n; ++i) {
-    for (size_t j = 0; j < n; ++j) gram_[i * n + j] /= scales[i] * scales[j];
-    diagonal_[i] = gram_[i * n + i];
+    diagonal_[i] /= scales[i] * scales[i];
     mean_[i] /= scales[i];
     max_[i] /= scales[i];
   }
@@ -170,6 +181,7 @@ void InputStatistics::divide(std::span<const float> scales) {
 }
 
 const Feedback& InputStatistics::feedback(double damp, bool by_importance) const {
+  AQ_CHECK(!gram_.empty(), "{}: no Gram matrix was kept", where_);
   if (kept_ && kept_->damp == damp && kept_->by_importance == by_importance) return kept_->feedback;
   Feedback result;
   const auto n = static_cast<size_t>(cols_);
@@ -226,11 +238,10 @@ numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, const 
   if (!scheme.input.needs_calibration()) return scheme.input;
   AQ_CHECK(inputs, "a static input scheme without calibration");
   const auto seen = inputs->max_magnitude();
-  return calibrated_input(scheme, *std::max_element(seen.begin(), seen.end()));
+  return calibrated_input(scheme.input, *std::max_element(seen.begin(), seen.end()));
 }
 
-numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, float largest) {
-  numeric::ActivationScheme input = scheme.input;
+numeric::ActivationScheme calibrated_input(numeric::ActivationScheme input, float largest) {
   if (!input.needs_calibration()) return input;
   largest = std::max(largest, 1e-6f);
   input.static_scale =

@@ -32,20 +32,22 @@ class InputStatistics {
   InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
                   const model::Backend& backend);
   // The same, a few tokens at a time where they do not lie in memory; `lengths`: tokens of each sample.
+  // Without `with_gram` there is no gram() and no feedback(), and output_error() is an estimate.
   InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
-                  const std::string& where, const model::Backend& backend);
+                  const std::string& where, const model::Backend& backend, bool with_gram = true);
 
   int64_t cols() const { return cols_; }
   int64_t tokens() const { return tokens_; }
   std::span<const float> gram() const { return gram_; }            // H = Σ x xᵀ, [cols][cols]
-  std::span<const float> importance() const { return diagonal_; }  // H's diagonal
+  std::span<const float> importance() const { return diagonal_; }  // H's diagonal: Σ x_j²
   std::span<const float> mean_magnitude() const { return mean_; }
   std::span<const float> max_magnitude() const { return max_; }
   // [kSample][cols]: whole tokens, spread evenly; some twice where there are fewer.
   std::span<const float> sample() const { return sample_; }
-  static constexpr int64_t kSample = 256;
+  static constexpr int64_t kSample = 512;
 
-  // What an error of weights [rows][cols] makes of the output: tr(error · H · errorᵀ).
+  // What an error of weights [rows][cols] makes of the output: tr(error · H · errorᵀ), or without H what the
+  // sampled tokens say of it.
   double output_error(std::span<const float> error) const;
   const model::Backend& backend() const { return backend_; }
 
@@ -58,7 +60,8 @@ class InputStatistics {
   const Feedback* last_feedback() const;  // null: none was asked for
 
  private:
-  InputStatistics(int64_t tokens, int64_t cols, const std::string& where, const model::Backend& backend);
+  InputStatistics(int64_t tokens, int64_t cols, const std::string& where, const model::Backend& backend,
+                  bool with_gram);
   void see(std::span<const float> x, std::span<const int64_t> lengths);
   void finish();
 
@@ -67,8 +70,8 @@ class InputStatistics {
   std::string where_;
   base::HugeVector<float> gram_;
   std::vector<float> diagonal_, mean_, max_, sample_;
-  std::vector<double> sums_;        // of magnitudes, while tokens are seen
-  int64_t seen_ = 0, sampled_ = 0;  // tokens
+  std::vector<double> sums_, squares_;  // of magnitudes and squares, while tokens are seen
+  int64_t seen_ = 0, sampled_ = 0;      // tokens
   struct Kept;
   mutable std::shared_ptr<const Kept> kept_;
 };
@@ -76,6 +79,6 @@ class InputStatistics {
 // The scheme's input with the constants that calibration gives it: scales of static schemes from the largest
 // magnitude seen. `inputs` may be null where it needs none.
 numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, const InputStatistics* inputs);
-numeric::ActivationScheme calibrated_input(const numeric::Scheme& scheme, float largest);
+numeric::ActivationScheme calibrated_input(numeric::ActivationScheme input, float largest);
 
 }  // namespace aquatint::quant

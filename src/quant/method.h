@@ -79,6 +79,8 @@ struct Method {
                     base::ThreadPool& pool) = nullptr;
   std::span<const MethodSetting> settings = {};
   bool needs_calibration = false;
+  // Where there is calibration it keeps H, the inputs' Gram matrix, for the method.
+  bool needs_gram = false;
   // What the whole model is rotated by before anything else; the function of the model stays.
   WeightRotations (*rotate)(const model::Config& config, const base::Json& settings) = nullptr;
   // Finds the codes where the recipe names nothing that does.

@@ -120,6 +120,11 @@ std::string method_words(const Plan& plan) {
 
 }  // namespace
 
+bool Plan::needs_gram() const {
+  const auto needs = [](const MethodStep& step) { return step.method->needs_gram; };
+  return needs(codes) || std::ranges::any_of(corrections, needs) || std::ranges::any_of(compensations, needs);
+}
+
 Plan make_plan(const checkpoint::Checkpoint& source, const QuantizeJob& job, Report& report) {
   Plan plan;
   plan.tensors = list_tensors(source);

@@ -27,6 +27,7 @@ struct Plan {
     const Assignment& assignment = of(matrix);
     return assignment.scheme ? &*assignment.scheme : nullptr;
   }
+  bool needs_gram() const;  // a method does
 };
 
 // `report` gets what the plan says, and its notes. BadUsage when the source already is what is asked for, a

@@ -32,6 +32,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
 const Method gptq = {
     "gptq",    "column by column, each error taken up by the columns behind it; needs calibration",
     quantize,  nullptr,
-    kSettings, true};
+    kSettings, true,
+    true};
 
 }  // namespace aquatint::quant

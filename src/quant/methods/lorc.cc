@@ -64,6 +64,7 @@ const Method lorc = {
     .name = "lorc",
     .note = "two thin factors beside the codes for what these lost; after any method that finds codes",
     .settings = kSettings,
+    .needs_gram = true,
     .extend = extend,
     .compensate = compensate,
 };

@@ -45,6 +45,7 @@ const Method qep = {
     .note = "makes up for what layers before have lost; needs calibration, before gptq or rtn",
     .settings = kSettings,
     .needs_calibration = true,
+    .needs_gram = true,
     .correct = correct};
 
 }  // namespace aquatint::quant

@@ -62,6 +62,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
 const Method signround = {
     "signround", "learns how to round by each linear's output error, by signed gradient; needs calibration",
     quantize,    nullptr,
-    kSettings,   true};
+    kSettings,   true,
+    true};
 
 }  // namespace aquatint::quant

@@ -129,6 +129,7 @@ tensor::QuantizedMatrix quantize(std::span<const float> weights, int64_t rows, i
 const Method w4a8_fp = {
     "w4a8_fp", "gptq for FP4 weights, their scales free or limited to shifts; needs calibration",
     quantize,  nullptr,
-    kSettings, true};
+    kSettings, true,
+    true};
 
 }  // namespace aquatint::quant
