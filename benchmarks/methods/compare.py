@@ -60,6 +60,14 @@ Perplexity and divergence from the model's own weights in FP32 over {windows} wi
 over the linears of tr(ΔW H ΔWᵀ) / tr(W H Wᵀ) on the calibration tokens (H = I where there are none). Seconds: of quantizing, on a
 machine that may have had other work. The last column is the commit that measured the row.
 
+Where rows go against a paper:
+- `qep` gains at 4 bits and less, and loses at W8A8: it fits weights to inputs that are rounded, whose errors come anew with every token
+  and draw the fit towards zero; where weights lose next to nothing there is nothing to make up for.
+- `w4a8_fp m1` costs more than its paper has it: there, free scales put the largest weight on the largest code; here they are searched
+  (`w4a8_fp absmax` is the paper's). What powers of two cost a Gaussian group in either case: `benchmarks/methods/formats.py`, claim Q13.
+- `hqq` moves zero-points, and finds nothing to move where they are integers (W4A16_ASYM); real minima (W4A16_MIN) it improves.
+- At W4A4 `quarot` alone is far from FP32 where its paper is near: this model has 135 M parameters, and the paper rounds with GPTQ.
+
 """
 
 

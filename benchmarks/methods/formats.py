@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Where 8-bit formats lose: squared errors of INT8, E4M3, E3M4, E2M5 and E5M2 by magnitude, on a model's own weights and on
-Gaussian rows with one outlier, each row under one scale that puts its largest value on the format's largest. Needs no packages.
+Gaussian rows with one outlier, each row under one scale that puts its largest value on the format's largest; and what scales that
+are powers of two cost FP4. Needs no packages.
 
   formats.py MODEL [--rows 400] [--seed 0] [--json FILE]
 """
@@ -89,6 +90,26 @@ def crossover(random_source, name):
     return None
 
 
+def power_of_two_cost(random_source, count=400, group=64):
+    """Squared error of Gaussian groups in E2M1 under the best power of two (M1 of ZeroQuant-FP), over that under free scales."""
+    magnitudes = floating(2, 1)
+    middles = [(a + b) / 2 for a, b in zip(magnitudes, magnitudes[1:])]
+
+    def error(row, scale):
+        return sum((abs(x) - scale * magnitudes[bisect.bisect(middles, abs(x) / scale)]) ** 2 for x in row)
+
+    searched = absmax = limited = 0.0
+    for _ in range(count):
+        sigma = 2 ** random_source.random()
+        row = [random_source.gauss(0, sigma) for _ in range(group)]
+        largest, size = max(map(abs, row)) / magnitudes[-1], sum(x * x for x in row)
+        exponent = math.floor(math.log2(largest))
+        searched += min(error(row, largest * 2 ** (step / 16)) for step in range(-16, 3)) / size
+        absmax += error(row, largest) / size
+        limited += min(error(row, 2.0 ** e) for e in range(exponent - 1, exponent + 3)) / size
+    return {"searched": limited / searched, "absmax": limited / absmax}
+
+
 def measure(model, rows, seed):
     source = random.Random(seed)
     weights = weight_rows(model, rows, source)
@@ -96,6 +117,7 @@ def measure(model, rows, seed):
     return {"weights": {name: relative(weights, name) for name in FORMATS},
             "weights_by_magnitude": by_magnitude(weights),
             "gaussian": {name: relative(plain, name) for name in FORMATS},
+            "power_of_two": power_of_two_cost(random.Random(seed)),
             "crossover": {name: crossover(random.Random(seed), name) for name in FORMATS if name != "int8"}}
 
 

@@ -99,6 +99,29 @@ TEST(ColumnScales, AreThoseThatLoseLeastOfTheOutputs) {
   }
 }
 
+// As many tokens as the sample has, so that it holds each of them.
+TEST(InputStatistics, WithoutAGramMatrixTellTheSameFromASample) {
+  base::ThreadPool pool(2);
+  const model::Backend backend{&kernels::kernel_set("auto"), &pool, kernels::Precision::fp32};
+  constexpr int64_t kCols = 40;
+  const std::vector<float> values = random_values(InputStatistics::kSample * kCols, 5);
+  base::FloatArray x(values.size());
+  std::copy(values.begin(), values.end(), x.data());
+  const int64_t lengths[] = {InputStatistics::kSample};
+  InputStatistics with(x, kCols, lengths, "test", backend),
+      without(x, kCols, lengths, "test", backend, false);
+  const std::vector<float> error = random_values(70 * kCols, 6, 0.01);
+  for (const float scale : {1.0f, 3.0f}) {
+    const std::vector<float> scales(kCols, scale);
+    with.divide(scales);
+    without.divide(scales);
+    EXPECT_NEAR(without.output_error(error) / with.output_error(error), 1, 1e-5);
+    EXPECT_TRUE(std::ranges::equal(without.importance(), with.importance()));
+    EXPECT_TRUE(std::ranges::equal(without.max_magnitude(), with.max_magnitude()));
+  }
+  EXPECT_TRUE(without.gram().empty());
+}
+
 TEST(InputStatistics, SamplesWholeTokensFromAllOver) {
   base::ThreadPool pool(1);
   const model::Backend backend{&kernels::kernel_set("auto"), &pool, kernels::Precision::fp32};
