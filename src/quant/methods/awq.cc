@@ -1,8 +1,7 @@
 // AWQ (Lin et al., arXiv 2306.00978): columns that meet large inputs are scaled up before rounding, so that
-// they lose less, and the inputs down. s = mean|x|^α, normalised; α is the one whose rounded weights give the
-// least output error, tr(ΔW H ΔWᵀ), on the calibration tokens: their Gram matrix is enough, the block is not
-// run again, and a few hundred rows tell. The clip that the paper searches afterwards is that of the method
-// that finds the codes.
+// they lose less, and the inputs down. s = mean|x|^α, normalised; α is the one that loses least on the
+// calibration tokens, without running the block again (methods/column_scales.h). The clip that the paper
+// searches afterwards is that of the method that finds the codes.
 #include <algorithm>
 #include <array>
 #include <cmath>
