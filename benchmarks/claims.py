@@ -5,11 +5,12 @@ Figures come from the rows that benchmarks/methods/compare.py has measured; give
   claims.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
 
 An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "calibrations": [FILES, TEXT, SAMPLES] of W4A16 by
-gptq, files "generic", "domain" or "both"; "others": names of figures that are measured here. "ours" is a format string over all of
+gptq, files "generic", "domain" or "half of each"; "others": names of figures that are measured here. "ours" is a format string over all of
 them, as in "{gptq[kld]:.3f}"; fields of rows are those of measure.row().
 """
 import argparse
 import datetime
+import functools
 import json
 import pathlib
 import statistics
@@ -30,6 +31,8 @@ models need not hold for it. "Planted": the same model with outliers in its acti
 |---|---|---|---|---|
 """
 
+A100_FP32 = 19.5  # TFLOP/s, NVIDIA's data sheet
+
 
 def stored(options, scheme, method, model=None):
     calibration = str(options.calibration) if compare.needs_calibration(scheme, method) else None
@@ -41,11 +44,9 @@ def stored(options, scheme, method, model=None):
 
 
 def calibrated(options, files, text, samples=None):
-    learn, test = compare.halves(options.domain, options.store)
-    generic = str(options.calibration)
     row = measure.row(options, compare.recipe("W4A16", "gptq"), only_stored=True, samples=samples,
-                      calibration={"generic": generic, "domain": str(learn), "both": f"{generic}:1,{learn}:1"}[files],
-                      text=test if text == "domain" else options.text)
+                      calibration=compare.calibration_sets(options)[files],
+                      text=compare.halves(options.domain, options.store)[1] if text == "domain" else options.text)
     if row is None:
         raise KeyError(f"calibration {files} {text} {samples or ''}: measure it with benchmarks/methods/compare.py --domain first")
     return row
@@ -74,24 +75,30 @@ def sensitivity(options):
     return {"embedding": four["embedding"]["kld"], "head": four["head"]["kld"], "first": mean(lambda layer: layer == 0),
             "last": mean(lambda layer: layer == layers - 1), "middle": mean(lambda layer: 0 < layer < layers - 1),
             "worst": ranked[0], "linears": len(pairs), "tokens": found["tokens"],
-            "int8": sum(a["kld"] < b["kld"] for a, b in pairs),
-            "int8_error": sum(a["relative_error"] < b["relative_error"] for a, b in pairs)}
+            "int8": sum(a["kld"] < b["kld"] for a, b in pairs)}
 
 
 def large(options):
-    """Predicted hours of quantizing a large model on this machine, by GPTQ and AWQ."""
+    """Predicted hours, and the most memory in GB, of quantizing a large model on this machine, by GPTQ and AWQ; its FP32 peak."""
     if not options.large:
         raise KeyError("--large MODEL is needed")
-    hours = {}
+    predicted = {"peak": 0}
     for method in ("gptq", "awq"):
         report = kept(options, f"large-{method}", "quantize", options.large, "--to", options.store / "none", "--scheme", "W4A16",
                       "--method", method, "--calibration", options.calibration, "--samples", 128, "--seq-len", 512, "--dry-run")
-        hours[method] = report["prediction"]["seconds"] / 3600
-        hours["peak"] = report["prediction"]["peak_ram_bytes"] / 1e9
-    return hours
+        predicted[method] = report["prediction"]["seconds"] / 3600
+        predicted["peak"] = max(predicted["peak"], report["prediction"]["peak_ram_bytes"] / 1e9)
+    predicted["fp32"] = kept(options, "peaks", "bench", "--peaks")["peaks"]["flop_s"]["fp32"] / 1e12
+    predicted["a100"] = predicted["gptq"] * predicted["fp32"] / A100_FP32
+    return predicted
 
 
-OTHERS = {"formats": lambda options: formats.measure(options.model, rows=400, seed=0), "sensitivity": sensitivity, "large": large}
+@functools.cache
+def format_errors(model):
+    return formats.measure(model, rows=400, seed=0)
+
+
+OTHERS = {"formats": lambda options: format_errors(options.model), "sensitivity": sensitivity, "large": large}
 
 
 def figures(options, claim):

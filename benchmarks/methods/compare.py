@@ -130,10 +130,8 @@ class Page:
         options, lines = self.options, []
         made = recipe("W4A16", "gptq")
         if options.domain:
-            learn, test = halves(options.domain, options.store)
-            generic = str(options.calibration)
-            for name, files in {"generic": generic, "domain": str(learn), "half of each": f"{generic}:1,{learn}:1"}.items():
-                for text in (options.text, test):
+            for name, files in calibration_sets(options).items():
+                for text in (options.text, halves(options.domain, options.store)[1]):
                     row = self.row(f"calibration: {name}", made, calibration=files, text=text)
                     if row:
                         lines.append(((name, text.name), row))
@@ -157,6 +155,12 @@ def halves(text, store):
     parts[0].write_text(content[:middle])
     parts[1].write_text(content[middle:])
     return parts
+
+
+def calibration_sets(options):
+    """What --calibration takes, by what it is of."""
+    generic, domain = options.calibration, halves(options.domain, options.store)[0]
+    return {"generic": str(generic), "domain": str(domain), "half of each": f"{generic}:1,{domain}:1"}
 
 
 def main():

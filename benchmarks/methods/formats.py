@@ -113,10 +113,8 @@ def power_of_two_cost(random_source, count=400, group=64):
 def measure(model, rows, seed):
     source = random.Random(seed)
     weights = weight_rows(model, rows, source)
-    plain = gaussian(source, 0)
     return {"weights": {name: relative(weights, name) for name in FORMATS},
             "weights_by_magnitude": by_magnitude(weights),
-            "gaussian": {name: relative(plain, name) for name in FORMATS},
             "power_of_two": power_of_two_cost(random.Random(seed)),
             "crossover": {name: crossover(random.Random(seed), name) for name in FORMATS if name != "int8"}}
 

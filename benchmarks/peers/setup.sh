@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# setup.sh [native|avx2|python...]: puts what the comparison needs into $AQUATINT_PEERS (default ~/.cache/aquatint/peers),
-# each once: llama.cpp built for this processor and for AVX2 alone (10 minutes each on 2 cores), a Python environment
-# with torch (3 GB). Debian's clang 19: with g++ 12 llama.cpp crashes in its AMX kernels (the compiler's
-# _tile_loadconfig reads 8 of 64 bytes), and this build is the faster one.
+# setup.sh [native|avx2|python|llmcompressor|gptqmodel...]: puts what the comparisons need into $AQUATINT_PEERS (default
+# ~/.cache/aquatint/peers), each once: llama.cpp built for this processor and for AVX2 alone (10 minutes each on 2
+# cores), a Python environment with torch (3 GB); other quantizers when named, each with the torch that it asks for.
+# Debian's clang 19: with g++ 12 llama.cpp crashes in its AMX kernels (the compiler's _tile_loadconfig reads 8 of 64
+# bytes), and this build is the faster one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 peers=${AQUATINT_PEERS:-$HOME/.cache/aquatint/peers}
@@ -32,11 +33,22 @@ make_venv() {
   cp "$wanted" "$peers/venv/requirements.txt"
 }
 
+make_quantizer() {  # make_quantizer PACKAGE VERSION
+  local venv=$peers/$1
+  [ ! -e "$venv/ready" ] || return 0
+  echo "installing $1 $2 in $venv (5 GB)" >&2
+  [ -x "$venv/bin/python" ] || tools/python.sh -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet "$1==$2"
+  touch "$venv/ready"
+}
+
 for part in "$@"; do
   case $part in
     native) build_llamacpp native -DGGML_NATIVE=ON ;;
     avx2) build_llamacpp avx2 -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON ;;
     python) make_venv ;;
-    *) echo "setup: $part is unknown, expected native, avx2 or python" >&2; exit 2 ;;
+    llmcompressor) make_quantizer llmcompressor 0.14.0.1 ;;
+    gptqmodel) make_quantizer gptqmodel 7.7.0 ;;
+    *) echo "setup: $part is unknown, expected native, avx2, python, llmcompressor or gptqmodel" >&2; exit 2 ;;
   esac
 done

@@ -1,12 +1,16 @@
-// Vectors whose memory is in huge pages where it is large: a walk down the columns of a wide matrix touches a
-// page for each row, and of small pages the processor knows a few hundred at a time.
+// Memory in huge pages: a walk down the columns of a wide matrix touches a page for each row, and of small
+// pages the processor knows a few hundred at a time.
 #pragma once
 #include <cstddef>
 #include <vector>
 
 namespace aquatint::base {
 
-// In huge pages where they fill several and the system has them. Throws bad_alloc.
+// Zeros from the start of a huge page on, in such pages if the system has them; null when it has no memory.
+std::byte* map_huge(size_t bytes);
+void unmap_huge(std::byte* at, size_t bytes);
+
+// Mapped where they fill several huge pages, so that the system has them back at once. Throws bad_alloc.
 void* allocate_huge(size_t bytes);
 void free_huge(void* at, size_t bytes);
 

@@ -1,19 +1,16 @@
 #include "kernels/arena.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/huge_vector.h"
 
 namespace aquatint::kernels {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kChunk = size_t{32} << 20;
 
 std::shared_ptr<std::byte> map_chunk(size_t bytes) {
@@ -23,16 +20,11 @@ std::shared_ptr<std::byte> map_chunk(size_t bytes) {
   std::fill_n(start, bytes, std::byte{0});
   return {start, [](std::byte* p) { std::free(p); }};
 #else
-  const size_t mapped = bytes + 2 * kHugePage;
-  void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (start == MAP_FAILED)
+  std::byte* start = base::map_huge(bytes);
+  if (!start)
     throw base::OutOfResource(
         fmt::format("cannot map {} bytes for packed weights; free memory or use fewer bits", bytes));
-  const auto address = reinterpret_cast<uintptr_t>(start);
-  auto* aligned = reinterpret_cast<std::byte*>((address + kHugePage - 1) / kHugePage * kHugePage);
-  madvise(aligned, (bytes + kHugePage - 1) / kHugePage * kHugePage,
-          MADV_HUGEPAGE);  // advice only: 4 KiB pages work too
-  return {aligned, [start, mapped](std::byte*) { munmap(start, mapped); }};
+  return {start, [bytes](std::byte* p) { base::unmap_huge(p, bytes); }};
 #endif
 }
 

@@ -1,5 +1,4 @@
 #include "quant/duration.h"
-#include "quant/input_statistics.h"
 
 #include <algorithm>
 #include <map>
@@ -8,6 +7,7 @@
 #include "base/machine.h"
 #include "base/rng.h"
 #include "kernels/peaks.h"
+#include "quant/input_statistics.h"
 #include "quant/plain_tensors.h"
 
 namespace aquatint::quant {

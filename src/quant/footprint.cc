@@ -1,5 +1,4 @@
 #include "quant/footprint.h"
-#include "quant/input_statistics.h"
 
 #include <algorithm>
 
@@ -7,6 +6,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "model/kv_cache.h"
+#include "quant/input_statistics.h"
 
 namespace aquatint::quant {
 namespace fs = std::filesystem;

@@ -115,8 +115,7 @@ numeric::Scheme column_scheme(const Columns& parts, bool symmetric) {
 
 bool is_weight_only_integer(const numeric::Scheme& scheme) {
   const numeric::WeightScheme& w = scheme.weights;
-  const bool rows_or_groups = w.rows_stand_alone();
-  return rows_or_groups && w.format->kind == numeric::Kind::integer &&
+  return w.rows_stand_alone() && w.format->kind == numeric::Kind::integer &&
          w.format->decode(w.format->encode(-1)) < 0 && w.scale_format->bits >= 16 && !w.minima &&
          !w.double_quantized && !scheme.input.format;
 }

@@ -40,8 +40,7 @@ bool sayable(const numeric::ActivationScheme& input) {
 // vLLM packs integers under E4M3 inputs too (W4AFP8); 8-bit ones per channel with int8 inputs are W8A8.
 const char* integer_format(const Scheme& scheme) {
   const numeric::WeightScheme& w = scheme.weights;
-  const bool rows_or_groups = w.rows_stand_alone();
-  if (!rows_or_groups || w.scale_format->bits < 16 || w.format->decode(w.format->encode(-1)) >= 0)
+  if (!w.rows_stand_alone() || w.scale_format->bits < 16 || w.format->decode(w.format->encode(-1)) >= 0)
     return nullptr;
   if (scheme.input.format && !w.symmetric) return nullptr;
   const bool whole_rows = w.format == &numeric::int8 && w.granularity == Granularity::channel;

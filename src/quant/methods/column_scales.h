@@ -16,10 +16,10 @@ inline constexpr MethodSetting kGridSetting{"grid", MethodSetting::Type::integer
 // By source of the stage's input (BlockWeights::sources), for an exponent of [0, 1).
 using ScalesAt = std::function<std::vector<float>(float exponent)>;
 
-// Divides the input of every stage that allows it by the scales whose linears lose least at their outputs on
-// the calibration tokens, of `grid` exponents: by rounded weights, tr(ΔW H ΔWᵀ), and by rounded inputs,
-// Σ Δx_j² |w_j|² over a sample of tokens, as if errors of two columns had nothing to do with each other. A
-// few hundred rows of each linear tell.
+// Divides the stage's input by the scales whose linears lose least at their outputs on the calibration
+// tokens, of `grid` exponents: by rounded weights, tr(ΔW H ΔWᵀ), and by rounded inputs, Σ Δx_j² |w_j|² over a
+// sample of tokens, as if errors of two columns had nothing to do with each other. A few hundred rows of each
+// linear tell.
 void divide_by_best(BlockWeights& block, model::Stage stage, BlockStatistics& inputs, int grid,
                     const ScalesAt& scales_at, base::ThreadPool& pool);
 
