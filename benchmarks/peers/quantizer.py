@@ -7,6 +7,7 @@ in bytes, version. Runs in that peer's own environment (setup.sh).
 import os
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["GPTQMODEL_CPU_WORKERS"] = "2"  # of one, its default on two cores, it can not load a model
 
 import argparse
 import importlib.metadata
@@ -22,8 +23,8 @@ import transformers
 LENGTH, GROUP = 512, 64
 
 
-def windows(model, text, count):
-    tokens = transformers.AutoTokenizer.from_pretrained(model)(text.read_text())["input_ids"]
+def windows(tokenizer, text, count):
+    tokens = tokenizer(text.read_text())["input_ids"]
     source = random.Random(0)
     starts = [source.randrange(len(tokens) - LENGTH) for _ in range(count)]
     return [tokens[start:start + LENGTH] for start in starts]
@@ -67,8 +68,10 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    samples = windows(options.model, options.text, options.samples)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
+    samples = windows(tokenizer, options.text, options.samples)
     seconds = globals()[options.peer](options.model, samples, options.to)
+    tokenizer.save_pretrained(options.to)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "peak_rss": peak, "version": importlib.metadata.version(options.peer)}))
 

@@ -29,7 +29,7 @@ PAGE = """# GPTQ against other quantizers
 Written by `benchmarks/peers/quantizers.py`; do not edit. {date}, {cpu}, {threads} threads, {versions}.
 
 {model} to 4 bits in groups of {group}, symmetric, calibrated by {samples} windows of 512 tokens of `{calibration}`, each tool with its own
-defaults; contestants take turns, {rounds} rounds. Seconds: medians; of the others without loading and saving, of ours from
+defaults; contestants take turns, rounds: {rounds}. Seconds: medians; of the others without loading and saving, of ours from
 start to written file. Perplexity and divergence from FP32 (perplexity {reference:.3f}) over {windows} windows of 512 tokens of
 `{text}`, second halves scored, all by `aquatint eval` of the written files.
 
@@ -44,14 +44,15 @@ The floor is what the products of one forward pass and one triangle of each Gram
 def ours(options, words, folder):
     command = [options.aquatint, "quantize", options.model, "--to", folder, "--scheme", "W4A16", *words, "--calibration",
                options.calibration, "--samples", options.samples, "--seq-len", 512, "--threads", options.threads, "--json", "--quiet"]
-    made = json.loads(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE).stdout)
+    made = json.loads(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
     return {"seconds": made["seconds"], "peak_rss": made["peak_ram_bytes"], "version": measure.version()}
 
 
 def other(options, peer, folder):
-    command = [PEERS / peer / "bin/python", HERE / "quantizer.py", peer, options.model, options.calibration, "--to", folder,
-               "--samples", options.samples, "--threads", options.threads]
-    done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [PEERS / peer / "bin/python", HERE / "quantizer.py", peer, options.model.resolve(), options.calibration.resolve(),
+               "--to", folder, "--samples", options.samples, "--threads", options.threads]
+    done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          cwd=folder.parent)  # where they leave their logs
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -104,7 +105,7 @@ def main():
     seconds = {name: statistics.median(sample["seconds"] for sample in found) for name, found in samples.items()}
     floor, base = operations / peak, seconds["aquatint gptq"]
     text = PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), threads=options.threads, group=64,
-                       versions=", ".join(f"{name} {found[0]['version']}" for name, found in samples.items()),
+                       versions=", ".join(f"{name} {samples[name][0]['version']}" for name in ["aquatint gptq", *OTHERS]),
                        model=options.model.name, samples=options.samples, calibration=options.calibration.name,
                        rounds=options.rounds, windows=options.windows, text=options.text.name, flop=operations / 1e12,
                        peak=peak / 1e9, floor=floor, reference=next(iter(losses.values()))["reference"])

@@ -9,6 +9,7 @@ namespace aquatint::base {
 namespace {
 
 constexpr size_t kPage = size_t{2} << 20;
+constexpr std::align_val_t kLine{64};
 
 bool is_large(size_t bytes) { return bytes >= 4 * kPage; }
 
@@ -32,7 +33,7 @@ std::byte* map_huge(size_t bytes) {
 void unmap_huge(std::byte* at, size_t bytes) { ::munmap(at, whole_pages(bytes)); }
 
 void* allocate_huge(size_t bytes) {
-  if (!is_large(bytes)) return ::operator new(bytes);
+  if (!is_large(bytes)) return ::operator new(bytes, kLine);
   if (std::byte* at = map_huge(bytes)) return at;
   throw std::bad_alloc();
 }
@@ -41,7 +42,7 @@ void free_huge(void* at, size_t bytes) {
   if (is_large(bytes))
     unmap_huge(static_cast<std::byte*>(at), bytes);
   else
-    ::operator delete(at);
+    ::operator delete(at, kLine);
 }
 
 }  // namespace aquatint::base

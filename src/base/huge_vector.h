@@ -10,7 +10,8 @@ namespace aquatint::base {
 std::byte* map_huge(size_t bytes);
 void unmap_huge(std::byte* at, size_t bytes);
 
-// Mapped where they fill several huge pages, so that the system has them back at once. Throws bad_alloc.
+// From the start of a cache line on, and mapped where they fill several huge pages, so that the system has
+// them back at once. Throws bad_alloc.
 void* allocate_huge(size_t bytes);
 void free_huge(void* at, size_t bytes);
 

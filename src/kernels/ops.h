@@ -102,7 +102,8 @@ struct Divergence {
   LogitStats reference, model;
 };
 
-// c[rows][cols] += a[rows][depth] · b[depth][cols], rows of each a stride apart.
+// c[rows][cols] += a[rows][depth] · b[depth][cols], rows of each a stride apart; values of a row of a too, so
+// that a may be the transpose of what lies in memory.
 template <class T>
 struct Product {
   const T* a;
@@ -112,6 +113,7 @@ struct Product {
   T* c;
   int64_t c_row;
   int64_t rows, cols, depth;
+  int64_t a_step = 1;
 };
 
 struct KernelSet {

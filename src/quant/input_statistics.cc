@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <type_traits>
 
 #include "base/bytes.h"
@@ -16,50 +17,76 @@ namespace {
 
 constexpr double kLargestDamping = 1;  // an identity as heavy as H itself
 
-// The tokens of a file that are in memory at a time: a multiple of what add_gram() sums at once.
+constexpr int64_t kPiece = 512;  // tokens whose magnitudes are summed by one thread
+
+// The tokens of a file that are in memory at a time: a multiple of this and of what add_gram() sums at once.
 constexpr int64_t kTokens = 4096;
+static_assert(kTokens % kPiece == 0);
 
-constexpr int64_t kColumns = 64;  // whose magnitudes are summed together
+// Of each column of some tokens.
+struct Magnitudes {
+  explicit Magnitudes(size_t cols) : sums(cols), squares(cols), max(cols) {}
 
-// The largest and the sums of magnitudes and squares of `count` columns of x [tokens][stride cols]. A few
-// tokens are summed in FP32, these sums in FP64.
+  std::vector<double> sums, squares;  // of magnitudes and of squares
+  std::vector<float> max;
+};
+
+constexpr int64_t kColumns = 16;  // that a loop of constant length takes: the compiler makes vectors of them
+
 template <class Count>
-void add_column_magnitudes(const float* x, int64_t cols, int64_t tokens, Count count, double* sums,
-                           double* squares, float* max) {
-  constexpr int64_t kSummed = 32;
-  for (int64_t token = 0; token < tokens; token += kSummed) {
-    float sum[kColumns] = {}, square[kColumns] = {}, largest[kColumns] = {};
-    for (int64_t t = token; t < std::min(tokens, token + kSummed); ++t)
-      for (int64_t c = 0; c < count; ++c) {
-        const float magnitude = std::fabs(x[t * cols + c]);
-        sum[c] += magnitude;
-        square[c] += magnitude * magnitude;
-        largest[c] = magnitude > largest[c] ? magnitude : largest[c];
-      }
-    for (int64_t c = 0; c < count; ++c) {
-      sums[c] += double{sum[c]};
-      squares[c] += double{square[c]};
-      max[c] = std::max(max[c], largest[c]);
-    }
+void add_line(const float* __restrict x, Count count, float* __restrict sum, float* __restrict square,
+              float* __restrict largest) {
+  for (int64_t c = 0; c < count; ++c) {
+    const float magnitude = std::fabs(x[c]);
+    sum[c] += magnitude;
+    square[c] += magnitude * magnitude;
+    largest[c] = magnitude > largest[c] ? magnitude : largest[c];
   }
 }
 
-// NaN and infinity are seen in the sums.
+// Of x [tokens][cols]. A few tokens are summed in FP32, these sums in FP64.
+Magnitudes magnitudes(const float* x, int64_t cols, int64_t tokens) {
+  constexpr int64_t kSummed = 32;
+  const auto n = static_cast<size_t>(cols);
+  Magnitudes found(n);
+  std::vector<float> sum(n), square(n);
+  const auto add = [&](const float* token, int64_t c, auto count) {
+    add_line(token + c, count, sum.data() + c, square.data() + c, found.max.data() + c);
+  };
+  for (int64_t first = 0; first < tokens; first += kSummed) {
+    std::fill(sum.begin(), sum.end(), 0.0f);
+    std::fill(square.begin(), square.end(), 0.0f);
+    for (int64_t t = first; t < std::min(tokens, first + kSummed); ++t) {
+      int64_t c = 0;
+      for (; c + kColumns <= cols; c += kColumns)
+        add(x + t * cols, c, std::integral_constant<int64_t, kColumns>{});
+      add(x + t * cols, c, cols - c);
+    }
+    for (size_t c = 0; c < n; ++c) {
+      found.sums[c] += double{sum[c]};
+      found.squares[c] += double{square[c]};
+    }
+  }
+  return found;
+}
+
+// Pieces of tokens side by side, added in their order: whether x comes at once or in parts that are whole
+// pieces, the sums are the same. NaN and infinity are seen in them.
 void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>& sums,
                     std::vector<double>& squares, std::vector<float>& max, base::ThreadPool& pool) {
   const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
-  pool.parallel_for(cols, kColumns, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; c += kColumns) {
-      const auto add = [&](auto count) {
-        add_column_magnitudes(x.data() + c, cols, tokens, count, &sums[static_cast<size_t>(c)],
-                              &squares[static_cast<size_t>(c)], &max[static_cast<size_t>(c)]);
-      };
-      if (end - c >= kColumns)
-        add(std::integral_constant<int64_t, kColumns>{});
-      else
-        add(end - c);
-    }
+  std::vector<std::optional<Magnitudes>> pieces(static_cast<size_t>(base::ceil_div(tokens, kPiece)));
+  pool.parallel_for(std::ssize(pieces), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      pieces[static_cast<size_t>(i)] =
+          magnitudes(x.data() + i * kPiece * cols, cols, std::min(kPiece, tokens - i * kPiece));
   });
+  for (const std::optional<Magnitudes>& piece : pieces)
+    for (size_t c = 0; c < sums.size(); ++c) {
+      sums[c] += piece->sums[c];
+      squares[c] += piece->squares[c];
+      max[c] = std::max(max[c], piece->max[c]);
+    }
 }
 
 std::string token_name(int64_t token, std::span<const int64_t> lengths) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -12,10 +13,8 @@ namespace aquatint::quant {
 namespace {
 
 constexpr int64_t kGramTile = 96, kPanel = 48;
-constexpr int64_t kGramDepth = 128;            // rows of x at a time: a panel of them stays in L1
-constexpr int64_t kGramRows = 4 * kGramDepth;  // that go into a tile of the sum while it is in L2
-constexpr int64_t kLine = 16;                  // floats of a cache line
-constexpr int64_t kTile = 120, kStrip = 24;    // of a factorization
+constexpr int64_t kGramDepth = 512;  // rows of x at a time: two panels of them stay in L2, sums in registers
+constexpr int64_t kTile = 120, kStrip = 24;                            // of a factorization
 constexpr int64_t kFormRows = 512, kFormCols = 192, kFormDepth = 256;  // what is packed of h stays in L2
 
 // body(i) for i in [0, count), each by whichever thread is free: tasks differ in size and know nothing of
@@ -36,13 +35,6 @@ std::pair<int64_t, int64_t> triangle_tile(int64_t i) {
 }
 
 constexpr int64_t triangle(int64_t n) { return n * (n + 1) / 2; }
-
-// Up to a line of columns of x [depth][stride cols] as rows of kGramDepth.
-void transpose_line(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
-  count = std::min(count, kLine);
-  for (int64_t row = 0; row < depth; ++row)
-    for (int64_t c = 0; c < count; ++c) out[c * kGramDepth + row] = x[row * cols + c];
-}
 
 // L with L Lᵀ = A in FP64: the lower triangle of A, and the inverses of L's diagonal tiles.
 class Cholesky {
@@ -189,60 +181,70 @@ class Cholesky {
 // Up to a panel of columns of x [depth][stride cols], side by side: rows of x lie a multiple of many cache
 // lines apart and would fight for the same places.
 void copy_panel(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
-  count = std::min(count, kPanel);
-  for (int64_t row = 0; row < depth; ++row) std::copy_n(x + row * cols, count, out + row * kPanel);
+  if (count >= kPanel) {
+    for (int64_t row = 0; row < depth; ++row)
+      std::memcpy(out + row * kPanel, x + row * cols, kPanel * sizeof(float));
+  } else {
+    for (int64_t row = 0; row < depth; ++row) std::copy_n(x + row * cols, count, out + row * kPanel);
+  }
 }
 
-// Some rows of a matrix as factors of aᵀ · b, in pieces of kGramDepth rows.
+// kGramDepth rows of a matrix as factors of aᵀ · b, in panels of columns.
 class GramFactor {
  public:
-  GramFactor(int64_t cols, int64_t stride, int64_t line,
-             void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
-      : cols_(cols),
-        stride_(stride),
-        line_(line),
-        copy_(copy),
-        values_(static_cast<size_t>(base::round_up(cols, line) * kGramRows)) {}
+  explicit GramFactor(View<const float> x)
+      : x_(x), values_(static_cast<size_t>(base::round_up(x.cols, kPanel) * kGramDepth)) {}
 
-  void fill(const float* x, int64_t rows, base::ThreadPool& pool) {
-    const int64_t lines = base::ceil_div(cols_, line_);
-    pool.parallel_for(lines * base::ceil_div(rows, kGramDepth), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t row = i / lines * kGramDepth, col = i % lines * line_;
-        copy_(x + row * stride_ + col, stride_, std::min(kGramDepth, rows - row), cols_ - col, at(row, col));
-      }
+  // Rows [first, first + rows) of x.
+  void fill(int64_t first, int64_t rows, base::ThreadPool& pool) {
+    pool.parallel_for(base::ceil_div(x_.cols, kPanel), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t col = begin * kPanel; col < end * kPanel; col += kPanel)
+        copy_panel(x_.values + first * x_.stride + col, x_.stride, rows, x_.cols - col, panel(col));
     });
   }
-  float* at(int64_t row, int64_t col) {
-    return values_.data() + row * base::round_up(cols_, line_) + col * kGramDepth;
-  }
+  // [rows][kPanel]
+  float* panel(int64_t col) { return values_.data() + col * kGramDepth; }
 
  private:
-  int64_t cols_, stride_, line_;
-  void (*copy_)(const float*, int64_t, int64_t, int64_t, float*);
+  View<const float> x_;
   base::HugeVector<float> values_;
 };
 
-// Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column.
+// Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column. Of xᵀ · x, where both
+// are the same, what is above the diagonal is left to its mirror image.
 template <class Tile>
 void add_tiles(View<const float> a, View<const float> b, View<float> out, int64_t tiles,
                const model::Backend& backend, Tile tile) {
   AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
-  GramFactor left(a.cols, a.stride, kLine, transpose_line), right(b.cols, b.stride, kPanel, copy_panel);
-  for (int64_t first = 0; first < a.rows; first += kGramRows) {
-    const int64_t count = std::min(kGramRows, a.rows - first);
-    left.fill(a.values + first * a.stride, count, *backend.pool);
-    right.fill(b.values + first * b.stride, count, *backend.pool);
+  GramFactor left(a);
+  const bool symmetric = a.values == b.values;
+  std::optional<GramFactor> other;
+  if (!symmetric) other.emplace(b);
+  GramFactor& right = other ? *other : left;
+  for (int64_t first = 0; first < a.rows; first += kGramDepth) {
+    const int64_t count = std::min(kGramDepth, a.rows - first);
+    left.fill(first, count, *backend.pool);
+    if (other) other->fill(first, count, *backend.pool);
     for_tasks(tiles, *backend.pool, [&](int64_t task) {
       const auto [i, j] = tile(task);
-      const int64_t row = i * kGramTile, height = std::min(kGramTile, a.cols - row);
-      for (int64_t k = 0; k < count; k += kGramDepth)
-        for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel)
-          backend.kernels->add_product({left.at(k, row), kGramDepth, right.at(k, col), kPanel,
-                                        out.values + row * out.stride + col, out.stride, height,
-                                        std::min(kPanel, b.cols - col), std::min(kGramDepth, count - k)});
+      for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel)
+        for (int64_t row = i * kGramTile; row < std::min(a.cols, (i + 1) * kGramTile); row += kPanel)
+          if (!symmetric || row >= col)
+            backend.kernels->add_product(
+                {left.panel(row), 1, right.panel(col), kPanel, out.values + row * out.stride + col,
+                 out.stride, std::min(kPanel, a.cols - row), std::min(kPanel, b.cols - col), count, kPanel});
     });
   }
+}
+
+// Above the diagonal what is below it, in squares whose lines stay in L1.
+void mirror_lower(std::span<float> a, int64_t n, base::ThreadPool& pool) {
+  for_tasks(triangle(base::ceil_div(n, kPanel)), pool, [&](int64_t task) {
+    const auto [i, j] = triangle_tile(task);
+    for (int64_t row = j * kPanel; row < std::min(n, (j + 1) * kPanel); ++row)
+      for (int64_t col = std::max(row + 1, i * kPanel); col < std::min(n, (i + 1) * kPanel); ++col)
+        a[static_cast<size_t>(row * n + col)] = a[static_cast<size_t>(col * n + row)];
+  });
 }
 
 // tr(w · h · wᵀ), cut into rows of w and columns of h. Below the diagonal h is what it is above: these
@@ -295,11 +297,7 @@ void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, con
   const View<const float> seen = {x.data(), static_cast<int64_t>(x.size()) / cols, cols, cols};
   add_tiles(seen, seen, {gram.data(), cols, cols, cols}, triangle(base::ceil_div(cols, kGramTile)), backend,
             triangle_tile);
-  backend.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      for (int64_t col = row + 1; col < cols; ++col)
-        gram[static_cast<size_t>(row * cols + col)] = gram[static_cast<size_t>(col * cols + row)];
-  });
+  mirror_lower(gram, cols, *backend.pool);
 }
 
 void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend) {
