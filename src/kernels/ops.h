@@ -102,8 +102,7 @@ struct Divergence {
   LogitStats reference, model;
 };
 
-// c[rows][cols] += a[rows][depth] · b[depth][cols], rows of each a stride apart; values of a row of a too, so
-// that a may be the transpose of what lies in memory.
+// c[rows][cols] += a[rows][depth] · b[depth][cols], rows of each a stride apart.
 template <class T>
 struct Product {
   const T* a;
@@ -113,7 +112,6 @@ struct Product {
   T* c;
   int64_t c_row;
   int64_t rows, cols, depth;
-  int64_t a_step = 1;
 };
 
 struct KernelSet {

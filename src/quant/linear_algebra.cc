@@ -13,7 +13,8 @@ namespace aquatint::quant {
 namespace {
 
 constexpr int64_t kGramTile = 96, kPanel = 48;
-constexpr int64_t kGramDepth = 512;  // rows of x at a time: two panels of them stay in L2, sums in registers
+constexpr int64_t kGramDepth = 512;  // rows of x at a time: what a tile reads stays in L2, sums in registers
+constexpr int64_t kLine = 16;        // floats of a cache line
 constexpr int64_t kTile = 120, kStrip = 24;                            // of a factorization
 constexpr int64_t kFormRows = 512, kFormCols = 192, kFormDepth = 256;  // what is packed of h stays in L2
 
@@ -35,6 +36,13 @@ std::pair<int64_t, int64_t> triangle_tile(int64_t i) {
 }
 
 constexpr int64_t triangle(int64_t n) { return n * (n + 1) / 2; }
+
+// Up to a line of columns of x [depth][stride cols] as rows of kGramDepth.
+void transpose_line(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
+  count = std::min(count, kLine);
+  for (int64_t row = 0; row < depth; ++row)
+    for (int64_t c = 0; c < count; ++c) out[c * kGramDepth + row] = x[row * cols + c];
+}
 
 // L with L Lᵀ = A in FP64: the lower triangle of A, and the inverses of L's diagonal tiles.
 class Cholesky {
@@ -189,24 +197,29 @@ void copy_panel(const float* x, int64_t cols, int64_t depth, int64_t count, floa
   }
 }
 
-// kGramDepth rows of a matrix as factors of aᵀ · b, in panels of columns.
+// kGramDepth rows of a matrix as a factor of aᵀ · b, in pieces of `width` columns that `copy` makes.
 class GramFactor {
  public:
-  explicit GramFactor(View<const float> x)
-      : x_(x), values_(static_cast<size_t>(base::round_up(x.cols, kPanel) * kGramDepth)) {}
+  GramFactor(View<const float> x, int64_t width,
+             void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
+      : x_(x),
+        width_(width),
+        copy_(copy),
+        values_(static_cast<size_t>(base::round_up(x.cols, width) * kGramDepth)) {}
 
   // Rows [first, first + rows) of x.
   void fill(int64_t first, int64_t rows, base::ThreadPool& pool) {
-    pool.parallel_for(base::ceil_div(x_.cols, kPanel), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t col = begin * kPanel; col < end * kPanel; col += kPanel)
-        copy_panel(x_.values + first * x_.stride + col, x_.stride, rows, x_.cols - col, panel(col));
+    pool.parallel_for(base::ceil_div(x_.cols, width_), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t col = begin * width_; col < end * width_; col += width_)
+        copy_(x_.values + first * x_.stride + col, x_.stride, rows, x_.cols - col, at(col));
     });
   }
-  // [rows][kPanel]
-  float* panel(int64_t col) { return values_.data() + col * kGramDepth; }
+  float* at(int64_t col) { return values_.data() + col * kGramDepth; }
 
  private:
   View<const float> x_;
+  int64_t width_;
+  void (*copy_)(const float*, int64_t, int64_t, int64_t, float*);
   base::HugeVector<float> values_;
 };
 
@@ -216,23 +229,21 @@ template <class Tile>
 void add_tiles(View<const float> a, View<const float> b, View<float> out, int64_t tiles,
                const model::Backend& backend, Tile tile) {
   AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
-  GramFactor left(a);
   const bool symmetric = a.values == b.values;
-  std::optional<GramFactor> other;
-  if (!symmetric) other.emplace(b);
-  GramFactor& right = other ? *other : left;
+  GramFactor left(a, kLine, transpose_line), right(b, kPanel, copy_panel);
   for (int64_t first = 0; first < a.rows; first += kGramDepth) {
     const int64_t count = std::min(kGramDepth, a.rows - first);
     left.fill(first, count, *backend.pool);
-    if (other) other->fill(first, count, *backend.pool);
+    right.fill(first, count, *backend.pool);
     for_tasks(tiles, *backend.pool, [&](int64_t task) {
       const auto [i, j] = tile(task);
-      for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel)
-        for (int64_t row = i * kGramTile; row < std::min(a.cols, (i + 1) * kGramTile); row += kPanel)
-          if (!symmetric || row >= col)
-            backend.kernels->add_product(
-                {left.panel(row), 1, right.panel(col), kPanel, out.values + row * out.stride + col,
-                 out.stride, std::min(kPanel, a.cols - row), std::min(kPanel, b.cols - col), count, kPanel});
+      for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel) {
+        const int64_t row = symmetric ? std::max(i * kGramTile, col) : i * kGramTile;
+        const int64_t height = std::min(a.cols, (i + 1) * kGramTile) - row;
+        backend.kernels->add_product({left.at(row), kGramDepth, right.at(col), kPanel,
+                                      out.values + row * out.stride + col, out.stride, height,
+                                      std::min(kPanel, b.cols - col), count});
+      }
     });
   }
 }

@@ -56,22 +56,6 @@ TEST(Products, AreThoseOfTheDefinition) {
   }
 }
 
-TEST(Products, TakeATransposedFactor) {
-  for (const KernelSet* set : kernel_sets()) {
-    if (!set->usable()) continue;
-    const int64_t rows = 21, cols = 50, depth = 33;
-    const auto a = random_values<float>(rows * depth, 4), b = random_values<float>(depth * cols, 5);
-    std::vector<float> transposed(a.size());
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t k = 0; k < depth; ++k)
-        transposed[static_cast<size_t>(k * rows + i)] = a[static_cast<size_t>(i * depth + k)];
-    std::vector<float> expected(static_cast<size_t>(rows * cols)), found(expected.size());
-    set->add_product({a.data(), depth, b.data(), cols, expected.data(), cols, rows, cols, depth});
-    set->add_product({transposed.data(), 1, b.data(), cols, found.data(), cols, rows, cols, depth, rows});
-    EXPECT_EQ(found, expected) << set->name;
-  }
-}
-
 TEST(Products, DepthInPiecesGivesTheSameBits) {
   for (const KernelSet* set : kernel_sets()) {
     if (!set->usable() || set->name == "ref") continue;  // whose sums are double

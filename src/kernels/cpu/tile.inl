@@ -4,7 +4,7 @@
 
 template <class T>
 struct TileArgsOf {
-  const T* a;  // element (row i, k) at a[i · a_row + k · a_step]
+  const T* a;  // [rows][stride a_row]
   int64_t a_row;
   const T* b;  // element (k, lane n of strip j) at b[k · b_step + j · b_strip + n]
   int64_t b_step, b_strip;
@@ -12,7 +12,6 @@ struct TileArgsOf {
   T* c;  // [rows][stride c_row]
   int64_t c_row;
   bool first;  // c starts from zero, otherwise from its present value
-  int64_t a_step = 1;
 };
 
 using TileArgs = TileArgsOf<float>;
@@ -35,8 +34,8 @@ void tile(const TileArgsOf<T>& t) {
   // Few pointers: were one spilled to a vector register, its way back would cost a slot of the multiplications.
   constexpr int kHalf = (rows + 1) / 2;
   const T *b = t.b, *upper = t.a, *lower = t.a + kHalf * t.a_row;
-  const int64_t row = t.a_row, strip = t.b_strip, step = t.b_step, a_step = t.a_step;
-  for (const T* end = b + t.depth * step; b < end; upper += a_step, lower += a_step, b += step) {
+  const int64_t row = t.a_row, strip = t.b_strip, step = t.b_step;
+  for (const T* end = upper + t.depth; upper < end; ++upper, ++lower, b += step) {
     W w[strips];
 #pragma GCC unroll 4
     for (int j = 0; j < strips; ++j) w[j] = load(b + j * strip);

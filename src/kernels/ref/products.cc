@@ -9,7 +9,7 @@ void add(const Product<T>& p) {
     for (int64_t j = 0; j < p.cols; ++j) {
       double sum = double{p.c[i * p.c_row + j]};
       for (int64_t k = 0; k < p.depth; ++k)
-        sum += double{p.a[i * p.a_row + k * p.a_step]} * double{p.b[k * p.b_row + j]};
+        sum += double{p.a[i * p.a_row + k]} * double{p.b[k * p.b_row + j]};
       p.c[i * p.c_row + j] = static_cast<T>(sum);
     }
 }
