@@ -5,8 +5,8 @@ Figures come from the rows that benchmarks/methods/compare.py has measured; give
   claims.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
 
 An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "calibrations": [FILES, TEXT, SAMPLES] of W4A16 by
-gptq, files "generic", "domain" or "half of each"; "others": names of figures that are measured here. "ours" is a format string over all of
-them, as in "{gptq[kld]:.3f}"; fields of rows are those of measure.row().
+gptq, files "generic", "domain" or "half of each"; "others": names of figures that are measured here. "ours" is a format string
+over all of them, as in "{gptq[kld]:.3f}"; fields of rows are those of measure.row().
 """
 import argparse
 import datetime

@@ -49,16 +49,18 @@ GRANULARITIES = {
 }
 SAMPLES = [8, 32, 128]
 UNCALIBRATED = {"rtn", "hqq", "quarot", "llm_int8", "lorc"}
-HEAD = "| {} | bits | perplexity | mean KLD | same top token | error | seconds | aquatint |\n|{}---|---|---|---|---|---|---|\n"
+HEAD = ("| {} | bits | of the file | perplexity | mean KLD | same top token | error | seconds | aquatint |\n"
+        "|{}---|---|---|---|---|---|---|---|\n")
 
 PAGE = """# What methods reach
 
 Written by `benchmarks/methods/compare.py`; do not edit. {date}, {cpu}.
 
 Perplexity and divergence from the model's own weights in FP32 over {windows} windows of 512 tokens of `{text}`, scored from position
-257; calibration: {samples} windows of 512 tokens of `{calibration}`. Bits: of the quantized linears, scales included. Error: mean
-over the linears of tr(ΔW H ΔWᵀ) / tr(W H Wᵀ) on the calibration tokens (H = I where there are none). Seconds: of quantizing, on a
-machine that may have had other work. The last column is the commit that measured the row.
+257; calibration: {samples} windows of 512 tokens of `{calibration}`. Bits: of the quantized linears, scales included; of the file:
+all its tensors' bytes over all parameters, the embedding in 16 bits. Error: mean over the linears of tr(ΔW H ΔWᵀ) / tr(W H Wᵀ) on the
+calibration tokens (H = I where there are none). Seconds: of quantizing, on a machine that may have had other work. The last column
+is the commit that measured the row.
 
 Where rows go against a paper:
 - `qep` gains at 4 bits and less, and loses at W8A8: it fits weights to inputs that are rounded, whose errors come anew with every token
@@ -91,8 +93,8 @@ class Page:
         return measure.row(self.options, recipe, only_stored=not wanted, **how)
 
     def line(self, cells, row):
-        self.text += (f"| {' | '.join(cells)} | {row['bits']:.3f} | {row['perplexity']:.3f} | {row['kld']:.4f} ± "
-                      f"{row['kld_stderr']:.4f} | {100 * row['top']:.1f} % | {row['error']:.2e} | {row['seconds']:.0f} | "
+        self.text += (f"| {' | '.join(cells)} | {row['bits']:.3f} | {row['bits_per_parameter']:.3f} | "
+                      f"{row['perplexity']:.3f} | {row['kld']:.4f} ± {row['kld_stderr']:.4f} | {100 * row['top']:.1f} % | {row['error']:.2e} | {row['seconds']:.0f} | "
                       f"{row['version']} |\n")
 
     def methods(self, title, table, **how):
@@ -130,8 +132,9 @@ class Page:
         options, lines = self.options, []
         made = recipe("W4A16", "gptq")
         if options.domain:
+            test = halves(options.domain, options.store)[1]
             for name, files in calibration_sets(options).items():
-                for text in (options.text, halves(options.domain, options.store)[1]):
+                for text in (options.text, test):
                     row = self.row(f"calibration: {name}", made, calibration=files, text=text)
                     if row:
                         lines.append(((name, text.name), row))

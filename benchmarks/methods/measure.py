@@ -39,6 +39,15 @@ def run(options, *words):
     return json.loads(done.stdout)
 
 
+def loss(options, folder, model, text):
+    """What a quantized model loses: perplexity and divergence from `model` in FP32, second halves of windows scored."""
+    found = run(options, "eval", folder, "--reference", model, "--text", text, "--context", 512, "--score-from", 257,
+                "--windows", options.windows)
+    divergence = found["divergence"]
+    return {"perplexity": found["perplexity"]["value"], "reference": divergence["reference_perplexity"],
+            "kld": divergence["mean_kld"], "kld_stderr": divergence["mean_kld_stderr"], "top": divergence["same_top1"]}
+
+
 def row(options, recipe, *, model=None, calibration=None, samples=None, text=None, only_stored=False):
     """The figures of one recipe; None when they are not in the store and `only_stored`. `calibration`: as --calibration
     takes it; None: the recipe needs none."""
@@ -60,15 +69,11 @@ def row(options, recipe, *, model=None, calibration=None, samples=None, text=Non
     file.write_text(recipe)
     tokens = ["--calibration", calibration, "--samples", samples, "--seq-len", 512] if calibration else []
     made = run(options, "quantize", model, "--to", folder, "--recipe", file, *tokens)
-    found = run(options, "eval", folder, "--reference", model, "--text", text, "--context", 512, "--score-from", 257,
-                "--windows", options.windows)
+    lost = loss(options, folder, model, text)
     shutil.rmtree(folder)
     errors = [layer["relative_error"] for layer in made["layers"]]
-    divergence = found["divergence"]
     result = {"key": json.loads(key), "version": version(), "bits": made["bits_per_weight"],
               "bits_per_parameter": made["bits_per_parameter"], "seconds": made["seconds"],
-              "error": sum(errors) / len(errors), "perplexity": found["perplexity"]["value"],
-              "reference": divergence["reference_perplexity"], "kld": divergence["mean_kld"],
-              "kld_stderr": divergence["mean_kld_stderr"], "top": divergence["same_top1"]}
+              "error": sum(errors) / len(errors), **lost}
     path.write_text(json.dumps(result, indent=1) + "\n")
     return result

@@ -28,7 +28,7 @@ PAGE = """# GPTQ against other quantizers
 
 Written by `benchmarks/peers/quantizers.py`; do not edit. {date}, {cpu}, {threads} threads, {versions}.
 
-{model} to 4 bits in groups of {group}, symmetric, calibrated by {samples} windows of 512 tokens of `{calibration}`, each tool with its own
+{model} to 4 bits in groups of 64, symmetric, calibrated by {samples} windows of 512 tokens of `{calibration}`, each tool with its own
 defaults; contestants take turns, rounds: {rounds}. Seconds: medians; of the others without loading and saving, of ours from
 start to written file. Perplexity and divergence from FP32 (perplexity {reference:.3f}) over {windows} windows of 512 tokens of
 `{text}`, second halves scored, all by `aquatint eval` of the written files.
@@ -42,9 +42,8 @@ The floor is what the products of one forward pass and one triangle of each Gram
 
 
 def ours(options, words, folder):
-    command = [options.aquatint, "quantize", options.model, "--to", folder, "--scheme", "W4A16", *words, "--calibration",
-               options.calibration, "--samples", options.samples, "--seq-len", 512, "--threads", options.threads, "--json", "--quiet"]
-    made = json.loads(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    made = measure.run(options, "quantize", options.model, "--to", folder, "--scheme", "W4A16", *words, "--calibration",
+                       options.calibration, "--samples", options.samples, "--seq-len", 512, "--threads", options.threads)
     return {"seconds": made["seconds"], "peak_rss": made["peak_ram_bytes"], "version": measure.version()}
 
 
@@ -54,13 +53,6 @@ def other(options, peer, folder):
     done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           cwd=folder.parent)  # where they leave their logs
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def loss(options, folder):
-    found = measure.run(options, "eval", folder, "--reference", options.model, "--text", options.text, "--context", 512,
-                        "--score-from", 257, "--windows", options.windows)
-    return {"perplexity": found["perplexity"]["value"], "kld": found["divergence"]["mean_kld"],
-            "reference": found["divergence"]["reference_perplexity"]}
 
 
 def peak_flops(options):
@@ -89,7 +81,7 @@ def contest(options):
                 samples.setdefault(name, []).append(sample)
                 print(f"{turn}: {name} {sample['seconds']:.0f} s", file=sys.stderr, flush=True)
                 if turn == 0:
-                    losses[name] = loss(options, folder)
+                    losses[name] = measure.loss(options, folder, options.model, options.text)
                 shutil.rmtree(folder)
     return samples, losses, statistics.median(peaks)
 
@@ -104,7 +96,7 @@ def main():
     operations = floor_operations(options)
     seconds = {name: statistics.median(sample["seconds"] for sample in found) for name, found in samples.items()}
     floor, base = operations / peak, seconds["aquatint gptq"]
-    text = PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), threads=options.threads, group=64,
+    text = PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), threads=options.threads,
                        versions=", ".join(f"{name} {samples[name][0]['version']}" for name in ["aquatint gptq", *OTHERS]),
                        model=options.model.name, samples=options.samples, calibration=options.calibration.name,
                        rounds=options.rounds, windows=options.windows, text=options.text.name, flop=operations / 1e12,

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 #include <type_traits>
 
 #include "base/bytes.h"
@@ -75,17 +74,17 @@ Magnitudes magnitudes(const float* x, int64_t cols, int64_t tokens) {
 void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>& sums,
                     std::vector<double>& squares, std::vector<float>& max, base::ThreadPool& pool) {
   const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
-  std::vector<std::optional<Magnitudes>> pieces(static_cast<size_t>(base::ceil_div(tokens, kPiece)));
+  std::vector<Magnitudes> pieces(static_cast<size_t>(base::ceil_div(tokens, kPiece)), Magnitudes(0));
   pool.parallel_for(std::ssize(pieces), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       pieces[static_cast<size_t>(i)] =
           magnitudes(x.data() + i * kPiece * cols, cols, std::min(kPiece, tokens - i * kPiece));
   });
-  for (const std::optional<Magnitudes>& piece : pieces)
+  for (const Magnitudes& piece : pieces)
     for (size_t c = 0; c < sums.size(); ++c) {
-      sums[c] += piece->sums[c];
-      squares[c] += piece->squares[c];
-      max[c] = std::max(max[c], piece->max[c]);
+      sums[c] += piece.sums[c];
+      squares[c] += piece.squares[c];
+      max[c] = std::max(max[c], piece.max[c]);
     }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -189,12 +188,8 @@ class Cholesky {
 // Up to a panel of columns of x [depth][stride cols], side by side: rows of x lie a multiple of many cache
 // lines apart and would fight for the same places.
 void copy_panel(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
-  if (count >= kPanel) {
-    for (int64_t row = 0; row < depth; ++row)
-      std::memcpy(out + row * kPanel, x + row * cols, kPanel * sizeof(float));
-  } else {
-    for (int64_t row = 0; row < depth; ++row) std::copy_n(x + row * cols, count, out + row * kPanel);
-  }
+  count = std::min(count, kPanel);
+  for (int64_t row = 0; row < depth; ++row) std::copy_n(x + row * cols, count, out + row * kPanel);
 }
 
 // kGramDepth rows of a matrix as a factor of aᵀ · b, in pieces of `width` columns that `copy` makes.
@@ -223,13 +218,14 @@ class GramFactor {
   base::HugeVector<float> values_;
 };
 
-// Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column. Of xᵀ · x, where both
-// are the same, what is above the diagonal is left to its mirror image.
+enum class Part { whole, lower };
+
+// Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column. Of the lower part's
+// tiles on the diagonal, panels above it are left out.
 template <class Tile>
-void add_tiles(View<const float> a, View<const float> b, View<float> out, int64_t tiles,
+void add_tiles(View<const float> a, View<const float> b, View<float> out, Part part, int64_t tiles,
                const model::Backend& backend, Tile tile) {
   AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
-  const bool symmetric = a.values == b.values;
   GramFactor left(a, kLine, transpose_line), right(b, kPanel, copy_panel);
   for (int64_t first = 0; first < a.rows; first += kGramDepth) {
     const int64_t count = std::min(kGramDepth, a.rows - first);
@@ -238,7 +234,7 @@ void add_tiles(View<const float> a, View<const float> b, View<float> out, int64_
     for_tasks(tiles, *backend.pool, [&](int64_t task) {
       const auto [i, j] = tile(task);
       for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel) {
-        const int64_t row = symmetric ? std::max(i * kGramTile, col) : i * kGramTile;
+        const int64_t row = part == Part::lower ? std::max(i * kGramTile, col) : i * kGramTile;
         const int64_t height = std::min(a.cols, (i + 1) * kGramTile) - row;
         backend.kernels->add_product({left.at(row), kGramDepth, right.at(col), kPanel,
                                       out.values + row * out.stride + col, out.stride, height,
@@ -306,14 +302,14 @@ class QuadraticForm {
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
   const View<const float> seen = {x.data(), static_cast<int64_t>(x.size()) / cols, cols, cols};
-  add_tiles(seen, seen, {gram.data(), cols, cols, cols}, triangle(base::ceil_div(cols, kGramTile)), backend,
-            triangle_tile);
+  add_tiles(seen, seen, {gram.data(), cols, cols, cols}, Part::lower,
+            triangle(base::ceil_div(cols, kGramTile)), backend, triangle_tile);
   mirror_lower(gram, cols, *backend.pool);
 }
 
 void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend) {
   const int64_t across = base::ceil_div(b.cols, kGramTile);
-  add_tiles(a, b, out, base::ceil_div(a.cols, kGramTile) * across, backend,
+  add_tiles(a, b, out, Part::whole, base::ceil_div(a.cols, kGramTile) * across, backend,
             [across](int64_t i) { return std::pair(i / across, i % across); });
 }
 
