@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "base/error.h"
 #include "base/statistics.h"
@@ -46,9 +47,16 @@ double incomplete_beta(double a, double b, double x) {
   return 1 - front * beta_fraction(b, a, 1 - x) / b;
 }
 
-// P(|T| > t)
-double student_tail(double t, double degrees) {
-  return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t));
+// x ≥ 0 with tail(x) = 1 − confidence, for a tail that falls.
+template <class Tail>
+double quantile_of(Tail tail, double confidence) {
+  double low = 0, high = 1;
+  while (tail(high) > 1 - confidence) high *= 2;
+  for (int step = 0; step < 100; ++step) {
+    const double middle = (low + high) / 2;
+    (tail(middle) > 1 - confidence ? low : high) = middle;
+  }
+  return (low + high) / 2;
 }
 
 }  // namespace
@@ -64,13 +72,15 @@ double quantile(std::vector<double>& values, double q) {
 
 double student_t(double confidence, double degrees_of_freedom) {
   if (!(degrees_of_freedom >= 1)) return std::numeric_limits<double>::quiet_NaN();
-  double low = 0, high = 1;
-  while (student_tail(high, degrees_of_freedom) > 1 - confidence) high *= 2;
-  for (int step = 0; step < 100; ++step) {
-    const double middle = (low + high) / 2;
-    (student_tail(middle, degrees_of_freedom) > 1 - confidence ? low : high) = middle;
-  }
-  return (low + high) / 2;
+  return quantile_of([&](double t) { return student_p(t, degrees_of_freedom); }, confidence);
+}
+
+double normal_quantile(double confidence) {
+  return quantile_of([](double z) { return std::erfc(z / std::numbers::sqrt2); }, confidence);
+}
+
+double student_p(double t, double degrees_of_freedom) {
+  return incomplete_beta(degrees_of_freedom / 2, 0.5, degrees_of_freedom / (degrees_of_freedom + t * t));
 }
 
 PairedDifference paired_difference(std::span<const double> a, std::span<const double> b) {

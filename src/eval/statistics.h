@@ -9,8 +9,16 @@ namespace aquatint::eval {
 // Quantile q in [0, 1] with linear interpolation between order statistics (numpy's default). Sorts `values`.
 double quantile(std::vector<double>& values, double q);
 
-// Two-sided quantile of Student's t: P(|T| ≤ t) = confidence.
+// Two-sided quantiles: P(|T| ≤ t) = confidence for Student's t, P(|Z| ≤ z) = confidence for the normal.
 double student_t(double confidence, double degrees_of_freedom);
+double normal_quantile(double confidence);
+
+// Two-sided p of Student's t: P(|T| > |t|).
+double student_p(double t, double degrees_of_freedom);
+
+struct Interval {
+  double low = 0, high = 0;
+};
 
 // a − b over pairs, with the 95 % interval of Student's t.
 struct PairedDifference {

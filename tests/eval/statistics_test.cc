@@ -26,6 +26,14 @@ TEST(Statistics, StudentsT) {
   EXPECT_TRUE(std::isnan(student_t(0.95, 0)));
 }
 
+TEST(Statistics, NormalQuantilesAndStudentsP) {
+  EXPECT_NEAR(normal_quantile(0.95), 1.959963985, 1e-8);
+  EXPECT_NEAR(normal_quantile(0.99), 2.575829304, 1e-8);
+  EXPECT_NEAR(student_p(-2.364624, 7), 0.05, 1e-7);
+  EXPECT_DOUBLE_EQ(student_p(0, 7), 1);
+  EXPECT_NEAR(student_p(1, 1), 0.5, 1e-12);  // Cauchy
+}
+
 TEST(Statistics, PairedDifference) {
   const std::vector<double> a = {1, 2, 3, 4}, b = {0, 2, 1, 4};
   const PairedDifference difference = paired_difference(a, b);
@@ -45,6 +53,11 @@ TEST(Statistics, McNemar) {
   EXPECT_EQ(result.only_second, 9);
   EXPECT_NEAR(result.p, 22.0 / 1024, 1e-12);
   EXPECT_DOUBLE_EQ(mcnemar(first, first).p, 1);
+  // 0 against 5: 2 / 2^5. 3 against 3: more than 1 before the cut.
+  EXPECT_NEAR(mcnemar({false, false, false, false, false}, {true, true, true, true, true}).p, 2.0 / 32,
+              1e-12);
+  EXPECT_DOUBLE_EQ(
+      mcnemar({true, true, true, false, false, false}, {false, false, false, true, true, true}).p, 1);
 }
 
 }  // namespace
