@@ -24,12 +24,18 @@ void take_quality(report::StudyRow& row, const eval::TextResult& result) {
   row.same_top1 = d.same_top1;
 }
 
+report::Measured measured(const eval::Metric* metric) {
+  if (!metric) return {};
+  return {metric->value, metric->standard_error, std::ssize(metric->values)};
+}
+
 report::TaskResult task_row(const eval::TaskResult& result) {
   report::TaskResult row;
   row.name = result.name;
-  row.accuracy = measured(result.acc, result.acc_stderr, result.n);
-  if (result.acc_norm) row.accuracy_norm = measured(*result.acc_norm, *result.acc_norm_stderr, result.n);
-  for (const eval::ItemResult& item : result.items) row.correct.push_back(item.correct);
+  const eval::Metric* score = result.score();
+  row.accuracy = measured(score);
+  row.accuracy_norm = measured(result.find("acc_norm,none"));
+  for (const double value : score ? score->values : std::vector<double>()) row.correct.push_back(value > 0);
   return row;
 }
 

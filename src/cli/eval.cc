@@ -1,132 +1,145 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "cli/command.h"
+#include "cli/eval_report.h"
 #include "cli/precision.h"
-#include "eval/tasks.h"
-#include "eval/text_quality.h"
-#include "report/table.h"
+#include "eval/samples.h"
 #include "runtime/text_io.h"
 
 namespace aquatint::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Options {
   std::string model, reference, text, tasks, precision = "bf16", kv_format = "auto",
                                              reference_precision = "fp32";
   eval::WindowOptions windows;
   eval::TaskOptions task_options;
+  bool chat = false;
   int shots = -1;
   double gate = 0;
+  std::string output;  // folder for lm-evaluation-harness' files
 };
 
 // One model with what is needed to feed it text.
 struct Subject {
   std::unique_ptr<model::Model> model;
   std::unique_ptr<text::Tokenizer> tokenizer;
-};
-
-struct Outcome {
-  std::optional<eval::TextResult> text;
-  std::optional<double> reference_perplexity;
-  std::string cache;  // of the model's keys and values
-  std::vector<eval::TaskResult> tasks, reference_tasks;
+  std::unique_ptr<runtime::Chat> chat;
+  std::vector<int32_t> stop_ids;
 };
 
 Subject open(const std::string& name, const api::Backend& backend, const std::string& precision,
              const std::string& kv_format) {
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(name);
-  return {model::Model::load(checkpoint, backend.at(parse_precision(precision), parse_kv_format(kv_format))),
-          runtime::load_tokenizer(*checkpoint)};
+  Subject subject;
+  subject.model =
+      model::Model::load(checkpoint, backend.at(parse_precision(precision), parse_kv_format(kv_format)));
+  subject.tokenizer = runtime::load_tokenizer(*checkpoint);
+  subject.chat = runtime::Chat::load(*checkpoint);
+  subject.stop_ids = runtime::stop_ids(*checkpoint, subject.model->config());
+  return subject;
 }
 
 std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval::Task>& tasks,
-                                        Subject& subject) {
+                                        const std::string& name, Subject& subject) {
+  eval::TaskOptions options = o.task_options;
+  options.stop_ids = subject.stop_ids;
+  options.keep_prompts = !o.output.empty();
+  if (o.chat && !subject.chat)
+    throw base::BadInput(fmt::format("{}: no chat template; leave out --chat", name));
+  if (o.chat) options.chat = subject.chat.get();
   std::vector<eval::TaskResult> results;
   for (const eval::Task& task : tasks)
-    results.push_back(eval::run_task(*subject.model, *subject.tokenizer, task, o.task_options));
+    results.push_back(eval::run_task(*subject.model, *subject.tokenizer, task, options));
   return results;
 }
 
-Outcome evaluate(const Options& o, const api::Backend& backend) {
-  Outcome outcome;
+// Divergence compares distributions over the same tokens.
+void require_same_tokens(const Options& o, const eval::Windows& model, const eval::Windows& reference) {
+  bool same = model.count() == reference.count();
+  for (int64_t i = 0; same && i < model.count(); ++i) same = model.window(i) == reference.window(i);
+  if (!same)
+    throw base::BadInput(
+        fmt::format("{}: its tokenizer reads {} into other tokens than that of {}; divergence needs the same "
+                    "ones (tasks do not)",
+                    o.reference, o.text, o.model));
+}
+
+void measure_text(const Options& o, Subject& subject, Subject* reference, Evaluation& outcome) {
+  const std::string text = base::read_text(o.text);
+  const eval::Windows windows(*subject.tokenizer, text, o.windows, o.text);
+  if (!reference) {
+    outcome.text = eval::evaluate_text(*subject.model, windows);
+    return;
+  }
+  require_same_tokens(o, windows, {*reference->tokenizer, text, o.windows, o.text});
+  const eval::ReferenceStates states(*reference->model, windows);
+  outcome.text = eval::evaluate_text(*subject.model, states);
+  outcome.reference_perplexity = states.perplexity().value;
+}
+
+Evaluation evaluate(const Options& o, const api::Backend& backend) {
+  Evaluation outcome;
+  if (!o.tasks.empty()) outcome.tasks = eval::load_tasks(o.tasks, o.shots);
   Subject subject = open(o.model, backend, o.precision, o.kv_format);
   outcome.cache = subject.model->cache_words();
+  outcome.adds_bos = subject.tokenizer->bos_id().has_value();
   std::optional<Subject> reference;
   if (!o.reference.empty()) reference = open(o.reference, backend, o.reference_precision, "auto");
-  if (!o.text.empty()) {
-    const eval::Windows windows(*subject.tokenizer, base::read_text(o.text), o.windows, o.text);
-    if (reference) {
-      const eval::ReferenceStates states(*reference->model, windows);
-      outcome.text = eval::evaluate_text(*subject.model, states);
-      outcome.reference_perplexity = states.perplexity().value;
-    } else {
-      outcome.text = eval::evaluate_text(*subject.model, windows);
-    }
-  }
-  if (!o.tasks.empty()) {
-    const std::vector<eval::Task> tasks = eval::load_tasks(o.tasks, o.shots);
-    outcome.tasks = run_tasks(o, tasks, subject);
-    if (reference) outcome.reference_tasks = run_tasks(o, tasks, *reference);
-  }
+  if (!o.text.empty()) measure_text(o, subject, reference ? &*reference : nullptr, outcome);
+  if (o.tasks.empty()) return outcome;
+  outcome.results = run_tasks(o, outcome.tasks, o.model, subject);
+  if (!reference) return outcome;
+  outcome.reference_results = run_tasks(o, outcome.tasks, o.reference, *reference);
+  outcome.comparison = eval::compare(outcome.results, outcome.reference_results);
   return outcome;
 }
 
-base::Json as_json(const Outcome& r) {
-  base::Json j = r.text ? eval::to_json(*r.text) : base::Json::object();
-  j["kv_cache"] = r.cache;
-  if (!r.tasks.empty()) j["tasks"] = base::Json::object();
-  for (size_t i = 0; i < r.tasks.size(); ++i)
-    j["tasks"][r.tasks[i].name] =
-        eval::to_json(r.tasks[i], i < r.reference_tasks.size() ? &r.reference_tasks[i] : nullptr);
-  return j;
-}
-
-std::string text_lines(const Outcome& r) {
-  const eval::Perplexity& p = r.text->perplexity;
-  std::string text = fmt::format(
-      "perplexity      {:.4f} ± {:.4f}   {} tokens in {} windows of {}, scored from position {}\n", p.value,
-      p.standard_error, p.tokens, p.windows, p.context, p.score_from);
-  text += fmt::format("cache           {}\n", r.cache);
-  if (!r.text->divergence) return text;
-  const eval::DivergenceResult& d = *r.text->divergence;
-  return text + fmt::format(
-                    "reference       {:.4f}\nmean KLD        {:.6f} ± {:.6f} nats   99 %: {:.5f}\nsame top "
-                    "token  {:.2f} %\n",
-                    d.reference_perplexity, d.mean_kld, d.mean_kld_stderr, d.p99_kld, 100 * d.same_top1);
-}
-
-std::string task_lines(const Outcome& r) {
-  report::Table table(
-      {{"task", report::Align::left}, {"n"}, {"shots"}, {"acc"}, {"±"}, {"acc_norm"}, {"reference acc"}});
-  for (size_t i = 0; i < r.tasks.size(); ++i) {
-    const eval::TaskResult& t = r.tasks[i];
-    table.add({t.name, fmt::format("{}", t.n), fmt::format("{}", t.shots), fmt::format("{:.4f}", t.acc),
-               fmt::format("{:.4f}", t.acc_stderr), t.acc_norm ? fmt::format("{:.4f}", *t.acc_norm) : "",
-               i < r.reference_tasks.size() ? fmt::format("{:.4f}", r.reference_tasks[i].acc) : ""});
-  }
-  return table.text();
-}
-
-void check_gate(const Options& o, const Outcome& r) {
+void check_gate(const Options& o, const Evaluation& r) {
   if (o.gate <= 0) return;
-  if (!r.tasks.empty())
-    eval::check_task_gate(o.gate, r.tasks, r.reference_tasks);
-  else
+  if (r.comparison && !r.comparison->tasks.empty())
+    eval::check_task_gate(o.gate, *r.comparison);
+  else if (r.reference_perplexity)
     eval::check_perplexity_gate(o.gate, r.text->perplexity.value, *r.reference_perplexity);
+  else
+    throw base::BadUsage("--gate needs tasks with an accuracy, or --text");
+}
+
+void write_files(const Options& o, const Common& common, const Evaluation& r) {
+  const auto record = [&](const std::string& model, const std::string& precision) {
+    return eval::RunRecord{model,
+                           base::version(),
+                           base::utc_date(),
+                           {{"model", "aquatint"},
+                            {"precision", precision},
+                            {"seed", o.task_options.seed},
+                            {"limit", o.task_options.limit},
+                            {"chat", o.chat},
+                            {"command", common.command_line}}};
+  };
+  eval::write_harness_files(fs::path(o.output) / "model", r.tasks, r.results, record(o.model, o.precision));
+  if (r.comparison)
+    eval::write_harness_files(fs::path(o.output) / "reference", r.tasks, r.reference_results,
+                              record(o.reference, o.reference_precision));
 }
 
 void run(const Options& o, const Common& common) {
   if (o.text.empty() && o.tasks.empty()) throw base::BadUsage("eval needs --text FILE or --tasks FILE");
+  if (!o.output.empty() && o.tasks.empty())
+    throw base::BadUsage("--output-path is for the results of tasks: add --tasks FILE");
   if (o.gate > 0 && o.reference.empty())
     throw base::BadUsage("--gate compares with a reference: add --reference MODEL");
   const api::Backend backend(common.backend);
-  const Outcome outcome = evaluate(o, backend);
+  const Evaluation outcome = evaluate(o, backend);
   if (common.json)
     print_json(as_json(outcome));
   else
-    print_result((outcome.text ? text_lines(outcome) : "") +
-                 (outcome.tasks.empty() ? "" : task_lines(outcome)));
+    print_result(as_text(outcome));
+  if (!o.output.empty()) write_files(o, common, outcome);
   check_gate(o, outcome);
 }
 
@@ -147,9 +160,13 @@ std::function<void()> add_eval(CLI::App& app, Common& common) {
   option(app, "--stride", o->windows.stride, "start to start of windows; 0: the context");
   option(app, "--score-from", o->windows.score_from, "first scored position of a window");
   option(app, "--windows", o->windows.windows, "at most so many; 0: all");
-  option(app, "--tasks", o->tasks, "FILE.jsonl or NAME=FILE, separated by commas");
+  option(app, "--tasks", o->tasks, "FILE.jsonl, NAME=FILE, TASK.yaml or TASK.yaml=FILE, separated by commas");
   option(app, "--shots", o->shots, "examples before each item; default: the task's own");
   option(app, "--limit", o->task_options.limit, "items per task; 0: all");
+  app.add_flag("--chat", o->chat, "put prompts of tasks into the model's chat template");
+  app.add_flag("--one-turn", o->task_options.one_turn, "with --chat: examples and question in one message");
+  option(app, "--output-path", o->output,
+         "folder for results and samples as lm-evaluation-harness writes them");
   option(app, "--gate", o->gate, "exit 5 unless so many percent of the reference's quality are kept")
       ->check(CLI::Range(0.0, 1000.0));
   return [o, &common] {

@@ -1,163 +1,184 @@
-// Reading tasks: JSONL items and the settings beside them.
-#include <yaml-cpp/yaml.h>
-
+// Loading tasks: which configuration belongs to which documents.
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "eval/tasks.h"
+#include "eval/task_items.h"
 
 namespace aquatint::eval {
 namespace {
 
-using base::Json;
+namespace fs = std::filesystem;
 
-std::vector<std::string> require_strings(const Json& item, const char* key, const std::string& where) {
-  const auto found = item.find(key);
-  if (found == item.end() || !found->is_array() || found->size() < 2)
-    throw base::BadInput(fmt::format("{}: \"{}\" must be a list of at least two texts", where, key));
-  std::vector<std::string> texts;
-  for (const Json& text : *found) {
-    if (!text.is_string())
-      throw base::BadInput(fmt::format("{}: \"{}\" holds something that is no text", where, key));
-    texts.push_back(text.get<std::string>());
-  }
-  return texts;
-}
+bool is_yaml(const std::string& name) { return name.ends_with(".yaml") || name.ends_with(".yml"); }
 
-std::string require_text(const Json& item, const char* key, const std::string& where) {
-  std::string text = base::require_string(item, key, where);
-  if (text.empty()) throw base::BadInput(fmt::format("{}: \"{}\" is empty", where, key));
-  return text;
-}
-
-TaskKind kind_of(const Json& item, const std::string& where) {
-  if (!item.is_object()) throw base::BadInput(fmt::format("{}: expected one JSON object", where));
-  if (item.contains("choices")) return TaskKind::multiple_choice;
-  if (item.contains("context_options")) return TaskKind::schema;
-  if (item.contains("continuation")) return TaskKind::language_modelling;
-  if (item.contains("answer"))
+// The configuration of documents like `first`: by the name, changed by what stands beside the file.
+TaskConfig choose_config(const std::string& name, const fs::path& file, const Document& first) {
+  const fs::path beside = fs::path(file).replace_extension(".yaml");
+  const bool has_file = fs::exists(beside);
+  if (is_yaml(name)) return read_task_config(name);
+  std::optional<TaskConfig> config = name.empty() ? std::nullopt : known_task(name, first);
+  if (!name.empty() && !config && !has_file)
+    throw base::BadUsage(fmt::format(
+        "task '{}' has no known settings for documents like those of {}; known: {}; or put them into {}",
+        name, file.string(), fmt::join(known_task_names(), ", "), beside.string()));
+  if (!config) config = item_form(first);
+  if (has_file) return read_task_config(beside, config.value_or(TaskConfig{}));
+  if (!config)
     throw base::BadInput(
-        fmt::format("{}: a generation item (\"answer\"); expected \"choices\", \"context_options\" or "
-                    "\"continuation\"",
-                    where));
+        fmt::format("{}: the documents have none of our item forms (\"query\" and \"choices\", "
+                    "\"context_options\", \"context\" and "
+                    "\"continuation\" or \"answer\"); name the task, or describe it in {}",
+                    file.string(), beside.string()));
+  return *config;
+}
+
+fs::path file_of(const TaskConfig& config, const std::string& split, const std::string& where) {
+  if (const auto found = config.data.find(split); found != config.data.end()) return found->second;
+  if (const auto found = config.data.find(""); found != config.data.end()) return found->second;
   throw base::BadInput(
-      fmt::format("{}: none of \"choices\", \"context_options\", \"continuation\" found", where));
+      fmt::format("{}: no data file for split '{}'; name it under dataset_kwargs: data_files, or give the "
+                  "task as {}=FILE.jsonl",
+                  where, split, where));
 }
 
-TaskItem parse_item(const Json& json, TaskKind kind, int line, const std::string& where) {
-  TaskItem item;
-  item.line = line;
-  if (kind == TaskKind::multiple_choice) {
-    item.contexts = {base::require_string(json, "query", where)};
-    item.continuations = require_strings(json, "choices", where);
-  } else if (kind == TaskKind::schema) {
-    item.contexts = require_strings(json, "context_options", where);
-    item.continuations = {require_text(json, "continuation", where)};
-  } else {
-    item.contexts = {base::require_string(json, "context", where)};
-    item.continuations = {require_text(json, "continuation", where)};
+std::vector<MetricConfig> default_metrics(TaskKind kind) {
+  const auto named = [](std::initializer_list<const char*> names) {
+    std::vector<MetricConfig> metrics;
+    for (const char* name : names) metrics.emplace_back().name = name;
+    return metrics;
+  };
+  switch (kind) {
+    case TaskKind::language_modelling:
+      return named({"perplexity", "acc"});
+    case TaskKind::rolling:
+      return named({"word_perplexity", "byte_perplexity", "bits_per_byte"});
+    case TaskKind::generation:
+      return named({"exact_match"});
+    default:
+      return named({"acc", "acc_norm"});
   }
-  if (std::any_of(item.continuations.begin(), item.continuations.end(),
-                  [](const auto& text) { return text.empty(); }))
-    throw base::BadInput(fmt::format("{}: a choice is empty", where));
-  const auto options = static_cast<int64_t>(std::max(item.contexts.size(), item.continuations.size()));
-  if (kind != TaskKind::language_modelling)
-    item.gold = static_cast<int>(base::require_int(json, "gold", where, 0, options - 1));
-  return item;
 }
 
-void read_items(Task& task) {
-  const std::string text = base::read_text(task.file);
-  size_t begin = 0;
-  for (int line = 1; begin < text.size(); ++line) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view row(text.data() + begin, end - begin);
-    begin = end + 1;
-    if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}, line {}", task.file.string(), line);
-    const Json json = base::parse_json(row, where);
-    const TaskKind kind = kind_of(json, where);
-    if (task.items.empty()) task.kind = kind;
-    if (kind != task.kind)
-      throw base::BadInput(fmt::format("{}: a {} item in a file of {} items", where, task_kind_name(kind),
-                                       task_kind_name(task.kind)));
-    task.items.push_back(parse_item(json, kind, line, where));
+// Which documents are the same one.
+class Identities {
+ public:
+  int64_t of(const Document& document) {
+    return numbers_.emplace(document.dump(), static_cast<int64_t>(numbers_.size())).first->second;
   }
-  if (task.items.empty()) throw base::BadInput(fmt::format("{}: no items", task.file.string()));
-}
 
-TaskSettings read_settings(const std::filesystem::path& path) {
-  TaskSettings settings;
-  try {
-    const YAML::Node root = YAML::Load(base::read_text(path, 1 << 20));
-    if (!root.IsMap()) throw base::BadInput(fmt::format("{}: expected keys and values", path.string()));
-    for (const auto& entry : root) {
-      const auto key = entry.first.as<std::string>();
-      if (key == "shots")
-        settings.shots = entry.second.as<int>();
-      else if (key == "delimiter")
-        settings.delimiter = entry.second.as<std::string>();
-      else if (key == "example_delimiter")
-        settings.example_delimiter = entry.second.as<std::string>();
-      else if (key == "baseline")
-        settings.baseline = entry.second.as<double>();
-      else
-        throw base::BadInput(
-            fmt::format("{}: unknown key '{}'; known: shots, delimiter, example_delimiter, baseline",
-                        path.string(), key));
-    }
-  } catch (const YAML::Exception& error) {
-    throw base::BadInput(fmt::format("{}, line {}: {}", path.string(), error.mark.line + 1, error.msg));
-  }
-  if (settings.shots < 0 || !(settings.baseline.value_or(0) >= 0 && settings.baseline.value_or(0) < 1))
-    throw base::BadInput(
-        fmt::format("{}: shots must be at least 0, baseline from 0 to less than 1", path.string()));
-  return settings;
-}
+ private:
+  std::map<std::string, int64_t> numbers_;
+};
 
 double guessing(const Task& task) {
-  if (task.kind == TaskKind::language_modelling) return 0;
+  if (task.config.kind != TaskKind::multiple_choice && task.config.kind != TaskKind::schema) return 0;
   double sum = 0;
   for (const TaskItem& item : task.items)
-    sum += 1.0 / static_cast<double>(std::max(item.contexts.size(), item.continuations.size()));
+    sum += 1.0 / static_cast<double>(std::max(item.questions.size(), item.choices.size()));
   return sum / static_cast<double>(task.items.size());
+}
+
+struct Documents {
+  fs::path file;
+  std::vector<Document> all;
+  std::vector<int> lines;
+};
+
+Documents read(const fs::path& file) {
+  Documents documents = {file, {}, {}};
+  documents.all = read_documents(file, documents.lines);
+  return documents;
+}
+
+std::vector<TaskItem> make_items(const TaskConfig& config, const Documents& documents,
+                                 Identities& identities) {
+  std::vector<TaskItem> items;
+  for (size_t i = 0; i < documents.all.size(); ++i) {
+    items.push_back(make_item(config, documents.all[i],
+                              fmt::format("{}, line {}", documents.file.string(), documents.lines[i])));
+    items.back().line = documents.lines[i];
+    items.back().identity = identities.of(documents.all[i]);
+  }
+  return items;
+}
+
+std::vector<TaskItem> make_samples(const Task& task, Identities& identities) {
+  std::vector<TaskItem> items;
+  for (const Document& sample : task.config.samples) {
+    items.push_back(
+        make_item(task.config, sample, fmt::format("{}: sample {}", task.name, items.size() + 1)));
+    items.back().identity = identities.of(sample);
+  }
+  return items;
+}
+
+int64_t count_duplicates(const std::vector<TaskItem>& items) {
+  int64_t seen = -1, duplicates = 0;  // identities are given in order
+  for (const TaskItem& item : items) {
+    duplicates += item.identity <= seen;
+    seen = std::max(seen, item.identity);
+  }
+  return duplicates;
+}
+
+// Where examples come from, when that is not the items.
+std::vector<TaskItem> read_pool(const Task& task, Identities& identities) {
+  if (task.config.shots == 0) return {};
+  if (!task.config.samples.empty()) return make_samples(task, identities);
+  if (task.config.data.empty()) return {};
+  const fs::path file = file_of(task.config, task.config.example_split(), task.name);
+  return file == task.file ? std::vector<TaskItem>() : make_items(task.config, read(file), identities);
+}
+
+// In the harness a question that is the number of a choice says that choices are contexts.
+void settle_kind(TaskConfig& config, const Document& first, const std::string& where) {
+  if (config.kind != TaskKind::multiple_choice) return;
+  if (!config.question.given() || !config.choices.given() || !config.target.given())
+    throw base::BadInput(
+        fmt::format("{}: a multiple-choice task needs doc_to_text, doc_to_choice and doc_to_target", where));
+  const nlohmann::ordered_json question = config.question.of(first);
+  if (question.is_number_integer()) config.kind = TaskKind::schema;
+}
+
+void check_shots(const Task& task) {
+  const auto pool =
+      std::ssize(task.examples()) - (task.pool.empty() || task.config.excludes_itself() ? 1 : 0);
+  if (task.config.shots > pool)
+    throw base::BadInput(fmt::format("{}: {} items cannot give {} examples for each", task.file.string(),
+                                     task.examples().size(), task.config.shots));
+}
+
+Task make_task(TaskConfig config, const Documents& documents, const std::string& name, int shots) {
+  Task task;
+  task.file = documents.file;
+  settle_kind(config, documents.all.front(), documents.file.string());
+  if (shots >= 0) config.shots = shots;
+  if (config.metrics.empty()) config.metrics = default_metrics(config.kind);
+  task.name = !name.empty() ? name : !config.name.empty() ? config.name : documents.file.stem().string();
+  task.config = std::move(config);
+  Identities identities;
+  task.items = make_items(task.config, documents, identities);
+  task.duplicates = count_duplicates(task.items);
+  task.pool = read_pool(task, identities);
+  check_shots(task);
+  task.baseline = task.config.baseline.value_or(guessing(task));
+  return task;
 }
 
 }  // namespace
 
-std::string_view task_kind_name(TaskKind kind) {
-  switch (kind) {
-    case TaskKind::multiple_choice:
-      return "multiple choice";
-    case TaskKind::schema:
-      return "schema";
-    default:
-      return "language modelling";
+Task load_task(const std::string& name, const fs::path& file, int shots) {
+  if (is_yaml(file.string())) {
+    TaskConfig config = read_task_config(file);
+    const Documents documents = read(file_of(config, config.item_split(), file.string()));
+    return make_task(std::move(config), documents, name, shots);
   }
-}
-
-Task load_task(const std::string& name, const std::filesystem::path& file, int shots) {
-  Task task;
-  task.name = name.empty() ? file.stem().string() : name;
-  task.file = file;
-  const std::filesystem::path beside = std::filesystem::path(file).replace_extension(".yaml");
-  if (std::filesystem::exists(beside)) {
-    task.settings = read_settings(beside);
-  } else if (!name.empty()) {
-    const auto known = gauntlet_settings(name);
-    if (!known)
-      throw base::BadUsage(fmt::format("task '{}' has no known settings; known: {}; or put them into {}",
-                                       name, fmt::join(gauntlet_names(), ", "), beside.string()));
-    task.settings = *known;
-  }
-  if (shots >= 0) task.settings.shots = shots;
-  read_items(task);
-  if (task.settings.shots >= static_cast<int>(task.items.size()))
-    throw base::BadInput(fmt::format("{}: {} items cannot give {} examples for each", file.string(),
-                                     task.items.size(), task.settings.shots));
-  task.baseline = task.settings.baseline.value_or(guessing(task));
-  return task;
+  const Documents documents = read(file);
+  TaskConfig config = choose_config(name, file, documents.all.front());
+  config.data[config.data.empty() ? "" : config.item_split()] = file;
+  return make_task(std::move(config), documents, is_yaml(name) ? "" : name, shots);
 }
 
 std::vector<Task> load_tasks(std::string_view list, int shots) {
@@ -171,7 +192,8 @@ std::vector<Task> load_tasks(std::string_view list, int shots) {
     const std::string name(named ? entry.substr(0, equals) : "");
     const std::string file(named ? entry.substr(equals + 1) : entry);
     if (file.empty() || (named && name.empty()))
-      throw base::BadUsage(fmt::format("--tasks: '{}' is neither FILE.jsonl nor NAME=FILE", entry));
+      throw base::BadUsage(
+          fmt::format("--tasks: '{}' is neither FILE.jsonl, NAME=FILE, TASK.yaml nor TASK.yaml=FILE", entry));
     tasks.push_back(load_task(name, file, shots));
     for (size_t i = 0; i + 1 < tasks.size(); ++i)
       if (tasks[i].name == tasks.back().name)

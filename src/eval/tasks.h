@@ -1,71 +1,84 @@
-// Tasks from JSONL files, scored as lm-evaluation-harness does: log-likelihoods of continuations, `acc` by
-// their sum, `acc_norm` by their sum over the choice's length in Unicode code points.
+// Tasks in the sense of lm-evaluation-harness, scored as it scores them.
 //
-// Item forms (one JSON object a line):
+// A task is a list of items made from documents (JSON objects, one a line), by one of the item forms below or
+// by the task's own YAML file (task_config.h). Forms, told by their keys:
 //   {"query", "choices": […], "gold": i}                  multiple choice: each choice as continuation of the
 //   query
 //   {"context_options": […], "continuation", "gold": i}   schema: the same continuation after each context
 //   {"context", "continuation"}                           language modelling: right when greedy decoding
 //   gives it
-// Trailing spaces of context + delimiter move to the continuation; both are tokenized together and split at
-// the context's length; a continuation that starts with a space gets none added. A BOS is put first where the
-// tokenizer's own rule adds one. A context too long for the model loses tokens at its start.
+//   {"context", "chain_of_thought", "answer"}             generation: the answer extracted from a greedy
+//   continuation
+// Rules: context and continuation are tokenized together and split at the context's length, trailing spaces
+// of the context moved over; a BOS is put first where the tokenizer's own rule adds one; `acc` is by the sum
+// of log-likelihoods, `acc_norm` by that sum over the choice's length in Unicode code points; a context too
+// long for the model loses tokens at its start.
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
-#include "eval/statistics.h"
+#include "eval/task_config.h"
 #include "model/model.h"
+#include "runtime/chat.h"
 #include "text/tokenizer.h"
 
 namespace aquatint::eval {
 
-enum class TaskKind { multiple_choice, schema, language_modelling };
-std::string_view task_kind_name(TaskKind kind);
-
 struct TaskItem {
-  std::vector<std::string> contexts;       // one, or one per option of a schema
-  std::vector<std::string> continuations;  // one, or one per choice
-  int gold = 0;
-  int line = 0;  // in the file, from 1
-};
-
-struct TaskSettings {
-  int shots = 0;
-  std::string delimiter = " ";           // between context and continuation
-  std::string example_delimiter = "\n";  // between examples
-  // Accuracy of guessing; unset: the mean of 1/choices over the items (0 for language modelling).
-  std::optional<double> baseline;
+  std::string preamble;                // before the examples
+  std::vector<std::string> questions;  // one, or one per option of a schema
+  std::vector<std::string> choices;    // continuations: one, or one per choice; none of a generation item
+  std::vector<int> gold;               // the right choices or options
+  std::vector<std::string> answers;    // generation: what the extracted answer may equal
+  std::string example_question, example_answer;  // as an example for other items
+  int line = 0;                                  // in the file, from 1
+  int64_t identity = 0;  // equal for equal documents: an item's own document is no example for it
 };
 
 struct Task {
   std::string name;
   std::filesystem::path file;
-  TaskKind kind = TaskKind::multiple_choice;
-  TaskSettings settings;
-  double baseline = 0;  // resolved
+  TaskConfig config;
+  double baseline = 0;  // accuracy of guessing
   std::vector<TaskItem> items;
+  std::vector<TaskItem> pool;  // examples are drawn from here; empty: from the items
+  int64_t duplicates = 0;      // items that repeat an earlier one
+  const std::vector<TaskItem>& examples() const { return pool.empty() ? items : pool; }
 };
 
-// The settings of the Gauntlet v0.3 by task name; nullopt for a name not in the table (gauntlet.cc).
-std::optional<TaskSettings> gauntlet_settings(std::string_view name);
-std::vector<std::string_view> gauntlet_names();
-
-// "FILE.jsonl" or "NAME=FILE", separated by commas. Settings come from `FILE.yaml` beside the file (keys
-// shots, delimiter, example_delimiter, baseline), else from the table when a NAME is given, else they are the
-// defaults above. `shots` ≥ 0 overrides. BadInput naming file and line for a malformed item, BadUsage for a
-// name given but not known.
+// Entries separated by commas: FILE.jsonl | NAME=FILE | TASK.yaml | TASK.yaml=FILE. A NAME that the Gauntlet
+// or the built-in tasks have brings its settings; those of FILE.yaml beside FILE come first. `shots` ≥ 0
+// overrides. BadInput naming file and line for a malformed item, BadUsage for a name given but not known.
 std::vector<Task> load_tasks(std::string_view list, int shots = -1);
 Task load_task(const std::string& name, const std::filesystem::path& file, int shots = -1);
 
+// A text to run and a text to score after it; no continuation of a generation item.
+struct ContextAndContinuation {
+  std::string context, continuation;
+};
+
 struct ItemResult {
-  bool correct = false, correct_norm = false;
   std::vector<double> log_likelihoods;  // one per choice or option
+  bool greedy = false;                  // language modelling: the continuation is what greedy decoding gives
+  std::string text;                     // generation: as far as the first stop string
+  int64_t tokens = 0;                   // generated
+  std::vector<ContextAndContinuation> prompts;  // when they are kept: one per log-likelihood
+};
+
+// One score over all items: "acc,none", "exact_match,strict-match", "perplexity,none".
+struct Metric {
+  std::string name, filter = "none";
+  Aggregation aggregation = Aggregation::mean;
+  std::vector<double> values;   // of each item: 0 or 1, a log-likelihood
+  std::vector<double> weights;  // of each item for weighted aggregations: words, bytes
+  double value = 0, standard_error = 0;
+  std::string key() const { return name + "," + filter; }
 };
 
 struct TaskResult {
@@ -74,37 +87,31 @@ struct TaskResult {
   int shots = 0;
   double baseline = 0;
   int64_t n = 0;
-  double acc = 0, acc_stderr = 0;                   // stderr: √(p (1 − p) / (n − 1))
-  std::optional<double> acc_norm, acc_norm_stderr;  // multiple choice
-  std::optional<double> perplexity,
-      perplexity_stderr;          // language modelling: exp(−mean log-likelihood of an item)
+  int64_t cut = 0;  // items whose context lost tokens at its start
+  std::vector<Metric> metrics;
   std::vector<ItemResult> items;  // in file order, for paired statistics
-  double chance_corrected() const { return (acc - baseline) / (1 - baseline); }
+
+  const Metric* find(std::string_view key) const;  // null when the task has no such metric
+  // What comparisons and gates are about: acc, exact_match; null for perplexities alone.
+  const Metric* score() const;
+  double chance_corrected() const;  // of score()
 };
 
 struct TaskOptions {
-  int64_t limit = 0;     // the first N items; 0: all
-  uint64_t seed = 1234;  // of the choice of examples
+  int64_t limit = 0;                    // the first N items; 0: all
+  uint64_t seed = 1234;                 // of the choice of examples
+  const runtime::Chat* chat = nullptr;  // its template renders the prompts
+  std::vector<int32_t> stop_ids = {};   // end a generated answer (runtime::stop_ids)
+  bool one_turn =
+      false;  // with a template: examples inside of one user message instead of turns of their own
+  bool keep_prompts = false;    // in the results
+  int64_t batch_tokens = 4096;  // context tokens in work together; results do not depend on it
 };
 
 TaskResult run_task(model::Model& model, const text::Tokenizer& tokenizer, const Task& task,
                     const TaskOptions& options);
 
-// The model against the reference over the same items.
-struct TaskComparison {
-  PairedDifference acc;  // model − reference
-  McNemar mcnemar;
-};
-TaskComparison compare(const TaskResult& model, const TaskResult& reference);
-
-// {"acc,none", "acc_stderr,none", "acc_norm,none", …, "n", "shots", "baseline"}; with a reference also
-// "difference" {mean, stderr, low, high, p}.
-base::Json to_json(const TaskResult& result, const TaskResult* reference = nullptr);
-
-// Throws GateMissed unless the mean chance-corrected accuracy is at least `percent` % of the reference's.
-void check_task_gate(double percent, const std::vector<TaskResult>& model,
-                     const std::vector<TaskResult>& reference);
-// The same without tasks: perplexity ≤ reference · 100 / percent.
-void check_perplexity_gate(double percent, double model, double reference);
+// {"acc,none", "acc_stderr,none", …, "n", "shots", "baseline", "kind"}
+base::Json to_json(const TaskResult& result);
 
 }  // namespace aquatint::eval

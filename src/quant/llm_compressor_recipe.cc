@@ -10,7 +10,7 @@
 namespace aquatint::quant {
 namespace {
 
-using Kind = YamlNode::Kind;
+using Kind = eval::YamlNode::Kind;
 
 constexpr std::array<std::string_view, 4> kModifiers = {"QuantizationModifier", "GPTQModifier", "AWQModifier",
                                                         "SmoothQuantModifier"};
@@ -35,16 +35,16 @@ bool ends_with_any(std::string_view key, std::initializer_list<std::string_view>
   return std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return key.ends_with(end); });
 }
 
-bool says_nothing(const YamlNode& node) {
+bool says_nothing(const eval::YamlNode& node) {
   return node.kind == Kind::null || (node.kind == Kind::list && node.items.empty()) ||
          (node.kind == Kind::map && node.entries.empty());
 }
 
 class LlmCompressor {
  public:
-  explicit LlmCompressor(const YamlReader& reader) : reader_(reader) {}
+  explicit LlmCompressor(const eval::YamlReader& reader) : reader_(reader) {}
 
-  Recipe read(const YamlNode& root) {
+  Recipe read(const eval::YamlNode& root) {
     stage(root);
     if (!quantizing_)
       reader_.fail(root.line, "no modifier says a scheme or config_groups; nothing would be quantized");
@@ -61,9 +61,9 @@ class LlmCompressor {
 
  private:
   // Stages, lists of modifiers and modifiers lie in each other in several ways, which say the same.
-  void stage(const YamlNode& node) {
-    for (const YamlNode& item : node.items) stage(item);
-    for (const YamlNode::Entry& entry : node.entries) {
+  void stage(const eval::YamlNode& node) {
+    for (const eval::YamlNode& item : node.items) stage(item);
+    for (const eval::YamlNode::Entry& entry : node.entries) {
       if (ends_with_any(entry.key, {"Modifier"}))
         modifier(entry);
       else if (ends_with_any(entry.key, {"_stage", "_modifiers"}))
@@ -77,12 +77,13 @@ class LlmCompressor {
       reader_.fail(node.line, fmt::format("'{}' is no modifier with its settings", node.text));
   }
 
-  void modifier(const YamlNode::Entry& entry) {
+  void modifier(const eval::YamlNode::Entry& entry) {
     if (std::find(kModifiers.begin(), kModifiers.end(), entry.key) == kModifiers.end())
       reader_.fail(entry.line, fmt::format("modifier {} is not supported; known: {}", entry.key,
                                            fmt::join(kModifiers, ", ")));
-    const YamlNode nothing{Kind::map, entry.line, false, {}, {}, {}};
-    const YamlNode& settings = entry.value.kind == Kind::null ? nothing : reader_.map(entry.value, entry.key);
+    const eval::YamlNode nothing{Kind::map, entry.line, false, {}, {}, {}};
+    const eval::YamlNode& settings =
+        entry.value.kind == Kind::null ? nothing : reader_.map(entry.value, entry.key);
     if (entry.key == "SmoothQuantModifier") return smoothquant(entry, settings);
     quantization(entry, settings);
     if (entry.key == "GPTQModifier") gptq(entry, settings);
@@ -95,13 +96,13 @@ class LlmCompressor {
   }
 
   // Every setting that nobody has taken: harmless, or not known.
-  void rest(const YamlNode::Entry& modifier, const YamlNode& settings,
+  void rest(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings,
             std::initializer_list<std::string_view> taken) {
     constexpr std::array<std::string_view, 8> kShared = {
         "config_groups",   "targets",         "ignore",         "scheme",
         "kv_cache_scheme", "weight_observer", "input_observer", "output_observer"};
     const bool shares = modifier.key != "SmoothQuantModifier";
-    for (const YamlNode::Entry& entry : settings.entries) {
+    for (const eval::YamlNode::Entry& entry : settings.entries) {
       const auto is = [&](std::string_view key) { return key == entry.key; };
       if (std::any_of(taken.begin(), taken.end(), is)) continue;
       if (shares && std::any_of(kShared.begin(), kShared.end(), is)) continue;
@@ -114,15 +115,16 @@ class LlmCompressor {
 
   void step(MethodStep made) { steps_.push_back(std::move(made)); }
 
-  void setting(MethodStep& step, std::string_view ours, const YamlNode& settings, std::string_view theirs) {
-    if (const YamlNode* value = settings.find(theirs)) set_method_setting(step, ours, *value, reader_);
+  void setting(MethodStep& step, std::string_view ours, const eval::YamlNode& settings,
+               std::string_view theirs) {
+    if (const eval::YamlNode* value = settings.find(theirs)) set_method_setting(step, ours, *value, reader_);
   }
 
-  void gptq(const YamlNode::Entry& modifier, const YamlNode& settings) {
+  void gptq(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings) {
     MethodStep made = make_step("gptq");
     setting(made, "damp", settings, "dampening_frac");
     setting(made, "block", settings, "block_size");
-    if (const YamlNode* order = settings.find("actorder"))
+    if (const eval::YamlNode* order = settings.find("actorder"))
       order_ = ActOrder{reader_.text(*order, "actorder"), order->line};
     if (order_) made.settings["act_order"] = act_order(*order_);
     step(std::move(made));
@@ -140,22 +142,23 @@ class LlmCompressor {
     return true;
   }
 
-  void awq(const YamlNode::Entry& modifier, const YamlNode& settings) {
+  void awq(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings) {
     MethodStep made = make_step("awq");
     setting(made, "grid", settings, "n_grid");
     step(std::move(made));
     note_mappings(modifier, settings);
-    if (const YamlNode* duo = settings.find("duo_scaling"); duo && duo->text != "true" && duo->text != "True")
+    if (const eval::YamlNode* duo = settings.find("duo_scaling");
+        duo && duo->text != "true" && duo->text != "True")
       reader_.fail(duo->line, "AWQModifier.duo_scaling: only true is supported");
     rest(modifier, settings, {"n_grid", "mappings", "duo_scaling"});
   }
 
-  void smoothquant(const YamlNode::Entry& modifier, const YamlNode& settings) {
+  void smoothquant(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings) {
     MethodStep made = make_step("smoothquant");
     setting(made, "alpha", settings, "smoothing_strength");
     step(std::move(made));
     note_mappings(modifier, settings);
-    if (const YamlNode* ignore = settings.find("ignore"); ignore)
+    if (const eval::YamlNode* ignore = settings.find("ignore"); ignore)
       for (const std::string& name : reader_.texts(*ignore, "ignore"))
         if (name != "lm_head")
           reader_.fail(ignore->line,
@@ -163,21 +166,21 @@ class LlmCompressor {
     rest(modifier, settings, {"smoothing_strength", "mappings", "ignore"});
   }
 
-  void note_mappings(const YamlNode::Entry& modifier, const YamlNode& settings) {
-    if (const YamlNode* mappings = settings.find("mappings"); mappings && !says_nothing(*mappings))
+  void note_mappings(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings) {
+    if (const eval::YamlNode* mappings = settings.find("mappings"); mappings && !says_nothing(*mappings))
       note(mappings->line, modifier.key +
                                ".mappings is not used: the architecture says which layers belong "
                                "together");
   }
 
-  const numeric::KvScheme* kv_cache(const YamlNode& node) const {
+  const numeric::KvScheme* kv_cache(const eval::YamlNode& node) const {
     reader_.map(node, "kv_cache_scheme");
     const auto text = [&](const char* key, const char* otherwise) {
-      const YamlNode* found = node.find(key);
+      const eval::YamlNode* found = node.find(key);
       return found ? reader_.text(*found, key) : std::string(otherwise);
     };
     const auto flag = [&](const char* key, bool otherwise) {
-      const YamlNode* found = node.find(key);
+      const eval::YamlNode* found = node.find(key);
       return found ? reader_.boolean(*found, key) : otherwise;
     };
     if (text("num_bits", "8") != "8" || text("type", "int") != "float" ||
@@ -190,14 +193,14 @@ class LlmCompressor {
   }
 
   // scheme or config_groups with targets and ignore.
-  void quantization(const YamlNode::Entry& modifier, const YamlNode& settings) {
-    const YamlNode* groups = settings.find("config_groups");
-    const YamlNode* scheme = settings.find("scheme");
-    if (const YamlNode* cache = settings.find("kv_cache_scheme")) recipe_.kv = kv_cache(*cache);
+  void quantization(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings) {
+    const eval::YamlNode* groups = settings.find("config_groups");
+    const eval::YamlNode* scheme = settings.find("scheme");
+    if (const eval::YamlNode* cache = settings.find("kv_cache_scheme")) recipe_.kv = kv_cache(*cache);
     if (groups && scheme)
       reader_.fail(scheme->line, "both scheme and config_groups; one of them says the formats");
     if (!groups && !scheme) return;
-    const YamlNode* ignore = settings.find("ignore");
+    const eval::YamlNode* ignore = settings.find("ignore");
     const std::vector<std::string> ignored =
         ignore ? reader_.texts(*ignore, "ignore") : std::vector<std::string>{};
     const size_t first_rule = recipe_.layers.size();
@@ -226,28 +229,28 @@ class LlmCompressor {
   }
 
   // `scheme: W4A16` for `targets`, or `scheme: {W4A16: [targets], …}`.
-  void preset(const YamlNode& scheme, const YamlNode* targets) {
+  void preset(const eval::YamlNode& scheme, const eval::YamlNode* targets) {
     if (scheme.kind != Kind::map) {
       const auto names = targets ? reader_.texts(*targets, "targets") : std::vector<std::string>{"Linear"};
       return apply({llm_compressor_preset(scheme.text, scheme.line, reader_), 0, {}, {}}, names, scheme.line);
     }
     if (targets) note(targets->line, "targets has no effect beside the targets of each scheme");
-    for (const YamlNode::Entry& entry : scheme.entries)
+    for (const eval::YamlNode::Entry& entry : scheme.entries)
       apply({llm_compressor_preset(entry.key, entry.line, reader_), 0, {}, {}},
             reader_.texts(entry.value, "targets"), entry.line);
   }
 
-  void config_groups(const YamlNode& groups, const YamlNode* targets_beside) {
+  void config_groups(const eval::YamlNode& groups, const eval::YamlNode* targets_beside) {
     if (targets_beside && reader_.texts(*targets_beside, "targets") != std::vector<std::string>{"Linear"})
       note(targets_beside->line, "targets has no effect beside config_groups, which have their own");
-    for (const YamlNode::Entry& entry : reader_.map(groups, "config_groups").entries) {
+    for (const eval::YamlNode::Entry& entry : reader_.map(groups, "config_groups").entries) {
       if (entry.value.kind == Kind::list) {  // a preset's name and its targets
         apply({llm_compressor_preset(entry.key, entry.line, reader_), 0, {}, {}},
               reader_.texts(entry.value, "targets"), entry.line);
         continue;
       }
-      const YamlNode& group = reader_.map(entry.value, entry.key);
-      const YamlNode* targets = group.find("targets");
+      const eval::YamlNode& group = reader_.map(entry.value, entry.key);
+      const eval::YamlNode* targets = group.find("targets");
       if (!targets) reader_.fail(group.line, fmt::format("{} names no targets", entry.key));
       const SchemeWords words = llm_compressor_group(group, reader_, recipe_.notes);
       if (words.order) order_ = words.order;
@@ -275,16 +278,16 @@ class LlmCompressor {
     recipe_.layers.push_back(std::move(rule));
   }
 
-  void observers(const YamlNode::Entry& modifier, const YamlNode& settings) {
-    if (const YamlNode* observer = settings.find("weight_observer"))
+  void observers(const eval::YamlNode::Entry& modifier, const eval::YamlNode& settings) {
+    if (const eval::YamlNode* observer = settings.find("weight_observer"))
       recipe_.clip = llm_compressor_clip(reader_.text(*observer, "weight_observer"), observer->line, reader_);
     for (const std::string_view key : {"input_observer", "output_observer"})
-      if (const YamlNode* observer = settings.find(key))
+      if (const eval::YamlNode* observer = settings.find(key))
         note(observer->line,
              fmt::format("{}.{} has no effect on inputs rounded at run time", modifier.key, key));
   }
 
-  const YamlReader& reader_;
+  const eval::YamlReader& reader_;
   Recipe recipe_;
   std::vector<MethodStep> steps_;
   std::optional<ActOrder> order_;
@@ -293,14 +296,14 @@ class LlmCompressor {
 
 }  // namespace
 
-bool is_llm_compressor(const YamlNode& root) {
+bool is_llm_compressor(const eval::YamlNode& root) {
   return root.kind == Kind::list ||
          std::any_of(root.entries.begin(), root.entries.end(), [](const auto& entry) {
            return ends_with_any(entry.key, {"_stage", "_modifiers", "Modifier"});
          });
 }
 
-Recipe read_llm_compressor(const YamlNode& root, const YamlReader& reader) {
+Recipe read_llm_compressor(const eval::YamlNode& root, const eval::YamlReader& reader) {
   return LlmCompressor(reader).read(root);
 }
 

@@ -33,21 +33,22 @@ constexpr std::array kStrategies = {
     Strategy{"tensor_group", Granularity::group}, Strategy{"token", Granularity::token}};
 
 // As compressed-tensors infers it where it is not said.
-std::string strategy_of(const YamlNode& args, int64_t group, const YamlReader& reader) {
-  const YamlNode* node = args.find("strategy");
+std::string strategy_of(const eval::YamlNode& args, int64_t group, const eval::YamlReader& reader) {
+  const eval::YamlNode* node = args.find("strategy");
   if (node) return reader.text(*node, "strategy");
   return group > 0 ? "group" : group < 0 ? "channel" : "tensor";
 }
 
-Granularity granularity_of(const std::string& strategy, const YamlNode& args, const YamlReader& reader) {
+Granularity granularity_of(const std::string& strategy, const eval::YamlNode& args,
+                           const eval::YamlReader& reader) {
   for (const Strategy& known : kStrategies)
     if (known.name == strategy) return known.granularity;
   reader.fail(args.line, fmt::format("strategy '{}' is not supported", strategy));
 }
 
-const numeric::Format* format_of(const YamlNode& args, const YamlReader& reader) {
-  const YamlNode* bits_node = args.find("num_bits");
-  const YamlNode* type_node = args.find("type");
+const numeric::Format* format_of(const eval::YamlNode& args, const eval::YamlReader& reader) {
+  const eval::YamlNode* bits_node = args.find("num_bits");
+  const eval::YamlNode* type_node = args.find("type");
   const int64_t bits = bits_node ? reader.integer(*bits_node, "num_bits", 1, 16) : 8;
   const std::string type = type_node ? reader.text(*type_node, "type") : "int";
   const numeric::Format* format = nullptr;
@@ -62,35 +63,36 @@ const numeric::Format* format_of(const YamlNode& args, const YamlReader& reader)
 }
 
 // NVFP4 is known by its strategy, the MX formats by the type of their scales.
-const numeric::Format* scale_format_of(const std::string& strategy, const YamlNode& args) {
+const numeric::Format* scale_format_of(const std::string& strategy, const eval::YamlNode& args) {
   if (strategy == "tensor_group") return &numeric::fp8_e4m3;
-  const YamlNode* type = args.find("scale_dtype");
+  const eval::YamlNode* type = args.find("scale_dtype");
   return type && type->text.ends_with("uint8") ? &numeric::e8m0 : nullptr;
 }
 
 // Tiles are square.
-int tile_of(const YamlNode& args, const YamlReader& reader) {
-  const YamlNode* block = args.find("block_structure");
+int tile_of(const eval::YamlNode& args, const eval::YamlReader& reader) {
+  const eval::YamlNode* block = args.find("block_structure");
   if (!block || block->items.size() != 2 || block->items[0].text != block->items[1].text)
     reader.fail(args.line, "strategy block needs block_structure: [128, 128]");
   return static_cast<int>(reader.integer(block->items[0], "block_structure", 1, 1 << 20));
 }
 
-bool boolean_or(const YamlNode& args, std::string_view key, bool otherwise, const YamlReader& reader) {
-  const YamlNode* node = args.find(key);
+bool boolean_or(const eval::YamlNode& args, std::string_view key, bool otherwise,
+                const eval::YamlReader& reader) {
+  const eval::YamlNode* node = args.find(key);
   return node ? reader.boolean(*node, key) : otherwise;
 }
 
 // "local" is NVFP4's: scales from the values at hand, under a calibrated one.
-bool is_dynamic(const YamlNode& args, const std::string& strategy, const YamlReader& reader) {
-  const YamlNode* node = args.find("dynamic");
+bool is_dynamic(const eval::YamlNode& args, const std::string& strategy, const eval::YamlReader& reader) {
+  const eval::YamlNode* node = args.find("dynamic");
   if (node && node->text == "local" && strategy == "tensor_group") return true;
   return boolean_or(args, "dynamic", false, reader);
 }
 
-Arguments read_arguments(const YamlNode& args, std::string_view what, const YamlReader& reader) {
+Arguments read_arguments(const eval::YamlNode& args, std::string_view what, const eval::YamlReader& reader) {
   reader.require_keys(reader.map(args, what), kArguments, what);
-  const YamlNode* size = args.find("group_size");
+  const eval::YamlNode* size = args.find("group_size");
   const int64_t group = size ? reader.integer(*size, "group_size", -1, 1 << 20) : 0;
   const std::string strategy = strategy_of(args, group, reader);
   const Granularity granularity = granularity_of(strategy, args, reader);
@@ -119,41 +121,43 @@ const numeric::Scheme* preset_like(const Arguments& weights, const std::optional
   return preset ? preset : numeric::composed_like(scheme);
 }
 
-void note_idle(const YamlNode& args, std::string_view what, std::initializer_list<std::string_view> keys,
-               const YamlReader& reader, std::vector<std::string>& notes) {
+void note_idle(const eval::YamlNode& args, std::string_view what,
+               std::initializer_list<std::string_view> keys, const eval::YamlReader& reader,
+               std::vector<std::string>& notes) {
   for (const std::string_view key : keys)
-    if (const YamlNode* value = args.find(key); value && !value->says_nothing())
+    if (const eval::YamlNode* value = args.find(key); value && !value->says_nothing())
       notes.push_back(fmt::format("{}:{}: {}.{} has no effect here", reader.where(), value->line, what, key));
 }
 
 }  // namespace
 
-const numeric::Scheme* llm_compressor_preset(const std::string& name, int line, const YamlReader& reader) {
+const numeric::Scheme* llm_compressor_preset(const std::string& name, int line,
+                                             const eval::YamlReader& reader) {
   const bool is_int8 = name == "INT8" || name == "INT8_W8A8";
   if (const numeric::Scheme* scheme = numeric::find_scheme(is_int8 ? "W8A8" : name)) return scheme;
   std::vector<std::string_view> known;
   for (const numeric::Scheme& scheme : numeric::schemes()) known.push_back(scheme.name);
-  reader.fail(line, fmt::format("scheme '{}' is not supported{}", name, suggestion(name, known)));
+  reader.fail(line, fmt::format("scheme '{}' is not supported{}", name, eval::suggestion(name, known)));
 }
 
-Clip llm_compressor_clip(const std::string& observer, int line, const YamlReader& reader) {
+Clip llm_compressor_clip(const std::string& observer, int line, const eval::YamlReader& reader) {
   if (observer == "mse" || observer == "memoryless_mse") return Clip::mse;
   constexpr std::array<std::string_view, 3> kWholeRange = {"minmax", "memoryless_minmax", "static_minmax"};
   if (std::find(kWholeRange.begin(), kWholeRange.end(), observer) != kWholeRange.end()) return Clip::none;
   reader.fail(line, fmt::format("observer '{}' is not supported; known: minmax, mse", observer));
 }
 
-SchemeWords llm_compressor_group(const YamlNode& group, const YamlReader& reader,
+SchemeWords llm_compressor_group(const eval::YamlNode& group, const eval::YamlReader& reader,
                                  std::vector<std::string>& notes) {
   constexpr std::array<std::string_view, 5> kKeys = {"targets", "weights", "input_activations",
                                                      "output_activations", "format"};
   reader.require_keys(group, kKeys, "a config group");
-  const YamlNode* weights = group.find("weights");
-  const YamlNode* input = group.find("input_activations");
+  const eval::YamlNode* weights = group.find("weights");
+  const eval::YamlNode* input = group.find("input_activations");
   if (!weights) reader.fail(group.line, "a config group without weights quantizes nothing");
-  if (const YamlNode* output = group.find("output_activations"))
+  if (const eval::YamlNode* output = group.find("output_activations"))
     reader.fail(output->line, "quantized outputs are not supported");
-  if (const YamlNode* format = group.find("format"))
+  if (const eval::YamlNode* format = group.find("format"))
     notes.push_back(fmt::format("{}:{}: format has no effect: the layout follows from the scheme",
                                 reader.where(), format->line));
   const Arguments of_weights = read_arguments(*weights, "weights", reader);
@@ -173,9 +177,9 @@ SchemeWords llm_compressor_group(const YamlNode& group, const YamlReader& reader
   const numeric::WeightScheme& preset = words.scheme->weights;
   const bool said = preset.granularity == Granularity::group && !preset.fixed_group();
   if (said || of_weights.group != preset.group) words.group = of_weights.group;
-  if (const YamlNode* observer = weights->find("observer"))
+  if (const eval::YamlNode* observer = weights->find("observer"))
     words.clip = llm_compressor_clip(reader.text(*observer, "observer"), observer->line, reader);
-  if (const YamlNode* order = weights->find("actorder"))
+  if (const eval::YamlNode* order = weights->find("actorder"))
     words.order = ActOrder{reader.text(*order, "actorder"), order->line};
   return words;
 }

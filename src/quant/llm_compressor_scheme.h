@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "eval/yaml_tree.h"
 #include "numeric/scheme.h"
 #include "quant/method.h"
-#include "quant/yaml_tree.h"
 
 namespace aquatint::quant {
 
@@ -23,11 +23,12 @@ struct SchemeWords {
 };
 
 // Fail with the line when there is no such scheme here.
-const numeric::Scheme* llm_compressor_preset(const std::string& name, int line, const YamlReader& reader);
+const numeric::Scheme* llm_compressor_preset(const std::string& name, int line,
+                                             const eval::YamlReader& reader);
 // {weights: {num_bits: 4, …}, input_activations: {…}}; adds what has no effect here to `notes`.
-SchemeWords llm_compressor_group(const YamlNode& group, const YamlReader& reader,
+SchemeWords llm_compressor_group(const eval::YamlNode& group, const eval::YamlReader& reader,
                                  std::vector<std::string>& notes);
 // minmax observers keep the whole range, mse searches.
-Clip llm_compressor_clip(const std::string& observer, int line, const YamlReader& reader);
+Clip llm_compressor_clip(const std::string& observer, int line, const eval::YamlReader& reader);
 
 }  // namespace aquatint::quant

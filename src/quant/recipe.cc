@@ -25,29 +25,29 @@ constexpr std::array<std::string_view, 2> kFileKeys = {"file", "ratio"};
 
 class OwnDialect {
  public:
-  OwnDialect(const YamlReader& reader, const std::filesystem::path& folder)
+  OwnDialect(const eval::YamlReader& reader, const std::filesystem::path& folder)
       : reader_(reader), folder_(folder) {}
 
-  Recipe read(const YamlNode& root) {
+  Recipe read(const eval::YamlNode& root) {
     reader_.require_keys(reader_.map(root, "the recipe"), kKeys, "the recipe");
     Recipe recipe;
-    if (const YamlNode* node = root.find("version")) reader_.integer(*node, "version", 1, 1);
-    if (const YamlNode* node = root.find("scheme")) take_scheme(*node, recipe);
-    if (const YamlNode* node = root.find("kv_cache")) recipe.kv = kv_cache(*node);
-    if (const YamlNode* node = root.find("group")) recipe.group = group(*node);
-    if (const YamlNode* node = root.find("clip")) recipe.clip = clip(*node);
-    if (const YamlNode* node = root.find("layout")) recipe.layout = layout(*node);
-    if (const YamlNode* node = root.find("methods")) recipe.methods = methods(*node);
-    if (const YamlNode* node = root.find("layers")) recipe.layers = rules(*node);
-    if (const YamlNode* node = root.find("allow_unfused"))
+    if (const eval::YamlNode* node = root.find("version")) reader_.integer(*node, "version", 1, 1);
+    if (const eval::YamlNode* node = root.find("scheme")) take_scheme(*node, recipe);
+    if (const eval::YamlNode* node = root.find("kv_cache")) recipe.kv = kv_cache(*node);
+    if (const eval::YamlNode* node = root.find("group")) recipe.group = group(*node);
+    if (const eval::YamlNode* node = root.find("clip")) recipe.clip = clip(*node);
+    if (const eval::YamlNode* node = root.find("layout")) recipe.layout = layout(*node);
+    if (const eval::YamlNode* node = root.find("methods")) recipe.methods = methods(*node);
+    if (const eval::YamlNode* node = root.find("layers")) recipe.layers = rules(*node);
+    if (const eval::YamlNode* node = root.find("allow_unfused"))
       recipe.allow_unfused = reader_.boolean(*node, "allow_unfused");
-    if (const YamlNode* node = root.find("calibration")) recipe.calibration = calibration(*node);
+    if (const eval::YamlNode* node = root.find("calibration")) recipe.calibration = calibration(*node);
     check_schemes(recipe, root);
     return recipe;
   }
 
  private:
-  void check_schemes(const Recipe& recipe, const YamlNode& root) const {
+  void check_schemes(const Recipe& recipe, const eval::YamlNode& root) const {
     if (recipe.scheme) return;
     bool any = false;
     for (const LayerRule& rule : recipe.layers) {
@@ -58,7 +58,7 @@ class OwnDialect {
     if (!any) reader_.fail(root.line, "names no scheme; say scheme: W4A16 for all layers, or under layers:");
   }
 
-  void take_scheme(const YamlNode& node, Recipe& recipe) const {
+  void take_scheme(const eval::YamlNode& node, Recipe& recipe) const {
     const std::string words = reader_.text(node, "scheme");
     if (words.find('+') == words.npos) return void(recipe.scheme = scheme_of(node, reader_));
     try {
@@ -68,37 +68,37 @@ class OwnDialect {
     }
   }
 
-  const numeric::KvScheme* kv_cache(const YamlNode& node) const {
+  const numeric::KvScheme* kv_cache(const eval::YamlNode& node) const {
     const std::string name = reader_.text(node, "kv_cache");
     if (const numeric::KvScheme* scheme = numeric::find_kv_scheme(name)) return scheme;
     reader_.fail(node.line, fmt::format("kv_cache '{}' is unknown, expected KV8, KVFP8 or KV4", name));
   }
 
-  int group(const YamlNode& node) const {
+  int group(const eval::YamlNode& node) const {
     return static_cast<int>(reader_.integer(node, "group", 1, 1 << 20));
   }
 
-  Clip clip(const YamlNode& node) const {
+  Clip clip(const eval::YamlNode& node) const {
     const std::array<std::string_view, 2> kNames = {clip_name(Clip::none), clip_name(Clip::mse)};
     const std::string name = reader_.text(node, "clip");
     if (std::find(kNames.begin(), kNames.end(), name) == kNames.end())
-      reader_.fail(node.line, fmt::format("clip '{}' is unknown{}", name, suggestion(name, kNames)));
+      reader_.fail(node.line, fmt::format("clip '{}' is unknown{}", name, eval::suggestion(name, kNames)));
     return parse_clip(name);
   }
 
-  std::string layout(const YamlNode& node) const {
+  std::string layout(const eval::YamlNode& node) const {
     const std::string name = reader_.text(node, "layout");
     if (!checkpoint::find_layout(name)) reader_.fail(node.line, fmt::format("layout '{}' is unknown", name));
     return name;
   }
 
   // A name, or a map of one name to its settings; one or a list of them.
-  std::vector<MethodStep> methods(const YamlNode& node) const {
+  std::vector<MethodStep> methods(const eval::YamlNode& node) const {
     std::vector<MethodStep> steps;
-    if (node.kind != YamlNode::Kind::list) {
+    if (node.kind != eval::YamlNode::Kind::list) {
       steps.push_back(method(node));
     } else {
-      for (const YamlNode& item : node.items) steps.push_back(method(item));
+      for (const eval::YamlNode& item : node.items) steps.push_back(method(item));
     }
     try {
       return complete_methods(std::move(steps));
@@ -107,15 +107,15 @@ class OwnDialect {
     }
   }
 
-  MethodStep method(const YamlNode& node) const {
-    if (node.kind == YamlNode::Kind::scalar) return step(node.text, node.line);
+  MethodStep method(const eval::YamlNode& node) const {
+    if (node.kind == eval::YamlNode::Kind::scalar) return step(node.text, node.line);
     if (reader_.map(node, "a method").entries.size() != 1)
       reader_.fail(node.line,
                    "a method is a name, or one name with its settings, as in - gptq: {damp: 0.01}");
-    const YamlNode::Entry& entry = node.entries.front();
+    const eval::YamlNode::Entry& entry = node.entries.front();
     MethodStep made = step(entry.key, entry.line);
-    if (entry.value.kind == YamlNode::Kind::null) return made;
-    for (const YamlNode::Entry& setting : reader_.map(entry.value, entry.key).entries)
+    if (entry.value.kind == eval::YamlNode::Kind::null) return made;
+    for (const eval::YamlNode::Entry& setting : reader_.map(entry.value, entry.key).entries)
       if (!set_method_setting(made, setting.key, setting.value, reader_)) unknown_setting(made, setting);
     return made;
   }
@@ -128,35 +128,36 @@ class OwnDialect {
     }
   }
 
-  [[noreturn]] void unknown_setting(const MethodStep& step, const YamlNode::Entry& setting) const {
+  [[noreturn]] void unknown_setting(const MethodStep& step, const eval::YamlNode::Entry& setting) const {
     std::vector<std::string_view> known;
     for (const MethodSetting& s : step.method->settings) known.push_back(s.name);
-    reader_.fail(setting.line, known.empty() ? fmt::format("{} has no settings", step.method->name)
-                                             : fmt::format("{} has no setting '{}'{}", step.method->name,
-                                                           setting.key, suggestion(setting.key, known)));
+    reader_.fail(setting.line, known.empty()
+                                   ? fmt::format("{} has no settings", step.method->name)
+                                   : fmt::format("{} has no setting '{}'{}", step.method->name, setting.key,
+                                                 eval::suggestion(setting.key, known)));
   }
 
-  std::vector<LayerRule> rules(const YamlNode& node) const {
-    if (node.kind != YamlNode::Kind::list)
+  std::vector<LayerRule> rules(const eval::YamlNode& node) const {
+    if (node.kind != eval::YamlNode::Kind::list)
       reader_.fail(node.line, "layers must be a list: - {match: …, scheme: …}");
     std::vector<LayerRule> all;
-    for (const YamlNode& item : node.items) all.push_back(rule(item));
+    for (const eval::YamlNode& item : node.items) all.push_back(rule(item));
     return all;
   }
 
-  LayerRule rule(const YamlNode& node) const {
+  LayerRule rule(const eval::YamlNode& node) const {
     reader_.require_keys(reader_.map(node, "a rule under layers"), kRuleKeys, "a rule under layers");
     LayerRule made;
     made.line = node.line;
-    const YamlNode* match = node.find("match");
+    const eval::YamlNode* match = node.find("match");
     if (!match) reader_.fail(node.line, "a rule under layers needs match:");
     made.match = reader_.texts(*match, "match");
-    if (const YamlNode* except = node.find("except")) made.except = reader_.texts(*except, "except");
-    if (const YamlNode* scheme = node.find("scheme")) made.scheme = scheme_of(*scheme, reader_);
-    if (const YamlNode* keep = node.find("keep")) made.keep = reader_.boolean(*keep, "keep");
-    if (const YamlNode* size = node.find("group")) made.group = group(*size);
-    if (const YamlNode* search = node.find("clip")) made.clip = clip(*search);
-    if (const YamlNode* optional = node.find("optional"))
+    if (const eval::YamlNode* except = node.find("except")) made.except = reader_.texts(*except, "except");
+    if (const eval::YamlNode* scheme = node.find("scheme")) made.scheme = scheme_of(*scheme, reader_);
+    if (const eval::YamlNode* keep = node.find("keep")) made.keep = reader_.boolean(*keep, "keep");
+    if (const eval::YamlNode* size = node.find("group")) made.group = group(*size);
+    if (const eval::YamlNode* search = node.find("clip")) made.clip = clip(*search);
+    if (const eval::YamlNode* optional = node.find("optional"))
       made.optional = reader_.boolean(*optional, "optional");
     const bool changes = made.scheme || made.group || made.clip;
     if (made.match.empty()) reader_.fail(match->line, "match names no layer");
@@ -165,37 +166,39 @@ class OwnDialect {
     return made;
   }
 
-  RecipeCalibration calibration(const YamlNode& node) const {
+  RecipeCalibration calibration(const eval::YamlNode& node) const {
     RecipeCalibration made;
-    if (node.kind == YamlNode::Kind::scalar) return files(node);
+    if (node.kind == eval::YamlNode::Kind::scalar) return files(node);
     reader_.require_keys(reader_.map(node, "calibration"), kCalibrationKeys, "calibration");
-    const YamlNode* named = node.find("files");
+    const eval::YamlNode* named = node.find("files");
     if (!named) reader_.fail(node.line, "calibration needs files: a list, or self");
     made = files(*named);
-    if (const YamlNode* n = node.find("samples")) made.samples = reader_.integer(*n, "samples", 1, 1 << 24);
-    if (const YamlNode* n = node.find("length")) made.length = reader_.integer(*n, "length", 16, 1 << 24);
-    if (const YamlNode* n = node.find("seed"))
+    if (const eval::YamlNode* n = node.find("samples"))
+      made.samples = reader_.integer(*n, "samples", 1, 1 << 24);
+    if (const eval::YamlNode* n = node.find("length"))
+      made.length = reader_.integer(*n, "length", 16, 1 << 24);
+    if (const eval::YamlNode* n = node.find("seed"))
       made.seed = static_cast<uint64_t>(reader_.integer(*n, "seed", 0, INT64_MAX));
     return made;
   }
 
-  RecipeCalibration files(const YamlNode& node) const {
+  RecipeCalibration files(const eval::YamlNode& node) const {
     RecipeCalibration made;
-    made.self = node.kind == YamlNode::Kind::scalar && node.text == "self";
+    made.self = node.kind == eval::YamlNode::Kind::scalar && node.text == "self";
     if (made.self) return made;
-    if (node.kind != YamlNode::Kind::list) made.sources.push_back(source(node));
-    for (const YamlNode& item : node.items) made.sources.push_back(source(item));
+    if (node.kind != eval::YamlNode::Kind::list) made.sources.push_back(source(node));
+    for (const eval::YamlNode& item : node.items) made.sources.push_back(source(item));
     if (made.sources.empty()) reader_.fail(node.line, "calibration names no file");
     return made;
   }
 
-  CalibrationSource source(const YamlNode& node) const {
-    if (node.kind == YamlNode::Kind::scalar) return {folder_ / reader_.text(node, "file"), 1};
+  CalibrationSource source(const eval::YamlNode& node) const {
+    if (node.kind == eval::YamlNode::Kind::scalar) return {folder_ / reader_.text(node, "file"), 1};
     reader_.require_keys(reader_.map(node, "a calibration file"), kFileKeys, "a calibration file");
-    const YamlNode* file = node.find("file");
+    const eval::YamlNode* file = node.find("file");
     if (!file) reader_.fail(node.line, "a calibration file needs file:");
     CalibrationSource made{folder_ / reader_.text(*file, "file"), 1};
-    if (const YamlNode* ratio = node.find("ratio")) {
+    if (const eval::YamlNode* ratio = node.find("ratio")) {
       made.ratio = reader_.number(*ratio, "ratio");
       if (made.ratio <= 0)
         reader_.fail(ratio->line, fmt::format("ratio is {}, expected above 0", ratio->text));
@@ -203,11 +206,11 @@ class OwnDialect {
     return made;
   }
 
-  const YamlReader& reader_;
+  const eval::YamlReader& reader_;
   const std::filesystem::path& folder_;
 };
 
-void check_patterns(const Recipe& recipe, const YamlReader& reader) {
+void check_patterns(const Recipe& recipe, const eval::YamlReader& reader) {
   size_t patterns = 0;
   for (const LayerRule& rule : recipe.layers) {
     patterns += rule.match.size() + rule.except.size();
@@ -218,16 +221,17 @@ void check_patterns(const Recipe& recipe, const YamlReader& reader) {
 
 }  // namespace
 
-Recipe read_own_dialect(const YamlNode& root, const YamlReader& reader, const std::filesystem::path& folder) {
+Recipe read_own_dialect(const eval::YamlNode& root, const eval::YamlReader& reader,
+                        const std::filesystem::path& folder) {
   return OwnDialect(reader, folder).read(root);
 }
 
-const numeric::Scheme* scheme_of(const YamlNode& node, const YamlReader& reader) {
+const numeric::Scheme* scheme_of(const eval::YamlNode& node, const eval::YamlReader& reader) {
   const std::string name = reader.text(node, "scheme");
   if (const numeric::Scheme* scheme = numeric::find_scheme(name)) return scheme;
   std::vector<std::string_view> known;
   for (const numeric::Scheme& scheme : numeric::schemes()) known.push_back(scheme.name);
-  reader.fail(node.line, fmt::format("scheme '{}' is unknown{}", name, suggestion(name, known)));
+  reader.fail(node.line, fmt::format("scheme '{}' is unknown{}", name, eval::suggestion(name, known)));
 }
 
 void set_scheme(std::string_view words, Recipe& recipe) {
@@ -241,8 +245,8 @@ void set_scheme(std::string_view words, Recipe& recipe) {
     throw base::BadUsage(fmt::format("{}: the cache {} is unknown, expected KV8, KVFP8 or KV4", words, kv));
 }
 
-bool set_method_setting(MethodStep& step, std::string_view key, const YamlNode& value,
-                        const YamlReader& reader) {
+bool set_method_setting(MethodStep& step, std::string_view key, const eval::YamlNode& value,
+                        const eval::YamlReader& reader) {
   for (const MethodSetting& setting : step.method->settings) {
     if (setting.name != key) continue;
     base::Json& to = step.settings[setting.name];
@@ -307,9 +311,9 @@ std::vector<MethodStep> complete_methods(std::vector<MethodStep> steps) {
 }
 
 Recipe parse_recipe(std::string_view yaml, const std::string& where, const std::filesystem::path& folder) {
-  const YamlReader reader(where);
-  const YamlNode root = read_yaml(yaml, where);
-  if (root.kind == YamlNode::Kind::null) throw base::BadInput(where + ": is empty, expected a recipe");
+  const eval::YamlReader reader(where);
+  const eval::YamlNode root = eval::read_yaml(yaml, where);
+  if (root.kind == eval::YamlNode::Kind::null) throw base::BadInput(where + ": is empty, expected a recipe");
   Recipe recipe =
       is_llm_compressor(root) ? read_llm_compressor(root, reader) : read_own_dialect(root, reader, folder);
   recipe.origin = where;

@@ -8,6 +8,10 @@
 
 namespace aquatint::text {
 
+namespace jinja {
+class Program;
+}
+
 class ChatTemplate {
  public:
   // BadInput ("where:line: …") when the template does not parse.
@@ -20,8 +24,7 @@ class ChatTemplate {
   std::string render(const nlohmann::ordered_json& variables) const;
 
  private:
-  struct Program;
-  std::unique_ptr<Program> program_;
+  std::unique_ptr<jinja::Program> program_;
 };
 
 }  // namespace aquatint::text

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "eval/comparison.h"
 #include "eval/scoring.h"
+#include "eval/task_items.h"
 #include "letter_tokenizer.h"
 #include "small_model.h"
 
@@ -79,7 +81,7 @@ Task choices_task() {
   Task task;
   task.name = "t";
   task.file = "t.jsonl";
-  task.kind = TaskKind::multiple_choice;
+  task.config = *item_form({{"query", ""}, {"choices", ""}});
   task.baseline = 0.5;
   base::Rng rng(21);
   for (int i = 0; i < 12; ++i) {
@@ -88,8 +90,12 @@ Task choices_task() {
       for (size_t k = 0; k < n; ++k) text += static_cast<char>('c' + rng.below(20));
       return text;
     };
-    task.items.push_back(
-        {{word(8)}, {word(2), word(9), "\u00e9\u00e9" + word(1)}, static_cast<int>(rng.below(3)), i + 1});
+    task.items.push_back(make_item(task.config,
+                                   {{"query", word(8)},
+                                    {"choices", {word(2), word(9), "\u00e9\u00e9" + word(1)}},
+                                    {"gold", rng.below(3)}},
+                                   "t"));
+    task.items.back().identity = i;
   }
   return task;
 }
@@ -103,27 +109,29 @@ TEST(Tasks, MultipleChoice) {
   for (size_t i = 0; i < task.items.size(); ++i) {
     const TaskItem& item = task.items[i];
     std::vector<double> sums, norms;
-    for (const std::string& choice : item.continuations) {
-      sums.push_back(
-          plain_score(small, tokenizer.encode(item.contexts[0], false), tokenizer.encode(" " + choice, false))
-              .log_likelihood);
+    for (const std::string& choice : item.choices) {
+      sums.push_back(plain_score(small, tokenizer.encode(item.questions[0], false),
+                                 tokenizer.encode(" " + choice, false))
+                         .log_likelihood);
       const double characters = choice.starts_with("\u00e9") ? 3 : static_cast<double>(choice.size());
       norms.push_back(sums.back() / characters);
       EXPECT_NEAR(result.items[i].log_likelihoods[sums.size() - 1], sums.back(), 1e-9);
     }
-    right += std::max_element(sums.begin(), sums.end()) - sums.begin() == item.gold;
-    right_norm += std::max_element(norms.begin(), norms.end()) - norms.begin() == item.gold;
+    right += std::max_element(sums.begin(), sums.end()) - sums.begin() == item.gold[0];
+    right_norm += std::max_element(norms.begin(), norms.end()) - norms.begin() == item.gold[0];
   }
   EXPECT_EQ(result.n, 12);
-  EXPECT_DOUBLE_EQ(result.acc, right / 12.0);
-  ASSERT_TRUE(result.acc_norm);
-  EXPECT_DOUBLE_EQ(*result.acc_norm, right_norm / 12.0);
-  EXPECT_DOUBLE_EQ(result.acc_stderr, std::sqrt(result.acc * (1 - result.acc) / 11));
-  const base::Json json = to_json(result, &result);
+  const double acc = result.score()->value;
+  EXPECT_DOUBLE_EQ(acc, right / 12.0);
+  ASSERT_TRUE(result.find("acc_norm,none"));
+  EXPECT_DOUBLE_EQ(result.find("acc_norm,none")->value, right_norm / 12.0);
+  EXPECT_NEAR(result.score()->standard_error, std::sqrt(acc * (1 - acc) / 11), 1e-12);
+  const base::Json json = to_json(result);
   for (const char* key : {"acc,none", "acc_stderr,none", "acc_norm,none", "n"})
     EXPECT_TRUE(json.contains(key)) << key;
-  EXPECT_EQ(json["difference"]["mean"], 0);
-  EXPECT_EQ(json["difference"]["p"], 1);
+  const Comparison comparison = compare({result}, {result});
+  EXPECT_EQ(comparison.tasks[0].difference.mean, 0);
+  EXPECT_EQ(comparison.tasks[0].mcnemar.p, 1);
 }
 
 TEST(Tasks, Schema) {
@@ -131,21 +139,27 @@ TEST(Tasks, Schema) {
   const LetterTokenizer tokenizer;
   Task task;
   task.file = "t.jsonl";
-  task.kind = TaskKind::schema;
-  task.items = {{{"one context", "another longer context"}, {"end."}, 1, 1}, {{"xx", "yy"}, {"zz"}, 0, 2}};
+  task.config = *item_form({{"context_options", ""}});
+  task.items = {
+      make_item(task.config,
+                {{"context_options", {"one context", "another longer context"}},
+                 {"continuation", "end."},
+                 {"gold", 1}},
+                "t"),
+      make_item(task.config, {{"context_options", {"xx", "yy"}}, {"continuation", "zz"}, {"gold", 0}}, "t")};
   const TaskResult result = run_task(*small.model, tokenizer, task, {});
   for (size_t i = 0; i < 2; ++i) {
     const TaskItem& item = task.items[i];
     for (size_t option = 0; option < 2; ++option)
       EXPECT_NEAR(result.items[i].log_likelihoods[option],
-                  plain_score(small, tokenizer.encode(item.contexts[option], false),
-                              tokenizer.encode(" " + item.continuations[0], false))
+                  plain_score(small, tokenizer.encode(item.questions[option], false),
+                              tokenizer.encode(" " + item.choices[0], false))
                       .log_likelihood,
                   1e-9);
     const bool second = result.items[i].log_likelihoods[1] > result.items[i].log_likelihoods[0];
-    EXPECT_EQ(result.items[i].correct, second == (item.gold == 1));
+    EXPECT_EQ(result.score()->values[i], second == (item.gold[0] == 1));
   }
-  EXPECT_FALSE(result.acc_norm);
+  EXPECT_FALSE(result.find("acc_norm,none"));
 }
 
 TEST(Tasks, LanguageModelling) {
@@ -153,20 +167,21 @@ TEST(Tasks, LanguageModelling) {
   const LetterTokenizer tokenizer;
   Task task;
   task.file = "t.jsonl";
-  task.kind = TaskKind::language_modelling;
-  task.settings.delimiter = "";
+  task.config = *item_form({{"context", ""}, {"continuation", ""}});
+  task.config.set_delimiter("");
   // The model's own greedy answer is right, another is not.
   const auto log_p = small.log_probabilities(tokenizer.encode("hello", false)).back();
   const auto best = std::max_element(log_p.begin(), log_p.end()) - log_p.begin();
   ASSERT_LT(best, 256);
   ASSERT_FALSE(std::isspace(static_cast<int>(best)));
-  task.items = {{{"hello"}, {std::string(1, static_cast<char>(best))}, 0, 1},
-                {{"hello"}, {std::string(1, static_cast<char>(best ^ 1))}, 0, 2}};
+  for (const auto letter : {best, best ^ 1})
+    task.items.push_back(
+        make_item(task.config,
+                  {{"context", "hello"}, {"continuation", std::string(1, static_cast<char>(letter))}}, "t"));
   const TaskResult result = run_task(*small.model, tokenizer, task, {});
-  EXPECT_TRUE(result.items[0].correct);
-  EXPECT_FALSE(result.items[1].correct);
-  EXPECT_DOUBLE_EQ(result.acc, 0.5);
-  EXPECT_NEAR(*result.perplexity,
+  EXPECT_THAT(result.score()->values, testing::ElementsAre(1, 0));
+  EXPECT_DOUBLE_EQ(result.score()->value, 0.5);
+  EXPECT_NEAR(result.find("perplexity,none")->value,
               std::exp(-(log_p[static_cast<size_t>(best)] + log_p[static_cast<size_t>(best ^ 1)]) / 2), 1e-9);
 }
 
@@ -174,13 +189,13 @@ TEST(Tasks, LimitAndPairing) {
   SmallModel first(1), second(2);
   const LetterTokenizer tokenizer(257);
   Task task = choices_task();
-  task.settings.shots = 2;
+  task.config.shots = 2;
   const TaskResult a = run_task(*first.model, tokenizer, task, {.limit = 5}),
                    b = run_task(*second.model, tokenizer, task, {.limit = 5});
   EXPECT_EQ(a.n, 5);
-  const TaskComparison comparison = compare(a, b);
-  EXPECT_DOUBLE_EQ(comparison.acc.mean, a.acc - b.acc);
-  EXPECT_EQ(comparison.acc.n, 5);
+  const Comparison comparison = compare({a}, {b});
+  EXPECT_DOUBLE_EQ(comparison.tasks[0].difference.mean, a.score()->value - b.score()->value);
+  EXPECT_EQ(comparison.tasks[0].difference.n, 5);
 }
 
 }  // namespace

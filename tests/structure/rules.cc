@@ -23,7 +23,7 @@ struct Library {
   std::array<std::string_view, 2> rooms;
 };
 constexpr Library kLibraries[] = {
-    {"CLI/", {"cli"}},      {"sqlite3", {"report"}}, {"yaml-cpp/", {"eval", "quant"}},
+    {"CLI/", {"cli"}},      {"sqlite3", {"report"}}, {"yaml.h", {"eval"}},
     {"Eigen/", {"quant"}},  {"openssl/", {"base"}},  {"pcre2", {"checkpoint", "text"}},
     {"utf8proc", {"text"}},
 };

@@ -9,6 +9,7 @@
 #include "text/jinja/interpreter.h"
 #include "text/jinja/print.h"
 #include "text/jinja/strings.h"
+#include "text/python_regex.h"
 
 namespace aquatint::text::jinja {
 namespace {
@@ -64,6 +65,14 @@ Value change_case(I& i, V& v, A&) {
 
 Value replace_filter(I& i, V& v, A& a) {
   return i.call(find_method(Value(to_string(v, i.budget())), "replace"), a);
+}
+
+// lm-evaluation-harness': Python's re.sub of every match.
+Value regex_replace(I& i, V& v, A& a) {
+  const PythonRegex regex(string_argument(a, 0, "pattern"), "regex_replace");
+  const std::string text = to_string(v, i.budget());
+  i.budget().spend_bytes(text.size());
+  return regex.replace_all(text, string_argument(a, 1, "repl"));
 }
 
 Value indent(I& i, V& v, A& a) {
@@ -183,6 +192,7 @@ const FilterTable& value_filters() {
       {"capitalize", change_case<capitalize>},
       {"title", change_case<title>},
       {"replace", replace_filter},
+      {"regex_replace", regex_replace},
       {"indent", indent},
       {"int", to_int},
       {"float", to_float},

@@ -59,8 +59,8 @@ const Value* Scope::find(const std::string& name) const {
   return parent_ ? parent_->find(name) : nullptr;
 }
 
-Interpreter::Interpreter(const nlohmann::ordered_json& variables)
-    : globals_(std::make_shared<Scope>(nullptr)) {
+Interpreter::Interpreter(const nlohmann::ordered_json& variables, Dialect dialect)
+    : dialect_(dialect), globals_(std::make_shared<Scope>(nullptr)) {
   for (auto it = variables.begin(); it != variables.end(); ++it)
     globals_->set(it.key(), Value::from_json(*it));
 }
@@ -88,6 +88,17 @@ Value Interpreter::make_namespace(const Arguments& arguments) {
   return Value(std::shared_ptr<Object>(made));
 }
 
+Value Interpreter::print_value(const Print& print) {
+  return printed(print, std::make_shared<Scope>(globals_));
+}
+
+Value Interpreter::printed(const Print& print, const ScopePtr& scope) {
+  Value value = evaluate(*print.expression, scope);
+  if (dialect_ == Dialect::document && value.is_undefined())
+    throw Failure(undefined_message(*print.expression));
+  return value;
+}
+
 void Interpreter::emit(const std::string& text, std::string& out) {
   budget_.spend_bytes(out.size() + text.size() > Budget::kMaxString ? Budget::kMaxString + 1 : text.size());
   out += text;
@@ -105,7 +116,7 @@ Interpreter::Flow Interpreter::execute(const Statement& statement, const ScopePt
   if (const auto* text = std::get_if<Text>(&statement.node)) {
     emit(text->text, out);
   } else if (const auto* print = std::get_if<Print>(&statement.node)) {
-    emit(to_string(evaluate(*print->expression, scope), budget_), out);
+    emit(to_string(printed(*print, scope), budget_), out);
   } else if (const auto* branch = std::get_if<If>(&statement.node)) {
     return run_if(*branch, scope, out);
   } else if (const auto* loop = std::get_if<For>(&statement.node)) {
@@ -329,6 +340,9 @@ Value Interpreter::evaluate_node(const Call& node, const ScopePtr& scope) {
 
 Value Interpreter::evaluate_node(const Filter& node, const ScopePtr& scope) {
   const Value input = evaluate(*node.input, scope);
+  const bool takes_undefined = node.name == "default" || node.name == "d";
+  if (dialect_ == Dialect::document && input.is_undefined() && !takes_undefined)
+    throw Failure(undefined_message(*node.input));
   return apply_filter(*this, node.name, input, evaluate_arguments(node.arguments, scope));
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "text/jinja/ast.h"
+#include "text/jinja/lexer.h"
 
 namespace aquatint::text::jinja {
 
@@ -26,11 +27,13 @@ class LoopState;
 
 class Interpreter {
  public:
-  explicit Interpreter(const nlohmann::ordered_json& variables);
+  Interpreter(const nlohmann::ordered_json& variables, Dialect dialect);
   ~Interpreter();
 
   // Failure when the template raises or a limit is reached; line() then says where.
   std::string run(const Body& body);  // once
+  // What a template that is nothing else prints; the same failures.
+  Value print_value(const Print& print);
   int line() const { return line_; }
   Budget& budget() { return budget_; }
 
@@ -43,6 +46,7 @@ class Interpreter {
   enum class Flow { normal, broke, continued };
   class Depth;
 
+  Value printed(const Print& print, const ScopePtr& scope);
   Flow execute(const Body& body, const ScopePtr& scope, std::string& out);
   Flow execute(const Statement& statement, const ScopePtr& scope, std::string& out);
   Flow run_if(const If& node, const ScopePtr& scope, std::string& out);
@@ -71,6 +75,7 @@ class Interpreter {
   Arguments evaluate_arguments(const CallArguments& arguments, const ScopePtr& scope);
 
   friend class LoopState;
+  const Dialect dialect_;
   Budget budget_;
   int line_ = 1, depth_ = 0;
   ScopePtr globals_;

@@ -14,8 +14,8 @@ using Kind = Token::Kind;
 
 constexpr size_t kMaxSource = size_t{4} << 20;
 
-// Line ends become \n, and one at the very end goes.
-std::string normalize_newlines(std::string_view source) {
+// Line ends become \n, and of a chat template one at the very end goes.
+std::string normalize_newlines(std::string_view source, Dialect dialect) {
   std::string out;
   out.reserve(source.size());
   for (size_t i = 0; i < source.size(); ++i) {
@@ -26,13 +26,14 @@ std::string normalize_newlines(std::string_view source) {
     out += '\n';
     if (i + 1 < source.size() && source[i + 1] == '\n') ++i;
   }
-  if (out.ends_with('\n')) out.pop_back();
+  if (dialect == Dialect::chat && out.ends_with('\n')) out.pop_back();
   return out;
 }
 
 class Lexer {
  public:
-  Lexer(std::string source, const std::string& where) : in_(std::move(source)), where_(where) {}
+  Lexer(std::string source, const std::string& where, Dialect dialect)
+      : in_(std::move(source)), where_(where), trims_(dialect == Dialect::chat) {}
 
   std::vector<Token> run() {
     while (at_ < in_.size()) {
@@ -86,7 +87,7 @@ class Lexer {
   void emit_text(std::string text, char sign, bool is_print) {
     if (sign == '-') {
       text = std::string(strip(text, Side::right));
-    } else if (sign != '+' && !is_print) {
+    } else if (trims_ && sign != '+' && !is_print) {
       const size_t line_start = text.rfind('\n') + 1;  // 0 when there is none
       const bool blank = strip(std::string_view(text).substr(line_start), Side::both).empty();
       if ((line_start > 0 || line_starting_) && blank) text.resize(line_start);
@@ -100,7 +101,7 @@ class Lexer {
       const auto rest = std::string_view(in_).substr(end);
       return end + (rest.size() - strip(rest, Side::left).size());
     }
-    return trim && sign != '+' && end < in_.size() && in_[end] == '\n' ? end + 1 : end;
+    return trim && trims_ && sign != '+' && end < in_.size() && in_[end] == '\n' ? end + 1 : end;
   }
 
   void comment() {
@@ -279,6 +280,7 @@ class Lexer {
 
   std::string in_;
   const std::string& where_;
+  const bool trims_;  // trim_blocks and lstrip_blocks
   size_t at_ = 0;
   int line_ = 1;
   bool line_starting_ = true;
@@ -287,13 +289,13 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source, const std::string& where) {
+std::vector<Token> tokenize(std::string_view source, const std::string& where, Dialect dialect) {
   if (source.size() > kMaxSource)
     throw base::BadInput(
         fmt::format("{}: a template of {} bytes, expected at most {}", where, source.size(), kMaxSource));
   if (valid_utf8_prefix(source) != source.size())
     throw base::BadInput(fmt::format("{}: the template is not valid UTF-8", where));
-  return Lexer(normalize_newlines(source), where).run();
+  return Lexer(normalize_newlines(source, dialect), where, dialect).run();
 }
 
 }  // namespace aquatint::text::jinja

@@ -195,8 +195,8 @@ class Parser {
 
 }  // namespace
 
-Body parse_template(std::string_view source, const std::string& where) {
-  return Parser(tokenize(source, where), where).run();
+Body parse_template(std::string_view source, const std::string& where, Dialect dialect) {
+  return Parser(tokenize(source, where, dialect), where).run();
 }
 
 }  // namespace aquatint::text::jinja

@@ -1,6 +1,5 @@
-// A YAML document as a plain tree with line numbers. yaml-cpp's own nodes forget lines of keys, accept a key
-// twice and share aliased parts, so that walking a small hostile file may never end; here size, depth and the
-// nodes that aliases add are bounded.
+// A YAML document as a plain tree with line numbers, read by libyaml. Size, depth, keys and the nodes that
+// aliases add are bounded, so that walking a small hostile file ends.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -10,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace aquatint::quant {
+namespace aquatint::eval {
 
 class YamlNode {
  public:
@@ -23,6 +22,7 @@ class YamlNode {
   std::string text;             // of a scalar
   std::vector<YamlNode> items;  // of a list
   std::vector<Entry> entries;   // of a map, in order, keys different
+  std::string tag = {};         // of a scalar: "!function"; empty: none of its own
 
   bool says_nothing() const { return kind != Kind::scalar && items.empty() && entries.empty(); }
   // The value under `key`; null when absent or null.
@@ -65,4 +65,4 @@ class YamlReader {
 // "; did you mean 'x'?" for the known word nearest to `word` when it is near, else "; known: a, b, c".
 std::string suggestion(std::string_view word, std::span<const std::string_view> known);
 
-}  // namespace aquatint::quant
+}  // namespace aquatint::eval

@@ -1,19 +1,18 @@
-#include "quant/yaml_tree.h"
+#include "eval/yaml_tree.h"
 
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/yaml.h>
+#include <yaml.h>
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
 #include <map>
-#include <sstream>
+#include <memory>
 
 #include "base/error.h"
 #include "text/unicode.h"
 
-namespace aquatint::quant {
+namespace aquatint::eval {
 namespace {
 
 using base::BadInput;
@@ -39,48 +38,48 @@ size_t count_nodes(const YamlNode& node) {
   return count;
 }
 
+std::string text_of(const yaml_char_t* text) { return text ? reinterpret_cast<const char*>(text) : ""; }
+
+int line_of(const yaml_event_t& event) { return static_cast<int>(event.start_mark.line) + 1; }
+
 // Builds the tree from the parser's events. Collections in work lie on a stack; a finished one goes into the
 // one that holds it.
-class TreeBuilder final : public YAML::EventHandler {
+class TreeBuilder {
  public:
   explicit TreeBuilder(const std::string& where) : where_(where) {}
 
   YamlNode take() { return std::move(root_); }
 
-  void OnDocumentStart(const YAML::Mark&) override {}
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    finish(node(mark, YamlNode::Kind::null), anchor);
+  void accept(const yaml_event_t& event) {
+    switch (event.type) {
+      case YAML_DOCUMENT_START_EVENT:
+        if (++documents_ > 1) throw BadInput(where_ + ": more than one YAML document, expected one");
+        break;
+      case YAML_ALIAS_EVENT:
+        alias(text_of(event.data.alias.anchor), line_of(event));
+        break;
+      case YAML_SCALAR_EVENT:
+        scalar(event);
+        break;
+      case YAML_SEQUENCE_START_EVENT:
+        open(line_of(event), YamlNode::Kind::list, text_of(event.data.sequence_start.anchor));
+        break;
+      case YAML_MAPPING_START_EVENT:
+        open(line_of(event), YamlNode::Kind::map, text_of(event.data.mapping_start.anchor));
+        break;
+      case YAML_SEQUENCE_END_EVENT:
+      case YAML_MAPPING_END_EVENT:
+        close();
+        break;
+      default:
+        break;
+    }
   }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    const auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) fail(mark.line, "an alias inside the node that it names");
-    count(found->second.nodes, mark.line);
-    place(found->second.node);
-  }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
-    YamlNode scalar = node(mark, YamlNode::Kind::scalar);
-    scalar.quoted = tag == "!";
-    scalar.text = value;
-    if (!scalar.quoted && (value == "null" || value == "~")) scalar.kind = YamlNode::Kind::null;
-    finish(std::move(scalar), anchor);
-  }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(mark, YamlNode::Kind::list, anchor);
-  }
-  void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(mark, YamlNode::Kind::map, anchor);
-  }
-  void OnMapEnd() override { close(); }
 
  private:
   struct Open {
     YamlNode node;
-    YAML::anchor_t anchor;
+    std::string anchor;
     bool awaits_value = false;  // of a map: a key has come
   };
   struct Anchored {
@@ -88,8 +87,8 @@ class TreeBuilder final : public YAML::EventHandler {
     size_t nodes;
   };
 
-  [[noreturn]] void fail(int line_from_0, std::string_view what) const {
-    throw BadInput(fmt::format("{}:{}: {}", where_, line_from_0 + 1, what));
+  [[noreturn]] void fail(int line, std::string_view what) const {
+    throw BadInput(fmt::format("{}:{}: {}", where_, line, what));
   }
 
   void count(size_t nodes, int line) {
@@ -97,17 +96,35 @@ class TreeBuilder final : public YAML::EventHandler {
     if (nodes_ > kMostNodes) fail(line, fmt::format("more than {} values, aliases followed", kMostNodes));
   }
 
-  YamlNode node(const YAML::Mark& mark, YamlNode::Kind kind) {
-    count(1, mark.line);
+  YamlNode node(int line, YamlNode::Kind kind) {
+    count(1, line);
     YamlNode made;
     made.kind = kind;
-    made.line = mark.line + 1;
+    made.line = line;
     return made;
   }
 
-  void open(const YAML::Mark& mark, YamlNode::Kind kind, YAML::anchor_t anchor) {
-    if (open_.size() >= kDeepest) fail(mark.line, fmt::format("nesting deeper than {}", kDeepest));
-    open_.push_back({node(mark, kind), anchor});
+  void alias(const std::string& anchor, int line) {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) fail(line, fmt::format("alias '{}' names nothing before it", shown(anchor)));
+    count(found->second.nodes, line);
+    place(found->second.node);
+  }
+
+  void scalar(const yaml_event_t& event) {
+    YamlNode made = node(line_of(event), YamlNode::Kind::scalar);
+    const auto& data = event.data.scalar;
+    made.text.assign(reinterpret_cast<const char*>(data.value), data.length);
+    made.quoted = data.style != YAML_PLAIN_SCALAR_STYLE;
+    if (const std::string tag = text_of(data.tag); tag.size() > 1) made.tag = tag;
+    if (!made.quoted && made.tag.empty() && (made.text.empty() || made.text == "null" || made.text == "~"))
+      made.kind = YamlNode::Kind::null;
+    finish(std::move(made), text_of(data.anchor));
+  }
+
+  void open(int line, YamlNode::Kind kind, const std::string& anchor) {
+    if (open_.size() >= kDeepest) fail(line, fmt::format("nesting deeper than {}", kDeepest));
+    open_.push_back({node(line, kind), anchor});
   }
 
   void close() {
@@ -116,10 +133,10 @@ class TreeBuilder final : public YAML::EventHandler {
     finish(std::move(done.node), done.anchor);
   }
 
-  void finish(YamlNode finished, YAML::anchor_t anchor) {
-    if (anchor) {
+  void finish(YamlNode finished, const std::string& anchor) {
+    if (!anchor.empty()) {
       const size_t nodes = count_nodes(finished);
-      count(nodes, finished.line - 1);  // the copy kept here
+      count(nodes, finished.line);  // the copy kept here
       anchors_[anchor] = {finished, nodes};
     }
     place(std::move(finished));
@@ -140,19 +157,20 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   void add_key(YamlNode& map, const YamlNode& key) {
-    if (key.kind != YamlNode::Kind::scalar) fail(key.line - 1, "a key must be a word");
+    if (key.kind != YamlNode::Kind::scalar) fail(key.line, "a key must be a word");
     if (std::any_of(map.entries.begin(), map.entries.end(),
                     [&](const YamlNode::Entry& entry) { return entry.key == key.text; }))
-      fail(key.line - 1, fmt::format("key '{}' stands here twice", shown(key.text)));
-    if (map.entries.size() == kMostKeys) fail(key.line - 1, fmt::format("more than {} keys", kMostKeys));
+      fail(key.line, fmt::format("key '{}' stands here twice", shown(key.text)));
+    if (map.entries.size() == kMostKeys) fail(key.line, fmt::format("more than {} keys", kMostKeys));
     map.entries.push_back({key.text, key.line, {}});
   }
 
   const std::string& where_;
   YamlNode root_;
   std::vector<Open> open_;
-  std::map<YAML::anchor_t, Anchored> anchors_;
+  std::map<std::string, Anchored> anchors_;
   size_t nodes_ = 0;
+  int documents_ = 0;
 };
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -201,18 +219,23 @@ YamlNode read_yaml(std::string_view text, const std::string& where) {
     throw BadInput(fmt::format("{}: {} bytes, expected at most {}", where, text.size(), kMostBytes));
   if (const size_t valid = text::valid_utf8_prefix(text); valid != text.size())
     throw BadInput(fmt::format("{}: byte {} is not UTF-8", where, valid));
-  try {
-    std::istringstream stream{std::string(text)};
-    YAML::Parser parser(stream);
-    TreeBuilder builder(where);
-    parser.HandleNextDocument(builder);
-    TreeBuilder rest(where);
-    if (parser.HandleNextDocument(rest))
-      throw BadInput(where + ": more than one YAML document, expected one");
-    return builder.take();
-  } catch (const YAML::Exception& e) {
-    throw BadInput(fmt::format("{}:{}: {}", where, e.mark.line + 1, e.msg));
+  yaml_parser_t state;
+  AQ_CHECK(yaml_parser_initialize(&state), "no memory for the YAML parser");
+  const std::unique_ptr<yaml_parser_t, decltype(&yaml_parser_delete)> parser(&state, &yaml_parser_delete);
+  yaml_parser_set_encoding(parser.get(), YAML_UTF8_ENCODING);
+  yaml_parser_set_input_string(parser.get(), reinterpret_cast<const unsigned char*>(text.data()),
+                               text.size());
+  TreeBuilder builder(where);
+  for (bool more = true; more;) {
+    yaml_event_t next;
+    if (!yaml_parser_parse(parser.get(), &next))
+      throw BadInput(fmt::format("{}:{}: {}", where, parser->problem_mark.line + 1,
+                                 parser->problem ? parser->problem : "no YAML"));
+    const std::unique_ptr<yaml_event_t, decltype(&yaml_event_delete)> event(&next, &yaml_event_delete);
+    builder.accept(*event);
+    more = event->type != YAML_STREAM_END_EVENT;
   }
+  return builder.take();
 }
 
 std::string suggestion(std::string_view word, std::span<const std::string_view> known) {
@@ -291,4 +314,4 @@ std::vector<std::string> YamlReader::texts(const YamlNode& node, std::string_vie
   return all;
 }
 
-}  // namespace aquatint::quant
+}  // namespace aquatint::eval

@@ -1,0 +1,26 @@
+// What `eval` found, as text and as JSON.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "eval/comparison.h"
+#include "eval/text_quality.h"
+
+namespace aquatint::cli {
+
+struct Evaluation {
+  std::optional<eval::TextResult> text;
+  std::optional<double> reference_perplexity;
+  std::string cache;      // of the model's keys and values
+  bool adds_bos = false;  // before each prompt, by the tokenizer's own rule
+  std::vector<eval::Task> tasks;
+  std::vector<eval::TaskResult> results, reference_results;
+  std::optional<eval::Comparison> comparison;
+};
+
+std::string as_text(const Evaluation& evaluation);
+base::Json as_json(const Evaluation& evaluation);
+
+}  // namespace aquatint::cli

@@ -1,0 +1,112 @@
+#include "eval/comparison.h"
+
+#include "base/error.h"
+
+namespace aquatint::eval {
+namespace {
+
+std::vector<bool> right(const Metric& metric) {
+  std::vector<bool> answers;
+  for (const double value : metric.values) answers.push_back(value > 0);
+  return answers;
+}
+
+TaskComparison compare_task(const TaskResult& result, const Metric& model, const Metric& reference) {
+  AQ_CHECK(model.values.size() == reference.values.size() && model.key() == reference.key(),
+           "{}: {} items of {} and {} of {}", result.name, model.values.size(), model.key(),
+           reference.values.size(), reference.key());
+  const std::vector<bool> a = right(model), b = right(reference);
+  return {.name = result.name,
+          .metric = model.key(),
+          .difference = paired_proportion_interval(a, b),
+          .mcnemar = mcnemar(a, b),
+          .flips = flips(a, b),
+          .recovery = {}};
+}
+
+base::Json interval_json(const RecoveryEstimate& estimate) {
+  if (!estimate.value) return nullptr;
+  base::Json json = {{"value", *estimate.value}, {"low", nullptr}, {"high", nullptr}};
+  if (estimate.interval) {
+    json["low"] = estimate.interval->low;
+    json["high"] = estimate.interval->high;
+  }
+  return json;
+}
+
+// " (95 % interval 97.1 to 99.4 %, 93 % likely below it)"
+std::string certainty(const Recovery& recovery, double percent) {
+  if (!recovery.overall.interval) return "";
+  return fmt::format(" (95 % interval {:.2f} to {:.2f} %; below {:g} % with probability {:.3f})",
+                     100 * recovery.overall.interval->low, 100 * recovery.overall.interval->high, percent,
+                     *recovery.probability_below(percent / 100));
+}
+
+}  // namespace
+
+Comparison compare(const std::vector<TaskResult>& model, const std::vector<TaskResult>& reference,
+                   uint64_t seed) {
+  AQ_CHECK(model.size() == reference.size(), "{} and {} tasks", model.size(), reference.size());
+  Comparison all;
+  std::vector<TaskScores> scores;
+  std::vector<double> points;
+  for (size_t i = 0; i < model.size(); ++i) {
+    const Metric *a = model[i].score(), *b = reference[i].score();
+    if (!a || !b) continue;
+    all.tasks.push_back(compare_task(model[i], *a, *b));
+    scores.push_back({a->values, b->values, model[i].baseline});
+    points.push_back(100 * all.tasks.back().difference.mean);
+  }
+  if (scores.empty()) return all;
+  all.recovery = recovery(scores, {.seed = seed});
+  for (size_t i = 0; i < all.tasks.size(); ++i) all.tasks[i].recovery = all.recovery.tasks[i];
+  all.differences = difference_histogram(points);
+  return all;
+}
+
+base::Json to_json(const TaskComparison& c) {
+  return {{"metric", c.metric},
+          {"mean", c.difference.mean},
+          {"stderr", c.difference.standard_error},
+          {"low", c.difference.low},
+          {"high", c.difference.high},
+          {"p", c.mcnemar.p},
+          {"lost", c.flips.lost.size()},
+          {"gained", c.flips.gained.size()},
+          {"recovery", interval_json(c.recovery)}};
+}
+
+base::Json to_json(const Comparison& comparison) {
+  const DifferenceHistogram& d = comparison.differences;
+  base::Json bins = base::Json::array();
+  for (const auto& bin : d.bins)
+    if (bin.count > 0) bins.push_back({{"points", bin.centre}, {"tasks", bin.count}});
+  return {{"recovery", interval_json(comparison.recovery.overall)},
+          {"differences",
+           {{"mean", d.mean},
+            {"stderr", d.standard_error},
+            {"p", d.p},
+            {"share_in_band", d.share_in_band},
+            {"bins", bins}}}};
+}
+
+void check_task_gate(double percent, const Comparison& comparison) {
+  const RecoveryEstimate& overall = comparison.recovery.overall;
+  if (!overall.value)
+    throw base::GateMissed(
+        "gate missed: the reference is not better than guessing on these tasks, so there is no recovery to "
+        "measure");
+  if (*overall.value >= percent / 100) return;
+  throw base::GateMissed(fmt::format(
+      "gate missed: {:.2f} % of the reference's mean chance-corrected accuracy, expected at least {:g} %{}",
+      100 * *overall.value, percent, certainty(comparison.recovery, percent)));
+}
+
+void check_perplexity_gate(double percent, double model, double reference) {
+  if (!(model <= reference * 100 / percent))
+    throw base::GateMissed(
+        fmt::format("gate missed: perplexity {:.4f}, expected at most {:.4f} (reference {:.4f}, {:g} %)",
+                    model, reference * 100 / percent, reference, percent));
+}
+
+}  // namespace aquatint::eval
