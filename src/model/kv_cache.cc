@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/kv_layout.h"
@@ -50,6 +52,30 @@ void KvCache::truncate(int64_t length) {
   AQ_CHECK(recent_ == 0 || length == 0 || length_ - length <= rewind_,
            "from {} back to {}, more than {} tokens", length_, length, rewind_);
   length_ = length;
+}
+
+KvCache KvCache::fork(const Config& config, int64_t capacity) const {
+  AQ_CHECK(can_fork(format_) && capacity >= length_, "{} tokens into {}", length_, capacity);
+  KvCache copy(config, capacity, format_);
+  copy.length_ = length_;
+  const auto from = kernels::kv_layout(format_, config.head_dim, capacity_, recent_);
+  const auto to = kernels::kv_layout(format_, config.head_dim, capacity, copy.recent_);
+  // Whole strips and groups: what lies in them behind the last token is overwritten before it is read.
+  const int64_t strips = base::ceil_div(length_, kernels::kKvStrip),
+                groups = base::ceil_div(length_, from.codes.per_lane);
+  const auto scales =
+      format_ == kernels::KvFormat::int8 || format_ == kernels::KvFormat::fp8_e4m3 ? length_ * 4 : 0;
+  for (int64_t head = 0; head < config.layers * config.kv_heads; ++head) {
+    const std::byte* source = first_layer_ + head * from.head_bytes;
+    std::byte* target = copy.first_layer_ + head * to.head_bytes;
+    std::copy_n(source + from.codes.keys, strips * from.codes.key_lines * kernels::kKvLine,
+                target + to.codes.keys);
+    std::copy_n(source + from.codes.values, groups * from.codes.value_lines * kernels::kKvLine,
+                target + to.codes.values);
+    std::copy_n(source + from.key_scales, scales, target + to.key_scales);
+    std::copy_n(source + from.value_scales, scales, target + to.value_scales);
+  }
+  return copy;
 }
 
 kernels::KvLayer KvCache::layer(int64_t i) const {

@@ -21,6 +21,9 @@ class KvCache {
   int64_t length() const { return length_; }
   int64_t capacity() const { return capacity_; }
   void truncate(int64_t length);  // forgets later tokens; 0 starts over
+  // A cache that holds the same tokens and goes on by itself. Not of int4, whose latest tokens lie in a ring.
+  KvCache fork(const Config& config, int64_t capacity) const;
+  static bool can_fork(kernels::KvFormat format) { return format != kernels::KvFormat::int4; }
   kernels::KvLayer layer(int64_t i) const;
   static uint64_t bytes(const Config& config, int64_t capacity, kernels::KvFormat format, int64_t rewind = 0);
 

@@ -66,6 +66,41 @@ TEST(Scoring, DoesNotDependOnTheBatch) {
       EXPECT_EQ(alone[r][c].log_likelihood, together[r][c].log_likelihood);
 }
 
+// Contexts that begin alike, in nested ways and not.
+std::vector<Request> related_requests() {
+  std::vector<Request> requests = random_requests(12);
+  base::Rng rng(5);
+  std::vector<int32_t> common(30), nested(28);
+  for (int32_t& token : common) token = static_cast<int32_t>(rng.below(258));
+  for (int32_t& token : nested) token = static_cast<int32_t>(rng.below(258));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    std::vector<int32_t> context;
+    const auto add = [&](const std::vector<int32_t>& tokens) {
+      std::copy(tokens.begin(), tokens.end(), std::back_inserter(context));
+    };
+    if (i != 4) add(common);
+    if (i % 3 == 0) add(nested);
+    context.push_back(static_cast<int32_t>(i));
+    requests[i].context = context;
+  }
+  requests.push_back(requests.front());
+  requests.back().context = common;  // nothing but the prefix
+  return requests;
+}
+
+TEST(Scoring, SharedPrefixesGiveTheSameBits) {
+  for (const kernels::Precision precision : {kernels::Precision::fp32, kernels::Precision::bf16}) {
+    SmallModel small(3, precision);
+    const auto requests = related_requests();
+    const auto together = score(*small.model, requests, 40);
+    for (size_t r = 0; r < requests.size(); ++r) {
+      const auto alone = score(*small.model, {requests[r]});
+      for (size_t c = 0; c < together[r].size(); ++c)
+        EXPECT_EQ(together[r][c].log_likelihood, alone[0][c].log_likelihood);
+    }
+  }
+}
+
 TEST(Scoring, CutsLongContextsAtTheirStart) {
   SmallModel small;  // 64 positions
   Request request{std::vector<int32_t>(100, 7), {{1, 2, 3}}};

@@ -157,6 +157,25 @@ TEST_P(KvFormats, ChunksThreadsAndForgottenTokensDoNotChangeBits) {
   EXPECT_EQ(two.run(tokens, cut, Phase::prefill), want);
 }
 
+TEST_P(KvFormats, AForkGoesOnAsTheCacheItself) {
+  const auto& [set, format] = GetParam();
+  if (!KvCache::can_fork(format)) return;
+  const Runner r(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, 2, format);
+  const auto tokens = some_tokens(45), other = some_tokens(9, 6);
+  for (const int64_t shared : {1, 15, 16, 33}) {
+    const std::span<const int32_t> prefix(tokens.data(), static_cast<size_t>(shared)),
+        rest(tokens.begin() + shared, tokens.end());
+    KvCache whole = r.cache(), source = r.cache(64);
+    r.run(prefix, whole, Phase::prefill);
+    r.run(prefix, source, Phase::prefill);
+    KvCache first = source.fork(r.model->config(), 45), second = source.fork(r.model->config(), 80);
+    r.run(other, second, Phase::prefill);  // goes its own way
+    EXPECT_EQ(r.run(rest, first, Phase::prefill), r.run(rest, whole, Phase::prefill)) << shared;
+    EXPECT_EQ(first.length(), 45);
+    EXPECT_EQ(source.length(), shared);
+  }
+}
+
 std::vector<KvCase> kv_cases() {
   std::vector<KvCase> out;
   for (const kernels::KernelSet* set : kernels::kernel_sets())
