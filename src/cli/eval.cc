@@ -21,6 +21,8 @@ struct Options {
   bool chat = false;
   int shots = -1;
   double gate = 0;
+  bool noise_floor = false;
+  int64_t shown_flips = 1;
   std::string output;  // folder for lm-evaluation-harness' files
 };
 
@@ -44,14 +46,19 @@ Subject open(const std::string& name, const api::Backend& backend, const std::st
   return subject;
 }
 
-std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval::Task>& tasks,
-                                        const std::string& name, Subject& subject) {
+eval::TaskOptions task_options(const Options& o, const std::string& name, const Subject& subject) {
   eval::TaskOptions options = o.task_options;
   options.stop_ids = subject.stop_ids;
   options.keep_prompts = !o.output.empty();
   if (o.chat && !subject.chat)
     throw base::BadInput(fmt::format("{}: no chat template; leave out --chat", name));
   if (o.chat) options.chat = subject.chat.get();
+  return options;
+}
+
+std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval::Task>& tasks,
+                                        const std::string& name, Subject& subject) {
+  const eval::TaskOptions options = task_options(o, name, subject);
   std::vector<eval::TaskResult> results;
   for (const eval::Task& task : tasks)
     results.push_back(eval::run_task(*subject.model, *subject.tokenizer, task, options));
@@ -69,33 +76,58 @@ void require_same_tokens(const Options& o, const eval::Windows& model, const eva
                     o.reference, o.text, o.model));
 }
 
-void measure_text(const Options& o, Subject& subject, Subject* reference, Evaluation& outcome) {
+// What takes part in an evaluation; all but the model may be missing.
+struct Subjects {
+  Subject model;
+  std::optional<Subject> reference;
+  std::optional<Subject> again;  // the reference with another number of threads: for the noise floor
+};
+
+void measure_text(const Options& o, Subjects& subjects, Evaluation& outcome) {
   const std::string text = base::read_text(o.text);
-  const eval::Windows windows(*subject.tokenizer, text, o.windows, o.text);
-  if (!reference) {
-    outcome.text = eval::evaluate_text(*subject.model, windows);
+  const eval::Windows windows(*subjects.model.tokenizer, text, o.windows, o.text);
+  if (!subjects.reference) {
+    outcome.text = eval::evaluate_text(*subjects.model.model, windows);
     return;
   }
-  require_same_tokens(o, windows, {*reference->tokenizer, text, o.windows, o.text});
-  const eval::ReferenceStates states(*reference->model, windows);
-  outcome.text = eval::evaluate_text(*subject.model, states);
+  require_same_tokens(o, windows, {*subjects.reference->tokenizer, text, o.windows, o.text});
+  const eval::ReferenceStates states(*subjects.reference->model, windows);
+  outcome.text = eval::evaluate_text(*subjects.model.model, states);
   outcome.reference_perplexity = states.perplexity().value;
+  if (subjects.again)
+    outcome.noise_kld = eval::evaluate_text(*subjects.again->model, states).divergence->mean_kld;
 }
 
-Evaluation evaluate(const Options& o, const api::Backend& backend) {
-  Evaluation outcome;
-  if (!o.tasks.empty()) outcome.tasks = eval::load_tasks(o.tasks, o.shots);
-  Subject subject = open(o.model, backend, o.precision, o.kv_format);
-  outcome.cache = subject.model->cache_words();
-  outcome.adds_bos = subject.tokenizer->bos_id().has_value();
-  std::optional<Subject> reference;
-  if (!o.reference.empty()) reference = open(o.reference, backend, o.reference_precision, "auto");
-  if (!o.text.empty()) measure_text(o, subject, reference ? &*reference : nullptr, outcome);
-  if (o.tasks.empty()) return outcome;
-  outcome.results = run_tasks(o, outcome.tasks, o.model, subject);
-  if (!reference) return outcome;
-  outcome.reference_results = run_tasks(o, outcome.tasks, o.reference, *reference);
+void measure_tasks(const Options& o, Subjects& subjects, Evaluation& outcome) {
+  outcome.results = run_tasks(o, outcome.tasks, o.model, subjects.model);
+  outcome.gauntlet = eval::gauntlet_averages(outcome.tasks, outcome.results);
+  if (!subjects.reference) return;
+  outcome.reference_results = run_tasks(o, outcome.tasks, o.reference, *subjects.reference);
   outcome.comparison = eval::compare(outcome.results, outcome.reference_results);
+  if (subjects.again)
+    outcome.noise_floor =
+        eval::noise_floor(*subjects.again->model, *subjects.again->tokenizer, outcome.tasks,
+                          outcome.reference_results, task_options(o, o.reference, *subjects.again));
+}
+
+Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
+  Evaluation outcome;
+  outcome.shown_flips = o.shown_flips;
+  if (!o.tasks.empty()) outcome.tasks = eval::load_tasks(o.tasks, o.shots);
+  const api::Backend backend(options);
+  std::optional<api::Backend> other;
+  Subjects subjects = {open(o.model, backend, o.precision, o.kv_format), {}, {}};
+  if (!o.reference.empty()) subjects.reference = open(o.reference, backend, o.reference_precision, "auto");
+  if (o.noise_floor) {
+    api::BackendOptions changed = options;
+    changed.threads = backend.pool().size() == 1 ? 2 : 1;
+    other.emplace(changed);
+    subjects.again = open(o.reference, *other, o.reference_precision, "auto");
+  }
+  outcome.cache = subjects.model.model->cache_words();
+  outcome.adds_bos = subjects.model.tokenizer->bos_id().has_value();
+  if (!o.text.empty()) measure_text(o, subjects, outcome);
+  if (!o.tasks.empty()) measure_tasks(o, subjects, outcome);
   return outcome;
 }
 
@@ -133,8 +165,9 @@ void run(const Options& o, const Common& common) {
     throw base::BadUsage("--output-path is for the results of tasks: add --tasks FILE");
   if (o.gate > 0 && o.reference.empty())
     throw base::BadUsage("--gate compares with a reference: add --reference MODEL");
-  const api::Backend backend(common.backend);
-  const Evaluation outcome = evaluate(o, backend);
+  if (o.noise_floor && o.reference.empty())
+    throw base::BadUsage("--noise-floor is that of the reference: add --reference MODEL");
+  const Evaluation outcome = evaluate(o, common.backend);
   if (common.json)
     print_json(as_json(outcome));
   else
@@ -165,6 +198,10 @@ std::function<void()> add_eval(CLI::App& app, Common& common) {
   option(app, "--limit", o->task_options.limit, "items per task; 0: all");
   app.add_flag("--chat", o->chat, "put prompts of tasks into the model's chat template");
   app.add_flag("--one-turn", o->task_options.one_turn, "with --chat: examples and question in one message");
+  app.add_flag("--noise-floor", o->noise_floor,
+               "run the reference again in other batches and threads and show what changes");
+  option(app, "--flips", o->shown_flips,
+         "examples shown of answers that the model lost and gained, each task");
   option(app, "--output-path", o->output,
          "folder for results and samples as lm-evaluation-harness writes them");
   option(app, "--gate", o->gate, "exit 5 unless so many percent of the reference's quality are kept")

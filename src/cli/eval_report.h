@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 #include "eval/comparison.h"
+#include "eval/gauntlet.h"
+#include "eval/noise_floor.h"
 #include "eval/text_quality.h"
 
 namespace aquatint::cli {
@@ -18,6 +20,10 @@ struct Evaluation {
   std::vector<eval::Task> tasks;
   std::vector<eval::TaskResult> results, reference_results;
   std::optional<eval::Comparison> comparison;
+  std::optional<eval::GauntletAverages> gauntlet;
+  std::optional<eval::NoiseFloor> noise_floor;
+  std::optional<double> noise_kld;  // of the reference from itself
+  int64_t shown_flips = 0;          // examples of each kind and task
 };
 
 std::string as_text(const Evaluation& evaluation);

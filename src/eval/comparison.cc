@@ -21,7 +21,32 @@ TaskComparison compare_task(const TaskResult& result, const Metric& model, const
           .difference = paired_proportion_interval(a, b),
           .mcnemar = mcnemar(a, b),
           .flips = flips(a, b),
-          .recovery = {}};
+          .recovery = {},
+          .similarity = {}};
+}
+
+std::optional<SimilaritySummary> similarity(const TaskResult& model, const TaskResult& reference) {
+  if (model.kind != TaskKind::generation) return std::nullopt;
+  const auto generations = [](const TaskResult& result) {
+    std::vector<Generation> all;
+    for (const ItemResult& item : result.items) all.push_back({item.text, item.tokens});
+    return all;
+  };
+  return summarize_similarity(generations(model), generations(reference));
+}
+
+base::Json to_json(const SimilaritySummary& s) {
+  return {{"rouge_1", s.rouge_1.value},
+          {"rouge_2", s.rouge_2.value},
+          {"rouge_l", s.rouge_l.value},
+          {"rouge_l_stderr", s.rouge_l.standard_error},
+          {"identical", s.identical.value},
+          {"prefix_tokens", s.prefix_tokens.value},
+          {"prefix_share", s.prefix_share.value},
+          {"edit_distance", s.edit_distance.value},
+          {"length", s.length.value},
+          {"reference_length", s.reference_length.value},
+          {"pairs", s.pairs}};
 }
 
 base::Json interval_json(const RecoveryEstimate& estimate) {
@@ -54,6 +79,7 @@ Comparison compare(const std::vector<TaskResult>& model, const std::vector<TaskR
     const Metric *a = model[i].score(), *b = reference[i].score();
     if (!a || !b) continue;
     all.tasks.push_back(compare_task(model[i], *a, *b));
+    all.tasks.back().similarity = similarity(model[i], reference[i]);
     scores.push_back({a->values, b->values, model[i].baseline});
     points.push_back(100 * all.tasks.back().difference.mean);
   }
@@ -65,15 +91,12 @@ Comparison compare(const std::vector<TaskResult>& model, const std::vector<TaskR
 }
 
 base::Json to_json(const TaskComparison& c) {
-  return {{"metric", c.metric},
-          {"mean", c.difference.mean},
-          {"stderr", c.difference.standard_error},
-          {"low", c.difference.low},
-          {"high", c.difference.high},
-          {"p", c.mcnemar.p},
-          {"lost", c.flips.lost.size()},
-          {"gained", c.flips.gained.size()},
-          {"recovery", interval_json(c.recovery)}};
+  base::Json json = {
+      {"metric", c.metric},      {"mean", c.difference.mean}, {"stderr", c.difference.standard_error},
+      {"low", c.difference.low}, {"high", c.difference.high}, {"p", c.mcnemar.p},
+      {"lost", c.flips.lost},    {"gained", c.flips.gained},  {"recovery", interval_json(c.recovery)}};
+  if (c.similarity) json["similarity"] = to_json(*c.similarity);
+  return json;
 }
 
 base::Json to_json(const Comparison& comparison) {
@@ -96,7 +119,11 @@ void check_task_gate(double percent, const Comparison& comparison) {
     throw base::GateMissed(
         "gate missed: the reference is not better than guessing on these tasks, so there is no recovery to "
         "measure");
-  if (*overall.value >= percent / 100) return;
+  if (*overall.value >= percent / 100) {
+    for (const TaskComparison& task : comparison.tasks)
+      if (task.similarity) check_length_gate(*task.similarity);
+    return;
+  }
   throw base::GateMissed(fmt::format(
       "gate missed: {:.2f} % of the reference's mean chance-corrected accuracy, expected at least {:g} %{}",
       100 * *overall.value, percent, certainty(comparison.recovery, percent)));

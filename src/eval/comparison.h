@@ -8,6 +8,7 @@
 #include "eval/difference_histogram.h"
 #include "eval/flips.h"
 #include "eval/recovery.h"
+#include "eval/similarity.h"
 #include "eval/statistics.h"
 #include "eval/tasks.h"
 
@@ -20,6 +21,7 @@ struct TaskComparison {
   McNemar mcnemar;              // first: the model
   Flips flips;
   RecoveryEstimate recovery;
+  std::optional<SimilaritySummary> similarity;  // of generated answers
 };
 
 // Over the tasks that have an accuracy.
@@ -37,7 +39,8 @@ base::Json to_json(const TaskComparison& comparison);
 // {"recovery": {"value", "low", "high"}, "differences": {…}}; null where it has no value.
 base::Json to_json(const Comparison& comparison);
 
-// Throws GateMissed unless the overall recovery is at least `percent` %; says how certain that is.
+// Throws GateMissed unless the overall recovery is at least `percent` %; says how certain that is. Then
+// unless generated answers are as long as nine tenths of the reference's.
 void check_task_gate(double percent, const Comparison& comparison);
 // The same without tasks: perplexity ≤ reference · 100 / percent.
 void check_perplexity_gate(double percent, double model, double reference);

@@ -131,6 +131,7 @@ class TaskRun {
     runtime::GenerateOptions how;
     how.max_tokens = task_.config.max_tokens;
     how.stop_ids = options_.stop_ids;
+    how.batch = std::max<int64_t>(1, options_.batch_tokens / 256);
     std::vector<std::string> texts(prompts.size());
     int64_t done = 0;
     const auto has_stopped = [&](size_t i, int32_t, std::string_view piece) {
@@ -142,7 +143,7 @@ class TaskRun {
          runtime::Generator(model_, &tokenizer_).run(prompts, how, has_stopped)) {
       ItemResult& result = results.emplace_back();
       result.text = cut_at_stop(reply.text, task_.config.until);
-      result.tokens = std::ssize(reply.tokens);
+      result.tokens = reply.tokens;
       base::progress("tasks", ++done, std::ssize(prompts), "answers");
     }
     return results;

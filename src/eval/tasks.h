@@ -67,7 +67,7 @@ struct ItemResult {
   std::vector<double> log_likelihoods;  // one per choice or option
   bool greedy = false;                  // language modelling: the continuation is what greedy decoding gives
   std::string text;                     // generation: as far as the first stop string
-  int64_t tokens = 0;                   // generated
+  std::vector<int32_t> tokens;          // generated
   std::vector<ContextAndContinuation> prompts;  // when they are kept: one per log-likelihood
 };
 

@@ -122,7 +122,10 @@ DivergenceResult finish_divergence(Comparison& found, const ReferenceStates& ref
   result.same_top1_stderr = base::standard_error(found.window_same);
   result.bins = position_bins(found.kld, reference.windows());
   result.median_kld = quantile(found.kld, 0.5);
+  result.p90_kld = quantile(found.kld, 0.9);
+  result.p95_kld = quantile(found.kld, 0.95);
   result.p99_kld = quantile(found.kld, 0.99);
+  result.p999_kld = quantile(found.kld, 0.999);
   result.max_kld = found.kld.back();  // quantile sorted them
   result.reference_perplexity = reference.perplexity().value;
   const PairedDifference ratio = paired_difference(found.window_nll, reference.perplexity().window_nll);
@@ -232,7 +235,10 @@ base::Json to_json(const TextResult& result) {
   json["divergence"] = {{"mean_kld", d.mean_kld},
                         {"mean_kld_stderr", d.mean_kld_stderr},
                         {"median_kld", d.median_kld},
+                        {"p90_kld", d.p90_kld},
+                        {"p95_kld", d.p95_kld},
                         {"p99_kld", d.p99_kld},
+                        {"p99.9_kld", d.p999_kld},
                         {"max_kld", d.max_kld},
                         {"same_top1", d.same_top1},
                         {"same_top1_stderr", d.same_top1_stderr},

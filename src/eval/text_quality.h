@@ -27,7 +27,7 @@ struct Perplexity {
 
 struct DivergenceResult {
   double mean_kld = 0, mean_kld_stderr = 0;
-  double median_kld = 0, p99_kld = 0, max_kld = 0;
+  double median_kld = 0, p90_kld = 0, p95_kld = 0, p99_kld = 0, p999_kld = 0, max_kld = 0;
   double same_top1 = 0, same_top1_stderr = 0;  // a fraction of the scored positions
   double reference_perplexity = 0;
   // ln(perplexity / reference perplexity), its error from the paired differences of the windows' means.
