@@ -99,7 +99,8 @@ struct TaskConfig {
   bool excludes_itself() const { return fewshot_split == test_split; }
 };
 
-// From a YAML file of either kind, laid over `base`.
+// From YAML of either kind, laid over `base`. `path` names it, and what it includes or names lies beside it.
+TaskConfig parse_task_config(std::string_view text, const std::filesystem::path& path, TaskConfig base = {});
 TaskConfig read_task_config(const std::filesystem::path& path, TaskConfig base = {});
 // Settings of a task that is known by name, for documents such as `first`; nullopt when there is none
 // (task_library.cc). A document of one of our item forms gives its form, with the Gauntlet's settings where

@@ -35,18 +35,20 @@ constexpr std::array<std::string_view, 25> kKnown = {
     "fewshot_config", "generation_kwargs", "filter_list",       "metric_list",       "repeats",
     "shots",          "delimiter",         "example_delimiter", "baseline",          "data"};
 
+std::string file_text(const fs::path& path) { return base::read_text(path, 1 << 20); }
+
 class ConfigReader {
  public:
   ConfigReader(const fs::path& path, TaskConfig config)
       : path_(path), reader_(path.string()), config_(std::move(config)) {}
 
-  TaskConfig read(int depth) {
-    const YamlNode root = read_yaml(base::read_text(path_, 1 << 20), path_.string());
+  TaskConfig read(std::string_view text, int depth) {
+    const YamlNode root = read_yaml(text, path_.string());
     reader_.map(root, "the task");
     if (const YamlNode* include = root.find("include")) {
       if (depth == kDeepestInclude) reader_.fail(include->line, "includes follow one another too far");
       const fs::path base = path_.parent_path() / reader_.text(*include, "include");
-      config_ = ConfigReader(base, std::move(config_)).read(depth + 1);
+      config_ = ConfigReader(base, std::move(config_)).read(file_text(base), depth + 1);
     }
     for (const YamlNode::Entry& entry : root.entries)
       if (entry.key != "include") read_key(entry);
@@ -351,8 +353,12 @@ class ConfigReader {
 
 }  // namespace
 
+TaskConfig parse_task_config(std::string_view text, const fs::path& path, TaskConfig base) {
+  return ConfigReader(path, std::move(base)).read(text, 0);
+}
+
 TaskConfig read_task_config(const fs::path& path, TaskConfig base) {
-  return ConfigReader(path, std::move(base)).read(0);
+  return parse_task_config(file_text(path), path, std::move(base));
 }
 
 }  // namespace aquatint::eval
