@@ -63,8 +63,10 @@ calibration tokens (H = I where there are none). Seconds: of quantizing, on a ma
 is the commit that measured the row.
 
 Where rows go against a paper:
-- `qep` gains at 4 bits and less, and loses at W8A8: it fits weights to inputs that are rounded, whose errors come anew with every token
-  and draw the fit towards zero; where weights lose next to nothing there is nothing to make up for.
+- `qep` gains where inputs stay in 16 bits, the more the fewer bits weights have, and behind `quarot`; behind `awq` it gains nothing, and
+  where inputs are rounded it gains little (W4A8, FP8_DYNAMIC) or loses (W8A8 and W4A4 behind `smoothquant` or `quarot`): it fits weights to
+  inputs whose errors come anew with every token and draw the fit towards zero.
+- `quip` gains over `gptq` at 4 and 3 bits and loses at 2: in groups of 32 a scale follows the outliers that its rotations spread.
 - `w4a8_fp m1` costs more than its paper has it: there, free scales put the largest weight on the largest code; here they are searched
   (`w4a8_fp absmax` is the paper's). What powers of two cost a Gaussian group in either case: `benchmarks/methods/formats.py`, claim Q13.
 - `hqq` moves zero-points, and finds nothing to move where they are integers (W4A16_ASYM); real minima (W4A16_MIN) it improves.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "api/task_results.h"
 #include "base/file.h"
 #include "base/machine.h"
 #include "cli/command.h"
@@ -23,45 +24,55 @@ struct Options {
   double gate = 0;
   bool noise_floor = false;
   int64_t shown_flips = 1;
+  std::string store;  // SQLite file of item results
+  std::string command_line;
   std::string output;  // folder for lm-evaluation-harness' files
 };
 
 // One model with what is needed to feed it text.
 struct Subject {
+  std::string name, sha256;  // sha256: for the store alone
   std::unique_ptr<model::Model> model;
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::unique_ptr<runtime::Chat> chat;
   std::vector<int32_t> stop_ids;
+  std::string arithmetic;  // kernels, precision, cache
 };
 
-Subject open(const std::string& name, const api::Backend& backend, const std::string& precision,
-             const std::string& kv_format) {
+Subject open(const Options& o, const std::string& name, const api::Backend& backend,
+             const std::string& precision, const std::string& kv_format) {
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(name);
   Subject subject;
+  subject.name = name;
+  if (!o.store.empty()) subject.sha256 = checkpoint->sha256();
   subject.model =
       model::Model::load(checkpoint, backend.at(parse_precision(precision), parse_kv_format(kv_format)));
   subject.tokenizer = runtime::load_tokenizer(*checkpoint);
   subject.chat = runtime::Chat::load(*checkpoint);
   subject.stop_ids = runtime::stop_ids(*checkpoint, subject.model->config());
+  subject.arithmetic =
+      fmt::format("{} {} {}", backend.kernels().name, precision, subject.model->cache_words());
   return subject;
 }
 
-eval::TaskOptions task_options(const Options& o, const std::string& name, const Subject& subject) {
+eval::TaskOptions task_options(const Options& o, const Subject& subject) {
   eval::TaskOptions options = o.task_options;
   options.stop_ids = subject.stop_ids;
-  options.keep_prompts = !o.output.empty();
   if (o.chat && !subject.chat)
-    throw base::BadInput(fmt::format("{}: no chat template; leave out --chat", name));
+    throw base::BadInput(fmt::format("{}: no chat template; leave out --chat", subject.name));
   if (o.chat) options.chat = subject.chat.get();
   return options;
 }
 
 std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval::Task>& tasks,
-                                        const std::string& name, Subject& subject) {
-  const eval::TaskOptions options = task_options(o, name, subject);
+                                        const Subject& subject) {
+  std::unique_ptr<report::TaskStore> store;
+  if (!o.store.empty()) store = std::make_unique<report::TaskStore>(o.store);
+  const api::TaskSubject runs = {subject.model.get(), subject.tokenizer.get(), subject.name, subject.sha256,
+                                 subject.arithmetic};
   std::vector<eval::TaskResult> results;
   for (const eval::Task& task : tasks)
-    results.push_back(eval::run_task(*subject.model, *subject.tokenizer, task, options));
+    results.push_back(api::task_result(runs, task, task_options(o, subject), store.get()));
   return results;
 }
 
@@ -98,16 +109,32 @@ void measure_text(const Options& o, Subjects& subjects, Evaluation& outcome) {
     outcome.noise_kld = eval::evaluate_text(*subjects.again->model, states).divergence->mean_kld;
 }
 
+void write_files(const Options& o, const std::vector<eval::Task>& tasks,
+                 const std::vector<eval::TaskResult>& results, const Subject& subject, const char* folder) {
+  const eval::RunRecord record = {subject.name,
+                                  base::version(),
+                                  base::utc_date(),
+                                  {{"model", "aquatint"},
+                                   {"arithmetic", subject.arithmetic},
+                                   {"seed", o.task_options.seed},
+                                   {"limit", o.task_options.limit},
+                                   {"chat", o.chat},
+                                   {"command", o.command_line}}};
+  eval::write_harness_files(fs::path(o.output) / folder, tasks, results, task_options(o, subject), record);
+}
+
 void measure_tasks(const Options& o, Subjects& subjects, Evaluation& outcome) {
-  outcome.results = run_tasks(o, outcome.tasks, o.model, subjects.model);
+  outcome.results = run_tasks(o, outcome.tasks, subjects.model);
   outcome.gauntlet = eval::gauntlet_averages(outcome.tasks, outcome.results);
+  if (!o.output.empty()) write_files(o, outcome.tasks, outcome.results, subjects.model, "model");
   if (!subjects.reference) return;
-  outcome.reference_results = run_tasks(o, outcome.tasks, o.reference, *subjects.reference);
+  outcome.reference_results = run_tasks(o, outcome.tasks, *subjects.reference);
+  if (!o.output.empty())
+    write_files(o, outcome.tasks, outcome.reference_results, *subjects.reference, "reference");
   outcome.comparison = eval::compare(outcome.results, outcome.reference_results);
   if (subjects.again)
-    outcome.noise_floor =
-        eval::noise_floor(*subjects.again->model, *subjects.again->tokenizer, outcome.tasks,
-                          outcome.reference_results, task_options(o, o.reference, *subjects.again));
+    outcome.noise_floor = eval::noise_floor(*subjects.again->model, *subjects.again->tokenizer, outcome.tasks,
+                                            outcome.reference_results, task_options(o, *subjects.again));
 }
 
 Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
@@ -116,13 +143,13 @@ Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
   if (!o.tasks.empty()) outcome.tasks = eval::load_tasks(o.tasks, o.shots);
   const api::Backend backend(options);
   std::optional<api::Backend> other;
-  Subjects subjects = {open(o.model, backend, o.precision, o.kv_format), {}, {}};
-  if (!o.reference.empty()) subjects.reference = open(o.reference, backend, o.reference_precision, "auto");
+  Subjects subjects = {open(o, o.model, backend, o.precision, o.kv_format), {}, {}};
+  if (!o.reference.empty()) subjects.reference = open(o, o.reference, backend, o.reference_precision, "auto");
   if (o.noise_floor) {
     api::BackendOptions changed = options;
     changed.threads = backend.pool().size() == 1 ? 2 : 1;
     other.emplace(changed);
-    subjects.again = open(o.reference, *other, o.reference_precision, "auto");
+    subjects.again = open(o, o.reference, *other, o.reference_precision, "auto");
   }
   outcome.cache = subjects.model.model->cache_words();
   outcome.adds_bos = subjects.model.tokenizer->bos_id().has_value();
@@ -141,24 +168,6 @@ void check_gate(const Options& o, const Evaluation& r) {
     throw base::BadUsage("--gate needs tasks with an accuracy, or --text");
 }
 
-void write_files(const Options& o, const Common& common, const Evaluation& r) {
-  const auto record = [&](const std::string& model, const std::string& precision) {
-    return eval::RunRecord{model,
-                           base::version(),
-                           base::utc_date(),
-                           {{"model", "aquatint"},
-                            {"precision", precision},
-                            {"seed", o.task_options.seed},
-                            {"limit", o.task_options.limit},
-                            {"chat", o.chat},
-                            {"command", common.command_line}}};
-  };
-  eval::write_harness_files(fs::path(o.output) / "model", r.tasks, r.results, record(o.model, o.precision));
-  if (r.comparison)
-    eval::write_harness_files(fs::path(o.output) / "reference", r.tasks, r.reference_results,
-                              record(o.reference, o.reference_precision));
-}
-
 void run(const Options& o, const Common& common) {
   if (o.text.empty() && o.tasks.empty()) throw base::BadUsage("eval needs --text FILE or --tasks FILE");
   if (!o.output.empty() && o.tasks.empty())
@@ -172,7 +181,6 @@ void run(const Options& o, const Common& common) {
     print_json(as_json(outcome));
   else
     print_result(as_text(outcome));
-  if (!o.output.empty()) write_files(o, common, outcome);
   check_gate(o, outcome);
 }
 
@@ -202,12 +210,14 @@ std::function<void()> add_eval(CLI::App& app, Common& common) {
                "run the reference again in other batches and threads and show what changes");
   option(app, "--flips", o->shown_flips,
          "examples shown of answers that the model lost and gained, each task");
+  option(app, "--store", o->store, "SQLite file that keeps every item's result: nothing is computed twice");
   option(app, "--output-path", o->output,
          "folder for results and samples as lm-evaluation-harness writes them");
   option(app, "--gate", o->gate, "exit 5 unless so many percent of the reference's quality are kept")
       ->check(CLI::Range(0.0, 1000.0));
   return [o, &common] {
     if (common.seed) o->task_options.seed = common.seed;
+    o->command_line = common.command_line;
     run(*o, common);
   };
 }

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "eval/answers.h"
+#include "eval/task_requests.h"
 
 namespace aquatint::eval {
 namespace {
@@ -37,9 +38,9 @@ Json responses(const Task& task, const ItemResult& result) {
   return all;
 }
 
-Json arguments(const Task& task, const ItemResult& result) {
+Json arguments(const Task& task, const std::vector<ContextAndContinuation>& prompts) {
   Json all = Json::object();
-  for (const auto& [context, continuation] : result.prompts) {
+  for (const auto& [context, continuation] : prompts) {
     Json& one = all[fmt::format("gen_args_{}", all.size())];
     one["arg_0"] = context;
     if (task.config.kind == TaskKind::generation)
@@ -51,16 +52,17 @@ Json arguments(const Task& task, const ItemResult& result) {
   return all;
 }
 
-Json record(const Task& task, const TaskResult& result, size_t i, const AnswerFilter& filter) {
+Json record(const Task& task, const TaskResult& result, const Prompter& prompter, size_t i,
+            const AnswerFilter& filter) {
   const ItemResult& item = result.items[i];
-  AQ_CHECK(!item.prompts.empty(), "{}: prompts were not kept", task.name);
+  const std::vector<ContextAndContinuation> prompts = prompter.prompts(i);
   const Json target = target_of(task, task.items[i]), given = responses(task, item);
   Json json = {{"doc_id", i},
                {"target", target},
-               {"arguments", arguments(task, item)},
+               {"arguments", arguments(task, prompts)},
                {"resps", given},
                {"filter", filter.name},
-               {"prompt_hash", hash(item.prompts.front().context)},
+               {"prompt_hash", hash(prompts.front().context)},
                {"target_hash", hash(target.is_string() ? target.get<std::string>() : target.dump())}};
   json["filtered_resps"] = task.config.kind == TaskKind::generation
                                ? Json::array({AnswerExtractor(filter, task.name).extract(item.text)})
@@ -87,10 +89,12 @@ Json config_of(const Task& task) {
 
 }  // namespace
 
-std::vector<Json> sample_records(const Task& task, const TaskResult& result) {
+std::vector<Json> sample_records(const Task& task, const TaskResult& result, const TaskOptions& options) {
   std::vector<Json> records;
+  const Prompter prompter(task, result.items.size(), options);
   for (size_t i = 0; i < result.items.size(); ++i)
-    for (const AnswerFilter& filter : task.config.filters) records.push_back(record(task, result, i, filter));
+    for (const AnswerFilter& filter : task.config.filters)
+      records.push_back(record(task, result, prompter, i, filter));
   return records;
 }
 
@@ -115,7 +119,8 @@ Json results_record(const std::vector<Task>& tasks, const std::vector<TaskResult
 }
 
 void write_harness_files(const std::filesystem::path& folder, const std::vector<Task>& tasks,
-                         const std::vector<TaskResult>& results, const RunRecord& run) {
+                         const std::vector<TaskResult>& results, const TaskOptions& options,
+                         const RunRecord& run) {
   std::filesystem::create_directories(folder);
   std::string time = run.date;
   std::replace(time.begin(), time.end(), ':', '-');
@@ -123,7 +128,7 @@ void write_harness_files(const std::filesystem::path& folder, const std::vector<
                    results_record(tasks, results, run).dump(2) + "\n");
   for (size_t i = 0; i < tasks.size(); ++i) {
     std::string lines;
-    for (const Json& each : sample_records(tasks[i], results[i])) lines += each.dump() + "\n";
+    for (const Json& each : sample_records(tasks[i], results[i], options)) lines += each.dump() + "\n";
     base::write_text(folder / fmt::format("samples_{}_{}.jsonl", tasks[i].name, time), lines);
   }
 }

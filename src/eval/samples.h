@@ -11,8 +11,9 @@
 namespace aquatint::eval {
 
 // {"doc_id", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "prompt_hash",
-// "target_hash", …one key per metric}. The results must have been made with TaskOptions::keep_prompts.
-std::vector<base::Json> sample_records(const Task& task, const TaskResult& result);
+// "target_hash", …one key per metric}. `options` are those that the result was made with.
+std::vector<base::Json> sample_records(const Task& task, const TaskResult& result,
+                                       const TaskOptions& options);
 
 struct RunRecord {
   std::string model, version, date;  // date: ISO 8601
@@ -23,6 +24,7 @@ base::Json results_record(const std::vector<Task>& tasks, const std::vector<Task
 
 // Writes both kinds of file into `folder`, which is made if it is missing. Each appears whole or not at all.
 void write_harness_files(const std::filesystem::path& folder, const std::vector<Task>& tasks,
-                         const std::vector<TaskResult>& results, const RunRecord& run);
+                         const std::vector<TaskResult>& results, const TaskOptions& options,
+                         const RunRecord& run);
 
 }  // namespace aquatint::eval

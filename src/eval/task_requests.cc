@@ -76,6 +76,16 @@ std::vector<std::string> Prompter::contexts(size_t index) const {
   return texts;
 }
 
+std::vector<ContextAndContinuation> Prompter::prompts(size_t index) const {
+  const TaskItem& item = task_.items[index];
+  std::vector<ContextAndContinuation> all;
+  for (const std::string& context : contexts(index)) {
+    for (const std::string& choice : item.choices) all.push_back({context, continuation(choice)});
+    if (item.choices.empty()) all.push_back({context, ""});
+  }
+  return all;
+}
+
 ContextAndContinuation move_spaces(const std::string& context, const std::string& continuation) {
   const size_t kept = context.find_last_not_of(kSpaces) + 1;  // npos + 1 = 0
   return {context.substr(0, kept), context.substr(kept) + continuation};

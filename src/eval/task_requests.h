@@ -8,6 +8,11 @@
 
 namespace aquatint::eval {
 
+// A text to run and a text to score after it.
+struct ContextAndContinuation {
+  std::string context, continuation;
+};
+
 // Makes the prompts of a task's items.
 class Prompter {
  public:
@@ -18,6 +23,8 @@ class Prompter {
   std::vector<std::string> contexts(size_t item) const;
   // A choice as it follows its context.
   std::string continuation(const std::string& choice) const;
+  // Everything that is scored of an item; a generation item has one context and nothing after it.
+  std::vector<ContextAndContinuation> prompts(size_t item) const;
 
  private:
   std::string between(const std::string& answer) const;

@@ -31,42 +31,28 @@ class TaskRun {
     const size_t all = task_.items.size();
     count_ = options_.limit > 0 ? std::min(all, static_cast<size_t>(options_.limit)) : all;
     TaskResult result;
-    result.name = task_.name;
-    result.kind = task_.config.kind;
-    result.shots = task_.config.shots;
-    result.baseline = task_.baseline;
-    result.n = static_cast<int64_t>(count_);
     result.items = task_.config.kind == TaskKind::generation ? generate()
                    : task_.config.kind == TaskKind::rolling  ? roll()
                                                              : score_choices();
     result.cut = cut_;
-    result.metrics = score_items(task_, result.items);
+    finish_result(task_, result);
     return result;
   }
 
  private:
   std::vector<ItemResult> score_choices() {
     const Prompter prompter(task_, count_, options_);
-    std::vector<ItemResult> results =
-        score_all([&](size_t i) { return item_requests(task_, i, prompter, encoder_); }, false);
-    for (size_t i = 0; options_.keep_prompts && i < count_; ++i)
-      for (const std::string& context : prompter.contexts(i))
-        for (const std::string& choice : task_.items[i].choices)
-          results[i].prompts.push_back({context, prompter.continuation(choice)});
-    return results;
+    return score_all([&](size_t i) { return item_requests(task_, i, prompter, encoder_); }, false);
   }
 
   // A whole text is one score, however many windows it takes.
   std::vector<ItemResult> roll() {
-    std::vector<ItemResult> results = score_all(
+    return score_all(
         [&](size_t i) {
           const std::vector<int32_t> tokens = tokenizer_.encode(task_.items[i].choices.front(), false);
           return rolling_requests(tokens, encoder_.fallback(), model_.config().max_positions);
         },
         true);
-    for (size_t i = 0; options_.keep_prompts && i < count_; ++i)
-      results[i].prompts = {{"", task_.items[i].choices.front()}};
-    return results;
   }
 
   template <class RequestsOf>
@@ -109,10 +95,8 @@ class TaskRun {
       throw base::BadInput(fmt::format("{}: {} generated tokens leave no room in the model's {} positions",
                                        task_.name, task_.config.max_tokens, model_.config().max_positions));
     std::vector<std::vector<int32_t>> prompts;
-    std::vector<std::string> texts;
     for (size_t i = 0; i < count_; ++i) {
-      texts.push_back(prompter.contexts(i).front());
-      std::vector<int32_t> prompt = encoder_.encode(texts.back());
+      std::vector<int32_t> prompt = encoder_.encode(prompter.contexts(i).front());
       if (prompt.empty()) prompt = {encoder_.fallback()};
       check_tokens(prompt, i);
       if (std::ssize(prompt) > room) {
@@ -121,10 +105,7 @@ class TaskRun {
       }
       prompts.push_back(std::move(prompt));
     }
-    std::vector<ItemResult> results = continue_prompts(prompts);
-    for (size_t i = 0; options_.keep_prompts && i < count_; ++i)
-      results[i].prompts = {{std::move(texts[i]), ""}};
-    return results;
+    return continue_prompts(prompts);
   }
 
   std::vector<ItemResult> continue_prompts(const std::vector<std::vector<int32_t>>& prompts) {
@@ -186,6 +167,15 @@ double TaskResult::chance_corrected() const {
   const Metric* metric = score();
   AQ_CHECK(metric, "{} has no accuracy", name);
   return (metric->value - baseline) / (1 - baseline);
+}
+
+void finish_result(const Task& task, TaskResult& result) {
+  result.name = task.name;
+  result.kind = task.config.kind;
+  result.shots = task.config.shots;
+  result.baseline = task.baseline;
+  result.n = std::ssize(result.items);
+  result.metrics = score_items(task, result.items);
 }
 
 TaskResult run_task(model::Model& model, const text::Tokenizer& tokenizer, const Task& task,

@@ -58,17 +58,11 @@ struct Task {
 std::vector<Task> load_tasks(std::string_view list, int shots = -1);
 Task load_task(const std::string& name, const std::filesystem::path& file, int shots = -1);
 
-// A text to run and a text to score after it; no continuation of a generation item.
-struct ContextAndContinuation {
-  std::string context, continuation;
-};
-
 struct ItemResult {
   std::vector<double> log_likelihoods;  // one per choice or option
   bool greedy = false;                  // language modelling: the continuation is what greedy decoding gives
   std::string text;                     // generation: as far as the first stop string
   std::vector<int32_t> tokens;          // generated
-  std::vector<ContextAndContinuation> prompts;  // when they are kept: one per log-likelihood
 };
 
 // One score over all items: "acc,none", "exact_match,strict-match", "perplexity,none".
@@ -104,9 +98,11 @@ struct TaskOptions {
   std::vector<int32_t> stop_ids = {};   // end a generated answer (runtime::stop_ids)
   bool one_turn =
       false;  // with a template: examples inside of one user message instead of turns of their own
-  bool keep_prompts = false;    // in the results
   int64_t batch_tokens = 4096;  // context tokens in work together; results do not depend on it
 };
+
+// Fills in what follows from `items` and `cut`.
+void finish_result(const Task& task, TaskResult& result);
 
 TaskResult run_task(model::Model& model, const text::Tokenizer& tokenizer, const Task& task,
                     const TaskOptions& options);

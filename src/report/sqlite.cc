@@ -137,4 +137,40 @@ void Transaction::commit() {
   committed_ = true;
 }
 
+namespace {
+
+int64_t number_of(Database& database, const char* query) {
+  Statement statement(database, query);
+  statement.step();
+  return statement.integer(0);
+}
+
+constexpr const char* kCountObjects = "SELECT count(*) FROM sqlite_master";
+
+void create_tables(Database& database, const Schema& schema) {
+  Transaction transaction(database);
+  // Another process may have made them between our look and our lock.
+  if (number_of(database, kCountObjects) == 0) {
+    database.execute(schema.sql);
+    database.execute(fmt::format("PRAGMA application_id = {}", schema.application_id).c_str());
+    database.execute(fmt::format("PRAGMA user_version = {}", schema.version).c_str());
+  }
+  transaction.commit();
+}
+
+}  // namespace
+
+void open_schema(Database& database, const Schema& schema, bool create) {
+  const std::string path = database.path().string();
+  if (create && number_of(database, "PRAGMA application_id") == 0 && number_of(database, kCountObjects) == 0)
+    create_tables(database, schema);
+  if (const int64_t id = number_of(database, "PRAGMA application_id"); id != schema.application_id)
+    throw base::BadInput(fmt::format("{}: an SQLite file, but not {} (application id {:#x}, expected {:#x})",
+                                     path, schema.description, id, schema.application_id));
+  if (const int64_t version = number_of(database, "PRAGMA user_version"); version != schema.version)
+    throw base::BadInput(
+        fmt::format("{}: store of schema version {}, this program reads {}; use the program that wrote it",
+                    path, version, schema.version));
+}
+
 }  // namespace aquatint::report

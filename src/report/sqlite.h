@@ -76,4 +76,13 @@ class Transaction {
   bool committed_ = false;
 };
 
+// The tables of a file of ours.
+struct Schema {
+  int64_t application_id, version;  // in SQLite's file header
+  const char* sql;
+  std::string_view description;  // "a store written by …"
+};
+// Makes the tables in an empty database when `create`; BadInput when the file is another one.
+void open_schema(Database& database, const Schema& schema, bool create);
+
 }  // namespace aquatint::report

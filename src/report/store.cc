@@ -61,11 +61,6 @@ std::string workload_name(const SpeedResult& s) {
   return fmt::format("batch={} prompt={} generate={}", s.batch, s.prompt_tokens, s.generate_tokens);
 }
 
-int64_t pragma(Database& database, const char* sql) {
-  Statement statement(database, sql);
-  return statement.step() ? statement.integer(0) : 0;
-}
-
 int small_int(const Statement& s, int column) {
   return static_cast<int>(std::clamp<int64_t>(s.integer(column), std::numeric_limits<int>::min(),
                                               std::numeric_limits<int>::max()));
@@ -96,33 +91,8 @@ struct Store::State {
   Database database;
 
   State(const std::filesystem::path& path, Mode mode) : database(path, mode == Mode::write) {
-    const int64_t id = pragma(database, "PRAGMA application_id");
-    const int64_t objects = pragma(database, "SELECT count(*) FROM sqlite_master");
-    if (id == 0 && objects == 0 && mode == Mode::write) {
-      create();
-    } else if (id != kApplicationId) {
-      throw base::BadInput(
-          fmt::format("{}: an SQLite file, but not a store written by `aquatint study` "
-                      "(application id {:#x}, expected {:#x})",
-                      path.string(), id, kApplicationId));
-    }
-    const int64_t version = pragma(database, "PRAGMA user_version");
-    if (version != kSchemaVersion)
-      throw base::BadInput(
-          fmt::format("{}: store of schema version {}, this program reads {}; use the program that "
-                      "wrote it",
-                      path.string(), version, kSchemaVersion));
-  }
-
-  void create() {
-    Transaction transaction(database);
-    // Another process may have made it between our look and our lock.
-    if (pragma(database, "SELECT count(*) FROM sqlite_master") == 0) {
-      database.execute(kSchema);
-      database.execute(fmt::format("PRAGMA application_id = {}", kApplicationId).c_str());
-      database.execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion).c_str());
-    }
-    transaction.commit();
+    open_schema(database, {kApplicationId, kSchemaVersion, kSchema, "a store written by `aquatint study`"},
+                mode == Mode::write);
   }
 
   int64_t insert_run(const StudyRow& row);

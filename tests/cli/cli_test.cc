@@ -81,6 +81,31 @@ TEST_F(Cli, QuantizesEvaluatesAndGates) {
   EXPECT_EQ(run(gated).code, 5);
 }
 
+TEST_F(Cli, TasksAreStoredComparedAndGated) {
+  const fs::path items = scratch_ / "t.jsonl", store = scratch_ / "tasks.sqlite", out = scratch_ / "out";
+  std::string lines;
+  for (const char* word : {"the", "of", "and", "by", "to"})
+    lines += fmt::format("{{\"query\": \"{} book\", \"choices\": [\"one\", \"two\"], \"gold\": 0}}\n", word);
+  base::write_text(items, lines);
+  const std::vector<std::string> eval = {
+      "eval",         model_,    "--reference", model_,          "--tasks",       items.string(), "--store",
+      store.string(), "--shots", "1",           "--noise-floor", "--output-path", out.string()};
+  const Json first = run_json(eval);
+  EXPECT_EQ(first["tasks"]["t"]["n"], 5);
+  EXPECT_EQ(first["noise_floor"]["largest_log_likelihood_difference"], 0);
+  EXPECT_EQ(first["tasks"]["t"]["difference"]["lost"], Json::array());
+  EXPECT_TRUE(fs::exists(out / "model") && fs::exists(out / "reference"));
+  EXPECT_EQ(run_json(eval)["tasks"], first["tasks"]);
+  const Outcome again = run(eval);
+  EXPECT_THAT(again.err, testing::HasSubstr("from the store"));
+  expect_error(run({"eval", model_, "--tasks", items.string(), "--store", items.string(), "--quiet"}), 3,
+               "t.jsonl");
+  expect_error(run({"eval", model_, "--tasks", items.string(), "--noise-floor", "--quiet"}), 2,
+               "--reference");
+  base::write_text(items, lines + "{\"query\": \"x\", \"choices\": [\"one\", \"two\"], \"gold\": 2}\n");
+  expect_error(run({"eval", model_, "--tasks", items.string(), "--quiet"}), 3, "t.jsonl, line 6");
+}
+
 TEST_F(Cli, DryRunWritesNothingAndPredictsBytes) {
   const fs::path to = scratch_ / "w4";
   const std::vector<std::string> base = {"quantize", model_, "--to", to.string(), "--scheme", "W4A16"};

@@ -5,7 +5,9 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "eval/answers.h"
+#include "eval/task_identity.h"
 #include "eval/task_items.h"
 
 namespace aquatint::eval {
@@ -157,6 +159,23 @@ TEST_F(TaskYaml, KnownTasksTakeTheirDatasetsDocuments) {
       0);
   EXPECT_EQ(gsm.items[0].example_answer, "One and one.\n#### 2");
   EXPECT_THAT(gsm.items[0].answers, ElementsAre("2"));
+}
+
+TEST_F(TaskYaml, TheIdentityIsThatOfRequestsAndJudgement) {
+  const auto items = write("q.jsonl", R"({"query": "a", "choices": ["x", "y"], "gold": 0})"
+                                      "\n"
+                                      R"({"query": "b", "choices": ["x", "z"], "gold": 1})"
+                                      "\n"
+                                      R"({"query": "c", "choices": ["x", "z"], "gold": 1})");
+  const Task task = load_task("", items, 1);
+  const std::string identity = task_sha256(task, 3, 1234);
+  EXPECT_EQ(task_sha256(load_task("", write("other.jsonl", base::read_text(items)), 1), 3, 1234), identity);
+  EXPECT_NE(task_sha256(task, 2, 1234), identity);
+  EXPECT_NE(task_sha256(load_task("", items, 2), 3, 1234), identity);
+  EXPECT_NE(task_sha256(load_task("", items, 0), 3, 1234), task_sha256(load_task("piqa", items, 0), 3, 1234));
+  Task changed = task;
+  changed.items[2].gold = {0};
+  EXPECT_NE(task_sha256(changed, 3, 1234), identity);
 }
 
 TEST_F(TaskYaml, WhatIsNotSupportedIsSaid) {

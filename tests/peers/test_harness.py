@@ -24,6 +24,7 @@ TASKS = {
     "commonsense_qa": ("commonsense_reasoning/commonsense_qa", {
         **CHOICE, "doc_to_text": "{{query.strip()}}", "num_fewshot": 4, "fewshot_config": {"sampler": "first_n"},
         "description": "The following are multiple choice questions (with answers).\n\n"}),
+    "openbook_qa": ("commonsense_reasoning/openbook_qa", {**CHOICE, "doc_to_text": "query", "num_fewshot": 10}),
     "winogrande": ("language_understanding/winogrande", {
         "output_type": "multiple_choice", "doc_to_text": "{{gold}}", "doc_to_choice": "context_options", "doc_to_target": "continuation",
         "metric_list": ACC, "num_fewshot": 5}),
