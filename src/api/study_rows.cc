@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "api/task_results.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "quant/pipeline.h"
+#include "runtime/text_io.h"
 
 namespace aquatint::api {
 namespace fs = std::filesystem;
@@ -20,8 +22,14 @@ void take_quality(report::StudyRow& row, const eval::TextResult& result) {
   if (!result.divergence) return;
   const eval::DivergenceResult& d = *result.divergence;
   row.mean_kld = measured(d.mean_kld, d.mean_kld_stderr, p.windows);
+  row.median_kld = d.median_kld;
+  row.p90_kld = d.p90_kld;
+  row.p95_kld = d.p95_kld;
   row.p99_kld = d.p99_kld;
+  row.p999_kld = d.p999_kld;
+  row.max_kld = d.max_kld;
   row.same_top1 = d.same_top1;
+  for (const eval::DivergenceResult::Bin& bin : d.bins) row.kld_by_position.push_back(bin.mean_kld);
 }
 
 report::Measured measured(const eval::Metric* metric) {
@@ -35,6 +43,7 @@ report::TaskResult task_row(const eval::TaskResult& result) {
   const eval::Metric* score = result.score();
   row.accuracy = measured(score);
   row.accuracy_norm = measured(result.find("acc_norm,none"));
+  row.baseline = result.baseline;
   for (const double value : score ? score->values : std::vector<double>()) row.correct.push_back(value > 0);
   return row;
 }
@@ -64,7 +73,9 @@ void take_quantization(report::StudyRow& row, const quant::Report& report) {
 
 StudyRows::StudyRows(const StudyOptions& options, const StudyInputs& inputs, const Backend& backend,
                      report::Store& store)
-    : options_(options), inputs_(inputs), backend_(backend), store_(store) {}
+    : options_(options), inputs_(inputs), backend_(backend), store_(store) {
+  if (!inputs.tasks.empty()) task_store_ = std::make_unique<report::TaskStore>(options.to / "tasks.sqlite");
+}
 
 StudyRows::~StudyRows() = default;
 
@@ -133,7 +144,8 @@ void StudyRows::run_reference() {
   row.same_top1 = 1;
   row.bits_per_weight = row.bits_per_parameter = 32;
   row.file_bytes = 4.0 * static_cast<double>(checkpoint::inventory(*inputs_.source).parameters);
-  measure_tasks_and_speed(*reference_model_, row);
+  measure_tasks(*reference_model_, inputs_.model_sha256, "fp32", row);
+  measure_speed(*reference_model_, row);
   save(std::move(row));
 }
 
@@ -170,20 +182,31 @@ void StudyRows::measure_candidate(const fs::path& folder, report::StudyRow row) 
   const eval::ReferenceStates& against = reference();
   const uint64_t held = base::ram_bytes();  // the reference; not this row's memory
   base::reset_peak_ram();
-  const auto model =
-      model::Model::load(checkpoint::open_checkpoint(folder.string()), backend_.at(kernels::Precision::bf16));
+  const std::shared_ptr<const checkpoint::Checkpoint> checkpoint =
+      checkpoint::open_checkpoint(folder.string());
+  const auto model = model::Model::load(checkpoint, backend_.at(kernels::Precision::bf16));
   const auto start = base::Clock::now();
   take_quality(row, eval::evaluate_text(*model, against));
   row.evaluate_seconds = base::seconds_since(start);
-  measure_tasks_and_speed(*model, row);
+  if (!inputs_.tasks.empty()) measure_tasks(*model, checkpoint->sha256(), "bf16", row);
+  measure_speed(*model, row);
   row.peak_ram_bytes = std::max(0.0, row.peak_ram_bytes - static_cast<double>(held));
   save(std::move(row));
 }
 
-void StudyRows::measure_tasks_and_speed(model::Model& model, report::StudyRow& row) {
+void StudyRows::measure_tasks(model::Model& model, const std::string& sha256, const char* precision,
+                              report::StudyRow& row) {
+  const TaskSubject subject = {
+      &model, inputs_.tokenizer.get(), row.scheme, sha256,
+      fmt::format("{} {} {}", backend_.kernels().name, precision, model.cache_words())};
+  const eval::TaskOptions options = {.limit = options_.limit,
+                                     .seed = options_.seed,
+                                     .stop_ids = runtime::stop_ids(*inputs_.source, inputs_.config)};
   for (const eval::Task& task : inputs_.tasks)
-    row.tasks.push_back(task_row(
-        eval::run_task(model, *inputs_.tokenizer, task, {.limit = options_.limit, .seed = options_.seed})));
+    row.tasks.push_back(task_row(task_result(subject, task, options, task_store_.get())));
+}
+
+void StudyRows::measure_speed(model::Model& model, report::StudyRow& row) const {
   bench::Workload workload = options_.workload;
   workload.arithmetic = bench::arithmetic_of(row.scheme);
   bench::Peaks peaks = inputs_.peaks;

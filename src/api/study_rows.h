@@ -11,6 +11,7 @@
 #include "eval/tasks.h"
 #include "eval/text_quality.h"
 #include "report/store.h"
+#include "report/task_store.h"
 
 namespace aquatint::api {
 
@@ -42,13 +43,17 @@ class StudyRows {
   // The FP32 model and its hidden states, made when the first unfinished row needs them.
   const eval::ReferenceStates& reference();
   void measure_candidate(const std::filesystem::path& checkpoint, report::StudyRow row);
-  void measure_tasks_and_speed(model::Model& model, report::StudyRow& row);
+  // `sha256` and `precision`: of the model that runs.
+  void measure_tasks(model::Model& model, const std::string& sha256, const char* precision,
+                     report::StudyRow& row);
+  void measure_speed(model::Model& model, report::StudyRow& row) const;
   void save(report::StudyRow row);
 
   const StudyOptions& options_;
   const StudyInputs& inputs_;
   const Backend& backend_;
   report::Store& store_;
+  std::unique_ptr<report::TaskStore> task_store_;  // a study that is stopped goes on behind its last task
   int position_ = 0;
   std::unique_ptr<model::Model> reference_model_;
   std::unique_ptr<eval::ReferenceStates> reference_;

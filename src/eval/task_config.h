@@ -88,10 +88,11 @@ struct TaskConfig {
   std::map<std::string, std::filesystem::path> data;
   std::string test_split, validation_split, training_split, fewshot_split;
 
-  // Items come from test, else from validation; examples from fewshot, else training, else validation, else
-  // test. Our delimiter between context and continuation: its last spaces belong to the continuation, the
-  // rest to the context.
+  // Our delimiter between context and continuation: its last spaces belong to the continuation, the rest to
+  // the context.
   void set_delimiter(std::string_view text);
+  // Items come from test, else from validation; examples from fewshot, else training, else validation, else
+  // test.
   const std::string& item_split() const;
   const std::string& example_split() const;
   // Whether documents equal to an item's own are left out of its examples. The harness asks so for the split

@@ -156,6 +156,7 @@ Task make_task(TaskConfig config, const Documents& documents, const std::string&
   settle_kind(config, documents.all.front(), documents.file.string());
   if (shots >= 0) config.shots = shots;
   if (config.metrics.empty()) config.metrics = default_metrics(config.kind);
+  if (config.until.empty()) config.until = {config.example_delimiter};  // as the harness has it
   task.name = !name.empty() ? name : !config.name.empty() ? config.name : documents.file.stem().string();
   task.config = std::move(config);
   Identities identities;

@@ -160,6 +160,14 @@ class ItemMaker {
     return found;
   }
 
+  std::string example_choice(size_t right) const {
+    if (!config_.example_choices.given()) return item_.choices[right];
+    const std::vector<std::string> texts = choices(config_.example_choices);
+    if (right >= texts.size())
+      fail(fmt::format("the right answer is choice {}, examples have {}", right, texts.size()));
+    return texts[right];
+  }
+
   void make_example() {
     const Field& question = config_.example_question.given() ? config_.example_question : config_.question;
     const auto right = static_cast<size_t>(item_.gold.empty() ? 0 : item_.gold.front());
@@ -168,8 +176,7 @@ class ItemMaker {
     else
       item_.example_question = item_.questions[config_.kind == TaskKind::schema ? right : 0];
     if (config_.kind == TaskKind::multiple_choice && !config_.example_target.given()) {
-      item_.example_answer =
-          config_.example_choices.given() ? choices(config_.example_choices).at(right) : item_.choices[right];
+      item_.example_answer = example_choice(right);
     } else if (config_.kind != TaskKind::rolling) {
       const ordered_json answer = value(
           config_.example_target.given() ? config_.example_target : config_.target, "an example's answer");

@@ -1,7 +1,6 @@
 #include "eval/tasks.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -12,6 +11,8 @@
 
 namespace aquatint::eval {
 namespace {
+
+constexpr size_t kAnswers = 64;  // generated between reports of progress
 
 int32_t first_token(const model::Config& config) {
   return config.bos_id >= 0 ? config.bos_id : config.eos_ids.empty() ? 0 : config.eos_ids.front();
@@ -105,29 +106,31 @@ class TaskRun {
       }
       prompts.push_back(std::move(prompt));
     }
-    return continue_prompts(prompts);
+    std::vector<ItemResult> results;
+    for (size_t done = 0; done < prompts.size(); done = results.size()) {
+      base::progress("tasks", static_cast<int64_t>(done), std::ssize(prompts), "answers");
+      continue_prompts(std::span(prompts).subspan(done, std::min(kAnswers, prompts.size() - done)), results);
+    }
+    base::progress("tasks", std::ssize(prompts), std::ssize(prompts), "answers");
+    return results;
   }
 
-  std::vector<ItemResult> continue_prompts(const std::vector<std::vector<int32_t>>& prompts) {
+  void continue_prompts(std::span<const std::vector<int32_t>> prompts, std::vector<ItemResult>& results) {
     runtime::GenerateOptions how;
     how.max_tokens = task_.config.max_tokens;
     how.stop_ids = options_.stop_ids;
     how.batch = std::max<int64_t>(1, options_.batch_tokens / 256);
     std::vector<std::string> texts(prompts.size());
-    int64_t done = 0;
-    const auto has_stopped = [&](size_t i, int32_t, std::string_view piece) {
+    const auto goes_on = [&](size_t i, int32_t, std::string_view piece) {
       texts[i] += piece;
       return cut_at_stop(texts[i], task_.config.until).size() == texts[i].size();
     };
-    std::vector<ItemResult> results;
     for (const runtime::Generation& reply :
-         runtime::Generator(model_, &tokenizer_).run(prompts, how, has_stopped)) {
+         runtime::Generator(model_, &tokenizer_).run(prompts, how, goes_on)) {
       ItemResult& result = results.emplace_back();
       result.text = cut_at_stop(reply.text, task_.config.until);
       result.tokens = reply.tokens;
-      base::progress("tasks", ++done, std::ssize(prompts), "answers");
     }
-    return results;
   }
 
   void check_tokens(const std::vector<int32_t>& tokens, size_t item) const {

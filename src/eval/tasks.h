@@ -96,8 +96,7 @@ struct TaskOptions {
   uint64_t seed = 1234;                 // of the choice of examples
   const runtime::Chat* chat = nullptr;  // its template renders the prompts
   std::vector<int32_t> stop_ids = {};   // end a generated answer (runtime::stop_ids)
-  bool one_turn =
-      false;  // with a template: examples inside of one user message instead of turns of their own
+  bool one_turn = false;        // with a template: examples in one message instead of turns of their own
   int64_t batch_tokens = 4096;  // context tokens in work together; results do not depend on it
 };
 

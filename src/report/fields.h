@@ -51,7 +51,12 @@ void each_number(Row& r, Visit visit) {
   visit("peak_ram_bytes", "bytes", r.peak_ram_bytes);
   visit("quantize_seconds", "s", r.quantize_seconds);
   visit("evaluate_seconds", "s", r.evaluate_seconds);
+  visit("median_kld", "nats", r.median_kld);
+  visit("p90_kld", "nats", r.p90_kld);
+  visit("p95_kld", "nats", r.p95_kld);
   visit("p99_kld", "nats", r.p99_kld);
+  visit("p99.9_kld", "nats", r.p999_kld);
+  visit("max_kld", "nats", r.max_kld);
   visit("same_top1", "fraction", r.same_top1);
 }
 

@@ -143,7 +143,9 @@ std::string render_html(const Study& study) {
     out += kCharts;
     out += section("schemes", "Every scheme", "", main_table(study, verdict));
   }
+  out += section("divergence", "Divergence from the reference", "", divergence_section(study));
   out += section("tasks", "Tasks", "", task_table(study, verdict));
+  out += section("changes", "What changed on the tasks", "", task_changes(study));
   out += section("speed", "Speed by batch", "", speed_table(study, verdict));
   out += section("layers", "Where the error sits",
                  "Relative error of each quantized linear, ‖ΔW‖² / ‖W‖² weighted as each caption says. One "

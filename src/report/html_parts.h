@@ -17,6 +17,8 @@ std::string escape_html(std::string_view text);
 std::string main_table(const Study& study, const Verdict& verdict);
 std::string speed_table(const Study& study, const Verdict& verdict);  // "" without speed
 std::string task_table(const Study& study, const Verdict& verdict);   // "" without tasks
+std::string task_changes(const Study& study);                         // "" without a reference's tasks
+std::string divergence_section(const Study& study);                   // "" without divergences
 std::string heat_maps(const Study& study);                            // "" without layers
 std::string provenance_section(const Study& study);
 

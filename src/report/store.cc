@@ -136,9 +136,11 @@ void Store::State::insert_metrics(int64_t run, const StudyRow& row) {
   for (const TaskResult& task : row.tasks) {
     add("acc,none", task.name, task.accuracy, "fraction");
     add("acc_norm,none", task.name, task.accuracy_norm, "fraction");
+    add("baseline", task.name, {task.baseline}, "fraction");
     insert_samples(run, "acc,none", task.name, {task.correct.begin(), task.correct.end()});
   }
   insert_samples(run, "window_nll", "", row.window_nll);
+  insert_samples(run, "kld_by_position", "", row.kld_by_position);
 }
 
 void Store::State::insert_samples(int64_t run, const char* name, const std::string& task,
@@ -230,6 +232,8 @@ void Store::State::read_metrics(int64_t run, StudyRow& row) {
       task_named(task).accuracy = value;
     else if (name == "acc_norm,none")
       task_named(task).accuracy_norm = value;
+    else if (name == "baseline")
+      task_named(task).baseline = value.value;
     else if (task.empty())
       plain[name] = value;
   }
@@ -238,6 +242,7 @@ void Store::State::read_metrics(int64_t run, StudyRow& row) {
   for (TaskResult& task : row.tasks)
     for (const double right : read_samples(run, "acc,none", task.name)) task.correct.push_back(right != 0);
   row.window_nll = read_samples(run, "window_nll", "");
+  row.kld_by_position = read_samples(run, "kld_by_position", "");
 }
 
 void Store::State::read_speed(int64_t run, StudyRow& row) {

@@ -25,6 +25,7 @@ struct TaskResult {
   Measured accuracy_norm = {};  // `acc_norm`; not measured where the task has none
   // One 0 or 1 per item behind `accuracy`, in file order: for paired comparison.
   std::vector<uint8_t> correct = {};
+  double baseline = 0;  // accuracy of guessing
 };
 
 // One bench workload. Rates are the samples of the repeats in tokens/s, summed over the batch.
@@ -73,7 +74,10 @@ struct StudyRow {
   double quantize_seconds = kNotMeasured, evaluate_seconds = kNotMeasured;
 
   Measured perplexity, mean_kld;  // KLD from the reference, nats
-  double p99_kld = kNotMeasured, same_top1 = kNotMeasured;
+  double median_kld = kNotMeasured, p90_kld = kNotMeasured, p95_kld = kNotMeasured, p99_kld = kNotMeasured,
+         p999_kld = kNotMeasured, max_kld = kNotMeasured;
+  double same_top1 = kNotMeasured;
+  std::vector<double> kld_by_position;  // mean KLD in equal parts of a window's scored positions
   std::vector<double>
       window_nll;  // mean −log p over each window's scored tokens: pairs rows window by window
   std::vector<SpeedResult> speed;

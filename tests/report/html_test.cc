@@ -35,7 +35,8 @@ std::string markup_of(const std::string& html) {
 
 // Every element is closed in order; returns what went wrong, or "".
 std::string structure_error(const std::string& html) {
-  static const std::vector<std::string> kVoid = {"meta", "br", "img", "hr", "input", "link"};
+  static const std::vector<std::string> kVoid = {"meta", "br",   "img",  "hr",      "input",
+                                                 "link", "rect", "line", "polyline"};
   const std::string markup = markup_of(html);
   static const std::regex kTag("<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>");
   std::vector<std::string> open;
@@ -123,6 +124,20 @@ TEST(Html, EscapesEveryString) {
   EXPECT_EQ(name.substr(0, 40), evil.substr(0, 40));
 }
 
+TEST(Html, ShowsWhatChangedOnTheTasks) {
+  Study study = sample_study();
+  study.rows.resize(3);
+  for (size_t i = 0; i < 500; ++i) study.rows[2].tasks[0].correct[i] = study.rows[0].tasks[0].correct[i];
+  study.rows[2].tasks[0].correct[0] ^= 1;
+  study.rows[2].tasks[0].correct[1] = study.rows[0].tasks[0].correct[1] ^ 1;
+  const bool lost = study.rows[0].tasks[0].correct[0], other = study.rows[0].tasks[0].correct[1];
+  const std::string markup = markup_of(render_html(study));
+  EXPECT_THAT(markup, HasSubstr(fmt::format("{} lost, {} gained", lost + other, 2 - lost - other)));
+  EXPECT_THAT(markup, AllOf(HasSubstr("What changed on the tasks"), HasSubstr("Recovery"),
+                            HasSubstr("class=\"bar\"")));
+  EXPECT_THAT(markup, AllOf(HasSubstr("Divergence from the reference"), HasSubstr("<polyline")));
+}
+
 TEST(Html, EmbedsTheFigures) {
   const Study study = sample_study();
   const base::Json json = json_of(render_html(study));
@@ -141,6 +156,8 @@ TEST(Html, EmptyAndPoorStudiesStillRender) {
     row.layers.clear();
     row.window_nll.clear();
     row.perplexity = row.mean_kld = {};
+    row.kld_by_position.clear();
+    row.median_kld = row.p90_kld = row.p95_kld = row.p999_kld = row.max_kld = kNotMeasured;
     row.p99_kld = row.same_top1 = row.file_bytes = row.peak_ram_bytes = kNotMeasured;
   }
   const std::string html = render_html(study);

@@ -42,7 +42,14 @@ inline StudyRow sample_row(const SampleScheme& s, RowKind kind, int position, ba
   const double perplexity = std::exp(sum / 32);
   row.perplexity = {perplexity, perplexity * 0.062, 32};
   row.mean_kld = {s.kld, s.kld * 0.04, 32};
+  row.median_kld = s.kld * 0.3;
+  row.p90_kld = s.kld * 2.4;
+  row.p95_kld = s.kld * 4;
   row.p99_kld = s.kld * 9;
+  row.p999_kld = s.kld * 21;
+  row.max_kld = s.kld * 60;
+  for (int part = 0; part < 16; ++part)
+    row.kld_by_position.push_back(s.kld * (1 + 0.05 * part + 0.1 * rng.normal()));
   row.same_top1 = s.top1;
   for (const int batch : {1, 8}) {
     SpeedResult speed{.batch = batch, .prompt_tokens = 512, .generate_tokens = 128};
@@ -57,6 +64,7 @@ inline StudyRow sample_row(const SampleScheme& s, RowKind kind, int position, ba
   for (const char* task : {"arc_easy", "hellaswag", "lambada", "winogrande"}) {
     TaskResult result;
     result.name = task;
+    result.baseline = task[0] == 'l' ? 0 : task[0] == 'w' ? 0.5 : 0.25;
     base::Rng items(task[0]);
     double right = 0;
     for (int i = 0; i < 500; ++i) {

@@ -53,13 +53,16 @@ void expect_same(const StudyRow& a, const StudyRow& b) {
   EXPECT_EQ(row_name(a), row_name(b));
   EXPECT_EQ(std::tie(a.layout, a.kind, a.position, a.fingerprint, a.group, a.preset_group),
             std::tie(b.layout, b.kind, b.position, b.fingerprint, b.group, b.preset_group));
-  for (const auto field : {&StudyRow::bits_per_weight, &StudyRow::bits_per_parameter, &StudyRow::file_bytes,
-                           &StudyRow::weight_bytes, &StudyRow::peak_ram_bytes, &StudyRow::quantize_seconds,
-                           &StudyRow::evaluate_seconds, &StudyRow::p99_kld, &StudyRow::same_top1})
+  for (const auto field :
+       {&StudyRow::bits_per_weight, &StudyRow::bits_per_parameter, &StudyRow::file_bytes,
+        &StudyRow::weight_bytes, &StudyRow::peak_ram_bytes, &StudyRow::quantize_seconds,
+        &StudyRow::evaluate_seconds, &StudyRow::median_kld, &StudyRow::p90_kld, &StudyRow::p95_kld,
+        &StudyRow::p99_kld, &StudyRow::p999_kld, &StudyRow::max_kld, &StudyRow::same_top1})
     expect_same(a.*field, b.*field);
   expect_same(a.perplexity, b.perplexity);
   expect_same(a.mean_kld, b.mean_kld);
   EXPECT_EQ(a.window_nll, b.window_nll);
+  EXPECT_EQ(a.kld_by_position, b.kld_by_position);
   ASSERT_EQ(a.speed.size(), b.speed.size());
   for (size_t i = 0; i < a.speed.size(); ++i) {
     EXPECT_EQ(a.speed[i].batch, b.speed[i].batch);
@@ -76,6 +79,7 @@ void expect_same(const StudyRow& a, const StudyRow& b) {
     expect_same(a.tasks[i].accuracy, b.tasks[i].accuracy);
     expect_same(a.tasks[i].accuracy_norm, b.tasks[i].accuracy_norm);
     EXPECT_EQ(a.tasks[i].correct, b.tasks[i].correct);
+    EXPECT_EQ(a.tasks[i].baseline, b.tasks[i].baseline);
   }
   ASSERT_EQ(a.layers.size(), b.layers.size());
   for (size_t i = 0; i < a.layers.size(); ++i) {

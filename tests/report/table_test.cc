@@ -62,8 +62,8 @@ TEST(StudyTable, ShowsEachRowAndDropsEmptyColumns) {
   Study study = sample_study();
   const std::string text = study_table(study).text();
   for (const StudyRow& row : study.rows) EXPECT_THAT(text, HasSubstr(row.scheme));
-  EXPECT_THAT(text, AllOf(HasSubstr("recommended"), HasSubstr("dominated"), HasSubstr("×8"),
-                          HasSubstr("hellaswag")));
+  EXPECT_THAT(
+      text, AllOf(HasSubstr("recommended"), HasSubstr("dominated"), HasSubstr("×8"), HasSubstr("hellaswag")));
   for (StudyRow& row : study.rows) row.tasks.clear();
   EXPECT_THAT(study_table(study).text(), Not(HasSubstr("hellaswag")));
   EXPECT_THAT(study_table({}).text(), Not(HasSubstr("nan")));
