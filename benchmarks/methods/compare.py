@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Quantizes a model by every method and scheme, measures what is lost, and writes docs/methods.md. Rows that the store has are
-not measured again; with --rows only those are measured that it finds, and what else the store has is shown.
+"""Quantizes a model by every method and scheme, measures what is lost, and writes docs/methods.md. Rows that docs/methods.json has are
+not measured again; with --rows only those are measured that it finds, and what else is known is shown.
 
   compare.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--rows REGEX] [--windows 60]
 """
 import argparse
-import datetime
 import pathlib
 import re
 
@@ -49,18 +48,18 @@ GRANULARITIES = {
 }
 SAMPLES = [8, 32, 128]
 UNCALIBRATED = {"rtn", "hqq", "quarot", "llm_int8", "lorc"}
-HEAD = ("| {} | bits | of the file | perplexity | mean KLD | same top token | error | seconds | aquatint |\n"
-        "|{}---|---|---|---|---|---|---|---|\n")
+HEAD = ("| {} | bits | of the file | perplexity | mean KLD | same top token | error | seconds | aquatint | on |\n"
+        "|{}---|---|---|---|---|---|---|---|---|\n")
 
 PAGE = """# What methods reach
 
-Written by `benchmarks/methods/compare.py`; do not edit. {date}, {cpu}.
+Written by `benchmarks/methods/compare.py`; do not edit; its rows are kept in `methods.json`.
 
 Perplexity and divergence from the model's own weights in FP32 over {windows} windows of 512 tokens of `{text}`, scored from position
 257; calibration: {samples} windows of 512 tokens of `{calibration}`. Bits: of the quantized linears, scales included; of the file:
 all its tensors' bytes over all parameters, the embedding in 16 bits. Error: mean over the linears of tr(ΔW H ΔWᵀ) / tr(W H Wᵀ) on the
-calibration tokens (H = I where there are none). Seconds: of quantizing, on a machine that may have had other work. The last column
-is the commit that measured the row.
+calibration tokens (H = I where there are none). Seconds: of quantizing, on a machine that may have had other work. The last columns
+are the commit that measured the row, the machine and the date.
 
 Where rows go against a paper:
 - `qep` gains where inputs stay in 16 bits, the more the fewer bits weights have, and behind `quarot`; behind `awq` it gains nothing, and
@@ -97,7 +96,7 @@ class Page:
     def line(self, cells, row):
         self.text += (f"| {' | '.join(cells)} | {row['bits']:.3f} | {row['bits_per_parameter']:.3f} | "
                       f"{row['perplexity']:.3f} | {row['kld']:.4f} ± {row['kld_stderr']:.4f} | {100 * row['top']:.1f} % | {row['error']:.2e} | {row['seconds']:.0f} | "
-                      f"{row['version']} |\n")
+                      f"{row['version']} | {row['machine']}, {row['date']} |\n")
 
     def methods(self, title, table, **how):
         rows = []
@@ -181,7 +180,7 @@ def main():
         page.methods(f"With planted outliers ({options.planted.name})", PLANTED, model=options.planted)
     page.granularities()
     page.calibrations()
-    head = PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), windows=options.windows,
+    head = PAGE.format(windows=options.windows,
                        text=options.text.name, samples=options.samples, calibration=options.calibration.name)
     (measure.ROOT / "docs/methods.md").write_text(head + page.text.rstrip() + "\n")
     print(head + page.text)

@@ -12,8 +12,8 @@ namespace aquatint::kernels {
 namespace {
 
 #if defined(__x86_64__) && !defined(AQUATINT_PORTABLE)
-constexpr std::array kSets = {&amx::set_of_kernels, &avx512::set_of_kernels, &avx2::set_of_kernels,
-                              &scalar::set_of_kernels, &ref::set};
+constexpr std::array kSets = {&amx::set_of_kernels,  &avx512_bf16::set_of_kernels, &avx512::set_of_kernels,
+                              &avx2::set_of_kernels, &scalar::set_of_kernels,      &ref::set};
 #else
 constexpr std::array kSets = {&scalar::set_of_kernels, &ref::set};
 #endif
@@ -40,7 +40,7 @@ std::span<const KernelSet* const> kernel_sets() { return kSets; }
 
 const KernelSet& kernel_set(std::string_view name) {
   for (const KernelSet* set : kSets) {
-    if (name == "auto" && set->usable()) return *set;
+    if (name == "auto" && set->usable() && (!set->worthwhile || set->worthwhile())) return *set;
     if (name != set->name) continue;
     if (!set->usable())
       throw base::BadUsage(fmt::format("--kernels {}: this machine lacks {}; choose one of: {}", name,

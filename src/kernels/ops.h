@@ -114,11 +114,28 @@ struct Product {
   int64_t rows, cols, depth;
 };
 
+// out[a_cols][b_cols] += aᵀ · b over the rows of a [rows][a_cols] and b [rows][b_cols], rows of each a stride
+// apart.
+struct CrossProduct {
+  const float* a;
+  int64_t a_row, a_cols;
+  const float* b;
+  int64_t b_row, b_cols;
+  int64_t rows;
+  float* out;
+  int64_t out_row;
+  bool lower = false;  // a and b are the same: what is above the diagonal of out may be left as it was
+};
+
+constexpr int64_t kCrossRun = 128;  // rows of a column under one scale
+
 struct KernelSet {
-  std::string_view name;  // "ref", "scalar", "avx2", "avx512", "amx"
+  std::string_view name;  // "ref", "scalar", "avx2", "avx512", "avx512_bf16", "amx"
   std::string_view description;
   std::span<const std::string_view> needs;  // CPU features, named as in cpu_features.h
   bool usable() const;                      // this CPU and operating system have them
+  // Measured: faster here than the sets behind it; null: wherever it is usable.
+  bool (*worthwhile)() = nullptr;
 
   // Matrices that share their input (q, k, v; gate, up) are packed together, rows stacked in the order given.
   // All must agree in cols and input scheme. Precision::fp32 keeps exact FP32 values of the weights; bf16 may
@@ -171,11 +188,16 @@ struct KernelSet {
   // FMAs with depth ascending.
   void (*add_product)(const Product<float>& p);
   void (*add_product_fp64)(const Product<double>& p);
+  // What Gram matrices are made of. All sets but ref read finite values in 16-bit block fixed point:
+  // kCrossRun rows of a column share s = max|x| / 4095, codes are round(x / s); products of codes are summed
+  // exactly over these rows, and the sums in FP32.
+  void (*add_cross)(const CrossProduct& p, base::ThreadPool& pool);
 };
 
 // All sets built into this program, best first; `ref` last.
 std::span<const KernelSet* const> kernel_sets();
-// "auto" takes the first usable one. BadUsage for an unknown name or a set this machine cannot run.
+// "auto" takes the first usable one that is worthwhile. BadUsage for an unknown name or a set this machine
+// cannot run.
 const KernelSet& kernel_set(std::string_view name);
 
 }  // namespace aquatint::kernels

@@ -59,6 +59,27 @@ ComputePeak compute_peak(std::string_view type, base::ThreadPool& pool) {
   return best;
 }
 
+// Of one thread, of `probe`: the quickest of a few runs of some microseconds, as others can only slow them
+// down.
+struct QuickRate {
+  const Probe* probe;
+  double best = 0;
+  void run(const std::byte* operands) {
+    constexpr int64_t kSteps = 2048;
+    const auto start = base::Clock::now();
+    const double done = probe->run(operands, kSteps);
+    best = std::max(best, done / base::seconds_since(start));
+  }
+};
+
+const Probe* find_probe(std::string_view type, std::string_view unit) {
+  for (const Probe& probe : compute_probes())
+    if (probe.type == type && probe.unit == unit &&
+        std::all_of(probe.needs.begin(), probe.needs.end(), cpu_has))
+      return &probe;
+  return nullptr;
+}
+
 const Probe& read_probe() {
   for (const Probe& probe : read_probes())
     if (std::all_of(probe.needs.begin(), probe.needs.end(), cpu_has)) return probe;
@@ -98,6 +119,15 @@ Peaks measure_peaks(base::ThreadPool& pool) {
   peaks.cache_read_gb_s = measure_read_gb_s(pool, peaks.cache_bytes);
   static_cast<ComputePeaks&>(peaks) = measure_compute_peaks(pool);
   return peaks;
+}
+
+double bf16_over_fp32() {
+  QuickRate bf16 = {find_probe("bf16", "vdpbf16ps zmm")}, fp32 = {find_probe("fp32", "vfmadd231ps zmm")};
+  if (!bf16.probe || !fp32.probe) return 0;
+  const std::vector<uint16_t> values = operands();
+  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+  for (int i = 0; i < 5; ++i) bf16.run(bytes), fp32.run(bytes);
+  return bf16.best / fp32.best;
 }
 
 }  // namespace aquatint::kernels

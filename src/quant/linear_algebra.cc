@@ -11,9 +11,10 @@
 namespace aquatint::quant {
 namespace {
 
-constexpr int64_t kGramTile = 96, kPanel = 48;
-constexpr int64_t kGramDepth = 512;  // rows of x at a time: what a tile reads stays in L2, sums in registers
-constexpr int64_t kLine = 16;        // floats of a cache line
+constexpr int64_t kPanel = 48;
+constexpr int64_t kCrossTile = 96;
+constexpr int64_t kCrossDepth = 512;  // rows at a time: what a tile reads stays in L2, sums in registers
+constexpr int64_t kLine = 16;         // floats of a cache line
 constexpr int64_t kTile = 120, kStrip = 24;                            // of a factorization
 constexpr int64_t kFormRows = 512, kFormCols = 192, kFormDepth = 256;  // what is packed of h stays in L2
 
@@ -36,11 +37,11 @@ std::pair<int64_t, int64_t> triangle_tile(int64_t i) {
 
 constexpr int64_t triangle(int64_t n) { return n * (n + 1) / 2; }
 
-// Up to a line of columns of x [depth][stride cols] as rows of kGramDepth.
+// Up to a line of columns of x [depth][stride cols] as rows of kCrossDepth.
 void transpose_line(const float* x, int64_t cols, int64_t depth, int64_t count, float* out) {
   count = std::min(count, kLine);
   for (int64_t row = 0; row < depth; ++row)
-    for (int64_t c = 0; c < count; ++c) out[c * kGramDepth + row] = x[row * cols + c];
+    for (int64_t c = 0; c < count; ++c) out[c * kCrossDepth + row] = x[row * cols + c];
 }
 
 // L with L Lᵀ = A in FP64: the lower triangle of A, and the inverses of L's diagonal tiles.
@@ -192,15 +193,15 @@ void copy_panel(const float* x, int64_t cols, int64_t depth, int64_t count, floa
   for (int64_t row = 0; row < depth; ++row) std::copy_n(x + row * cols, count, out + row * kPanel);
 }
 
-// kGramDepth rows of a matrix as a factor of aᵀ · b, in pieces of `width` columns that `copy` makes.
-class GramFactor {
+// kCrossDepth rows of a matrix as a factor of aᵀ · b, in pieces of `width` columns that `copy` makes.
+class CrossFactor {
  public:
-  GramFactor(View<const float> x, int64_t width,
-             void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
+  CrossFactor(View<const float> x, int64_t width,
+              void (*copy)(const float*, int64_t, int64_t, int64_t, float*))
       : x_(x),
         width_(width),
         copy_(copy),
-        values_(static_cast<size_t>(base::round_up(x.cols, width) * kGramDepth)) {}
+        values_(static_cast<size_t>(base::round_up(x.cols, width) * kCrossDepth)) {}
 
   // Rows [first, first + rows) of x.
   void fill(int64_t first, int64_t rows, base::ThreadPool& pool) {
@@ -209,7 +210,7 @@ class GramFactor {
         copy_(x_.values + first * x_.stride + col, x_.stride, rows, x_.cols - col, at(col));
     });
   }
-  float* at(int64_t col) { return values_.data() + col * kGramDepth; }
+  float* at(int64_t col) { return values_.data() + col * kCrossDepth; }
 
  private:
   View<const float> x_;
@@ -217,32 +218,6 @@ class GramFactor {
   void (*copy_)(const float*, int64_t, int64_t, int64_t, float*);
   base::HugeVector<float> values_;
 };
-
-enum class Part { whole, lower };
-
-// Tiles of out += aᵀ · b, `tiles` of them, those that tile(i) names by row and column. Of the lower part's
-// tiles on the diagonal, panels above it are left out.
-template <class Tile>
-void add_tiles(View<const float> a, View<const float> b, View<float> out, Part part, int64_t tiles,
-               const model::Backend& backend, Tile tile) {
-  AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
-  GramFactor left(a, kLine, transpose_line), right(b, kPanel, copy_panel);
-  for (int64_t first = 0; first < a.rows; first += kGramDepth) {
-    const int64_t count = std::min(kGramDepth, a.rows - first);
-    left.fill(first, count, *backend.pool);
-    right.fill(first, count, *backend.pool);
-    for_tasks(tiles, *backend.pool, [&](int64_t task) {
-      const auto [i, j] = tile(task);
-      for (int64_t col = j * kGramTile; col < std::min(b.cols, (j + 1) * kGramTile); col += kPanel) {
-        const int64_t row = part == Part::lower ? std::max(i * kGramTile, col) : i * kGramTile;
-        const int64_t height = std::min(a.cols, (i + 1) * kGramTile) - row;
-        backend.kernels->add_product({left.at(row), kGramDepth, right.at(col), kPanel,
-                                      out.values + row * out.stride + col, out.stride, height,
-                                      std::min(kPanel, b.cols - col), count});
-      }
-    });
-  }
-}
 
 // Above the diagonal what is below it, in squares whose lines stay in L1.
 void mirror_lower(std::span<float> a, int64_t n, base::ThreadPool& pool) {
@@ -301,16 +276,37 @@ class QuadraticForm {
 
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
-  const View<const float> seen = {x.data(), static_cast<int64_t>(x.size()) / cols, cols, cols};
-  add_tiles(seen, seen, {gram.data(), cols, cols, cols}, Part::lower,
-            triangle(base::ceil_div(cols, kGramTile)), backend, triangle_tile);
+  const int64_t rows = static_cast<int64_t>(x.size()) / cols;
+  backend.kernels->add_cross({x.data(), cols, cols, x.data(), cols, cols, rows, gram.data(), cols, true},
+                             *backend.pool);
   mirror_lower(gram, cols, *backend.pool);
 }
 
 void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend) {
-  const int64_t across = base::ceil_div(b.cols, kGramTile);
-  add_tiles(a, b, out, Part::whole, base::ceil_div(a.cols, kGramTile) * across, backend,
-            [across](int64_t i) { return std::pair(i / across, i % across); });
+  AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
+  backend.kernels->add_cross(
+      {a.values, a.stride, a.cols, b.values, b.stride, b.cols, a.rows, out.values, out.stride},
+      *backend.pool);
+}
+
+void add_cross_fp32(View<const float> a, View<const float> b, View<float> out,
+                    const model::Backend& backend) {
+  AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
+  CrossFactor left(a, kLine, transpose_line), right(b, kPanel, copy_panel);
+  const int64_t across = base::ceil_div(b.cols, kCrossTile);
+  for (int64_t first = 0; first < a.rows; first += kCrossDepth) {
+    const int64_t count = std::min(kCrossDepth, a.rows - first);
+    left.fill(first, count, *backend.pool);
+    right.fill(first, count, *backend.pool);
+    for_tasks(base::ceil_div(a.cols, kCrossTile) * across, *backend.pool, [&](int64_t task) {
+      const int64_t row = task / across * kCrossTile, height = std::min(kCrossTile, a.cols - row);
+      const int64_t begin = task % across * kCrossTile, end = std::min(b.cols, begin + kCrossTile);
+      for (int64_t col = begin; col < end; col += kPanel)
+        backend.kernels->add_product({left.at(row), kCrossDepth, right.at(col), kPanel,
+                                      out.values + row * out.stride + col, out.stride, height,
+                                      std::min(kPanel, b.cols - col), count});
+    });
+  }
 }
 
 std::vector<float> product(std::span<const float> a, int64_t rows, std::span<const float> b, int64_t n,

@@ -12,7 +12,8 @@
 
 namespace aquatint::quant {
 
-// gram[cols][cols] += xᵀ · x for x [rows][cols], both triangles; FP32.
+// gram[cols][cols] += xᵀ · x for x [rows][cols], both triangles; x in the kernel set's block fixed point
+// (KernelSet::add_cross).
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend);
 
 // Rows that lie `stride` values apart.
@@ -22,8 +23,10 @@ struct View {
   int64_t rows, cols, stride;
 };
 
-// out += aᵀ · b, FP32.
+// out += aᵀ · b: of statistics over many tokens, in that block fixed point; of what becomes a weight, in
+// FP32.
 void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend);
+void add_cross_fp32(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend);
 
 // a · b for a [rows][n] and square b [n][n].
 std::vector<float> product(std::span<const float> a, int64_t rows, std::span<const float> b, int64_t n,

@@ -25,6 +25,7 @@ namespace aquatint::kernels::avx512 {
 namespace {
 // clang-format off
 #include "kernels/cpu/generic.inl"
+#include "kernels/cpu/linear_bf16_pairs.inl"
 #include "kernels/cpu/amx_linear.inl"
 // clang-format on
 }  // namespace

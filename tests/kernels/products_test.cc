@@ -68,5 +68,73 @@ TEST(Products, DepthInPiecesGivesTheSameBits) {
   }
 }
 
+// Of column `col` in the run of rows that `row` is in: half of a code's worth, what rounding moves a value by
+// at most.
+double half_code(const std::vector<float>& x, int64_t stride, int64_t rows, int64_t row, int64_t col) {
+  const int64_t begin = row / kCrossRun * kCrossRun;
+  float most = 0;
+  for (int64_t r = begin; r < std::min(rows, begin + kCrossRun); ++r)
+    most = std::max(most, std::fabs(x[static_cast<size_t>(r * stride + col)]));
+  return double{most} / 4095 / 2;
+}
+
+// Strides of their own, every remainder of strips, runs and pieces; columns whose sizes differ by orders of
+// magnitude, and one that is zero. What lies between rows stays as it was.
+void check_cross(const KernelSet& set, int64_t rows, int64_t a_cols, int64_t b_cols, base::ThreadPool& pool) {
+  const int64_t a_row = a_cols + 3, b_row = b_cols + 1, out_row = b_cols + 2;
+  auto a = random_values<float>(rows * a_row, 1), b = random_values<float>(rows * b_row, 2);
+  for (int64_t r = 0; r < rows; ++r) {
+    a[static_cast<size_t>(r * a_row)] *= r % 300 == 0 ? 1e6f : 1e-3f;
+    b[static_cast<size_t>(r * b_row + b_cols - 1)] = 0;
+  }
+  const auto before = random_values<float>(a_cols * out_row, 3);
+  auto out = before;
+  set.add_cross({a.data(), a_row, a_cols, b.data(), b_row, b_cols, rows, out.data(), out_row}, pool);
+  for (int64_t i = 0; i < a_cols; ++i)
+    for (int64_t j = 0; j < out_row; ++j) {
+      const auto at = static_cast<size_t>(i * out_row + j);
+      double sum = double{before[at]}, size = std::fabs(sum), moved = 0;
+      for (int64_t r = 0; r < rows && j < b_cols; ++r) {
+        const double x = double{a[static_cast<size_t>(r * a_row + i)]},
+                     y = double{b[static_cast<size_t>(r * b_row + j)]};
+        const double dx = half_code(a, a_row, rows, r, i), dy = half_code(b, b_row, rows, r, j);
+        sum += x * y;
+        size += std::fabs(x * y);
+        moved += std::fabs(x) * dy + std::fabs(y) * dx + dx * dy;
+      }
+      // A rounding of each run's sum, its scale and its addition, and of every piece's.
+      const double roundings = static_cast<double>(3 + 2 * (rows / kCrossRun + 1));
+      const double bound =
+          j < b_cols ? moved + roundings * std::numeric_limits<float>::epsilon() * (size + moved) : 0;
+      ASSERT_NEAR(double{out[at]}, sum, bound)
+          << set.name << " " << rows << " x " << a_cols << " x " << b_cols;
+    }
+}
+
+TEST(Cross, IsThatOfTheDefinition) {
+  base::ThreadPool pool(2);
+  for (const KernelSet* set : kernel_sets()) {
+    if (!set->usable()) continue;
+    for (const int64_t rows : {1, 2, 127, 129, 600})
+      for (const auto& [a_cols, b_cols] : {std::pair<int64_t, int64_t>{1, 1}, {5, 17}, {17, 49}, {100, 33}})
+        check_cross(*set, rows, a_cols, b_cols, pool);
+  }
+}
+
+// The lower part has the bits of the whole, whatever the threads.
+TEST(Cross, LowerPartIsThatOfTheWhole) {
+  base::ThreadPool one(1), three(3);
+  constexpr int64_t kCols = 130, kRows = 700;
+  const auto x = random_values<float>(kRows * kCols, 4);
+  for (const KernelSet* set : kernel_sets()) {
+    if (!set->usable()) continue;
+    std::vector<float> whole(kCols * kCols), lower(kCols * kCols);
+    set->add_cross({x.data(), kCols, kCols, x.data(), kCols, kCols, kRows, whole.data(), kCols}, one);
+    set->add_cross({x.data(), kCols, kCols, x.data(), kCols, kCols, kRows, lower.data(), kCols, true}, three);
+    for (size_t i = 0; i < kCols; ++i)
+      for (size_t j = 0; j <= i; ++j) ASSERT_EQ(whole[i * kCols + j], lower[i * kCols + j]) << set->name;
+  }
+}
+
 }  // namespace
 }  // namespace aquatint::kernels

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 sys.path.insert(0, str(ROOT / "tools"))
 import make_tiny_models
 
-KERNELS = ["ref", "scalar", "avx2", "avx512", "amx"]
+KERNELS = ["ref", "scalar", "avx2", "avx512", "avx512_bf16", "amx"]
 TINY_TOKENS = 70
 BOUND = {"ref": 1e-5}
 OTHER_BOUND = 1e-4

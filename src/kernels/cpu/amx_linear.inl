@@ -1,7 +1,7 @@
 // Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to
 // BF16 (or int8) row-major; weights are read as tiles from the packed lines when they are BF16 or meet int8
 // inputs, else turned to BF16 panels once per pass over the rows. T is the tile unit or its model. Included
-// inside namespace avx512 after generic.inl; what tiles do not do, the avx512 set does.
+// inside namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the avx512 set does.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
 constexpr int64_t kPairRows = 32;                     // of two tiles
@@ -47,25 +47,6 @@ void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, cons
     T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
 }
 
-// Codes of a whole row under one scale go to the tiles as they are (exact in BF16), the scale to the sums.
-inline bool scale_after(const Block& b) {
-  return b.scale_type != ScaleType::none && b.groups == 1 && b.offset == Offset::none && !b.codebook;
-}
-
-// Columns [begin, begin + depth) of a strip as BF16 tiles: lines of 16 rows × 2 columns.
-inline void unpack_bf16_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth,
-                              std::byte* out) {
-  alignas(64) float values[kDepthUnit * 16];
-  for (int64_t k = begin; k < begin + depth; k += kDepthUnit) {
-    unpack_panel(b, strip, k, kDepthUnit, !scale_after(b), values);
-    for (int64_t i = 0; i < kDepthUnit; i += 2, out += kLine) {
-      const __m512i even = _mm512_srli_epi32(bf16_bits(load(values + i * 16)), 16);
-      const __m512i odd = bf16_bits(load(values + (i + 1) * 16));
-      _mm512_storeu_si512(out, _mm512_mask_blend_epi16(0xaaaaaaaa, even, odd));
-    }
-  }
-}
-
 // Two strips times all rows of one pass. sums is [pairs of row tiles][32][32].
 template <class T, bool integer>
 void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileRows& x, int64_t rows,
@@ -106,18 +87,15 @@ void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileR
 // One input row as tiles read it; returns its scale.
 template <bool integer>
 float tile_row(const Packed& w, const float* x, std::byte* out, int32_t& sum) {
+  if constexpr (!integer) return bf16_row(w, x, out);
   static thread_local Scratch scratch;
   float* values = scratch.get<float>(w.depth);
   const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
   sum = 0;
   for (int64_t k = 0; k < w.depth; k += 16) {
-    if constexpr (integer) {
-      const I codes = nearest_i(load(values + k));
-      bytes(codes, reinterpret_cast<int32_t*>(out + k));
-      sum += sum_i(codes);
-    } else {
-      store_bf16(reinterpret_cast<uint16_t*>(out) + k, load(values + k));
-    }
+    const I codes = nearest_i(load(values + k));
+    bytes(codes, reinterpret_cast<int32_t*>(out + k));
+    sum += sum_i(codes);
   }
   return scale;
 }

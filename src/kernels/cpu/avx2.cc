@@ -37,6 +37,7 @@ const KernelSet set_of_kernels = {
     .divergence = divergence,
     .add_product = add_product<float>,
     .add_product_fp64 = add_product<double>,
+    .add_cross = add_cross,
 };
 
 }  // namespace aquatint::kernels::avx2

@@ -13,6 +13,9 @@ extern const KernelSet set_of_kernels;
 namespace avx512 {
 extern const KernelSet set_of_kernels;
 }
+namespace avx512_bf16 {
+extern const KernelSet set_of_kernels;
+}
 namespace amx {
 extern const KernelSet set_of_kernels;
 }

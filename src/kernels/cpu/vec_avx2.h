@@ -185,6 +185,10 @@ struct I {
   __m256i a, b;
 };
 AQ_INLINE I line(const std::byte* p) { return {half_line(p, 0), half_line(p, 1)}; }
+AQ_INLINE void store_line(std::byte* p, I x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), x.b);
+}
 AQ_INLINE I set_i(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 AQ_INLINE I and_i(I x, uint32_t mask) {
   const __m256i m = _mm256_set1_epi32(static_cast<int32_t>(mask));

@@ -152,6 +152,7 @@ AQ_INLINE void unpack_codes4(const std::byte* p, V table, V (&w)[8]) {
 }
 
 using I = __m512i;
+AQ_INLINE void store_line(std::byte* p, I x) { _mm512_storeu_si512(p, x); }
 AQ_INLINE I set_i(int32_t x) { return _mm512_set1_epi32(x); }
 AQ_INLINE I and_i(I a, uint32_t mask) { return _mm512_and_si512(a, set_i(static_cast<int32_t>(mask))); }
 AQ_INLINE I or_i(I a, I b) { return _mm512_or_si512(a, b); }

@@ -139,6 +139,7 @@ AQ_INLINE void unpack_codes4(const std::byte* p, V table, V (&w)[8]) {
 
 // Sixteen dwords (I), for integer arithmetic on packed codes.
 AQ_INLINE I line(const std::byte* p) { return read<I>(p); }
+AQ_INLINE void store_line(std::byte* p, I x) { std::memcpy(p, &x, sizeof x); }
 AQ_INLINE I set_i(int32_t x) { return x - I{}; }
 AQ_INLINE I and_i(I a, uint32_t mask) { return a & static_cast<int32_t>(mask); }
 AQ_INLINE I or_i(I a, I b) { return a | b; }

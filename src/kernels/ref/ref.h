@@ -26,6 +26,7 @@ void divergence(const float* reference, const float* model, int64_t rows, int64_
 
 void add_product(const Product<float>& p);
 void add_product_fp64(const Product<double>& p);
+void add_cross(const CrossProduct& p, base::ThreadPool& pool);
 
 extern const KernelSet set;
 

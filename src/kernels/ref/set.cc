@@ -18,6 +18,7 @@ const KernelSet set = {
     .divergence = divergence,
     .add_product = add_product,
     .add_product_fp64 = add_product_fp64,
+    .add_cross = add_cross,
 };
 
 }  // namespace aquatint::kernels::ref

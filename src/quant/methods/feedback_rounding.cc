@@ -181,9 +181,10 @@ void round_rows(Job& job, Rows rows, base::ThreadPool& pool) {
     });
     const int64_t columns = stretch.end - stretch.begin, behind = job.cols - stretch.end;
     if (behind == 0) return;
-    add_cross({rows.errors.data(), columns, rows.count, rows.count},
-              {job.feedback.upper.data() + stretch.begin * job.cols + stretch.end, columns, behind, job.cols},
-              {rows.w.data() + stretch.end, rows.count, behind, job.cols}, job.backend);
+    add_cross_fp32(
+        {rows.errors.data(), columns, rows.count, rows.count},
+        {job.feedback.upper.data() + stretch.begin * job.cols + stretch.end, columns, behind, job.cols},
+        {rows.w.data() + stretch.end, rows.count, behind, job.cols}, job.backend);
   }
 }
 

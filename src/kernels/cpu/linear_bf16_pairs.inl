@@ -1,0 +1,29 @@
+// Weights and inputs of prompts as pairs of BF16, for units that multiply those. Included inside namespace avx512 after
+// generic.inl.
+
+// Codes of a whole row under one scale go to the unit as they are (exact in BF16), the scale to the sums.
+inline bool scale_after(const Block& b) {
+  return b.scale_type != ScaleType::none && b.groups == 1 && b.offset == Offset::none && !b.codebook;
+}
+
+// Columns [begin, begin + depth) of a strip as lines of 16 rows × 2 columns.
+inline void unpack_bf16_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, std::byte* out) {
+  alignas(64) float values[kDepthUnit * 16];
+  for (int64_t k = begin; k < begin + depth; k += kDepthUnit) {
+    unpack_panel(b, strip, k, kDepthUnit, !scale_after(b), values);
+    for (int64_t i = 0; i < kDepthUnit; i += 2, out += kLine) {
+      const __m512i even = _mm512_srli_epi32(bf16_bits(load(values + i * 16)), 16);
+      const __m512i odd = bf16_bits(load(values + (i + 1) * 16));
+      _mm512_storeu_si512(out, _mm512_mask_blend_epi16(0xaaaaaaaa, even, odd));
+    }
+  }
+}
+
+// One input row, rounded; returns its scale.
+inline float bf16_row(const Packed& w, const float* x, std::byte* out) {
+  static thread_local Scratch scratch;
+  float* values = scratch.get<float>(w.depth);
+  const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
+  for (int64_t k = 0; k < w.depth; k += 16) store_bf16(reinterpret_cast<uint16_t*>(out) + k, load(values + k));
+  return scale;
+}
