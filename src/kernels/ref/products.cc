@@ -19,13 +19,11 @@ void add(const Product<T>& p) {
 void add_product(const Product<float>& p) { add(p); }
 void add_product_fp64(const Product<double>& p) { add(p); }
 
-
 void add_cross(const CrossProduct& p, base::ThreadPool&) {
   for (int64_t i = 0; i < p.a_cols; ++i)
     for (int64_t j = 0; j < (p.lower ? i + 1 : p.b_cols); ++j) {
       double sum = double{p.out[i * p.out_row + j]};
-      for (int64_t k = 0; k < p.rows; ++k)
-        sum += double{p.a[k * p.a_row + i]} * double{p.b[k * p.b_row + j]};
+      for (int64_t k = 0; k < p.rows; ++k) sum += double{p.a[k * p.a_row + i]} * double{p.b[k * p.b_row + j]};
       p.out[i * p.out_row + j] = static_cast<float>(sum);
     }
 }
