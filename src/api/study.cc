@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
-#include "report/html.h"
+#include "report/files.h"
 #include "report/store.h"
 #include "runtime/text_io.h"
 
@@ -126,10 +126,10 @@ report::Study run_study(const StudyOptions& given) {
   return render_report(o.to / "study.sqlite", o.to / "report.html");
 }
 
-report::Study render_report(const fs::path& store_path, const fs::path& html) {
+report::Study render_report(const fs::path& store_path, const fs::path& to) {
   const report::Store store(store_path, report::Store::Mode::read);
   report::Study study = store.load();
-  base::write_text(html, report::render_html(study));
+  report::write_report(study, to);
   return study;
 }
 

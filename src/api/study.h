@@ -39,7 +39,7 @@ inline const std::vector<std::string> kDefaultSchemes = {"W8A16", "W4A16", "W8A8
 // BadUsage for an unknown scheme, no text, or a folder that already holds a study (without resume).
 report::Study run_study(const StudyOptions& options);
 
-// Renders the report of a store into `html`; returns the study for a table.
-report::Study render_report(const std::filesystem::path& store, const std::filesystem::path& html);
+// Renders the report of a store into a file (report/files.h); returns the study for a table.
+report::Study render_report(const std::filesystem::path& store, const std::filesystem::path& to);
 
 }  // namespace aquatint::api

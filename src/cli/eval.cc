@@ -123,24 +123,26 @@ void write_files(const Options& o, const std::vector<eval::Task>& tasks,
   eval::write_harness_files(fs::path(o.output) / folder, tasks, results, task_options(o, subject), record);
 }
 
-void measure_tasks(const Options& o, Subjects& subjects, Evaluation& outcome) {
-  outcome.results = run_tasks(o, outcome.tasks, subjects.model);
-  outcome.gauntlet = eval::gauntlet_averages(outcome.tasks, outcome.results);
-  if (!o.output.empty()) write_files(o, outcome.tasks, outcome.results, subjects.model, "model");
+void measure_tasks(const Options& o, const std::vector<eval::Task>& tasks, Subjects& subjects,
+                   Evaluation& outcome) {
+  report::TaskEvaluation& found = outcome.tasks;
+  found.results = run_tasks(o, tasks, subjects.model);
+  outcome.gauntlet = eval::gauntlet_averages(tasks, found.results);
+  if (!o.output.empty()) write_files(o, tasks, found.results, subjects.model, "model");
   if (!subjects.reference) return;
-  outcome.reference_results = run_tasks(o, outcome.tasks, *subjects.reference);
-  if (!o.output.empty())
-    write_files(o, outcome.tasks, outcome.reference_results, *subjects.reference, "reference");
-  outcome.comparison = eval::compare(outcome.results, outcome.reference_results);
+  found.reference_results = run_tasks(o, tasks, *subjects.reference);
+  if (!o.output.empty()) write_files(o, tasks, found.reference_results, *subjects.reference, "reference");
+  found.comparison = eval::compare(found.results, found.reference_results);
   if (subjects.again)
-    outcome.noise_floor = eval::noise_floor(*subjects.again->model, *subjects.again->tokenizer, outcome.tasks,
-                                            outcome.reference_results, task_options(o, *subjects.again));
+    outcome.noise_floor = eval::noise_floor(*subjects.again->model, *subjects.again->tokenizer, tasks,
+                                            found.reference_results, task_options(o, *subjects.again));
 }
 
 Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
   Evaluation outcome;
   outcome.shown_flips = o.shown_flips;
-  if (!o.tasks.empty()) outcome.tasks = eval::load_tasks(o.tasks, o.shots);
+  std::vector<eval::Task> tasks;
+  if (!o.tasks.empty()) tasks = eval::load_tasks(o.tasks, o.shots);
   const api::Backend backend(options);
   std::optional<api::Backend> other;
   Subjects subjects = {open(o, o.model, backend, o.precision, o.kv_format), {}, {}};
@@ -154,14 +156,14 @@ Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
   outcome.cache = subjects.model.model->cache_words();
   outcome.adds_bos = subjects.model.tokenizer->bos_id().has_value();
   if (!o.text.empty()) measure_text(o, subjects, outcome);
-  if (!o.tasks.empty()) measure_tasks(o, subjects, outcome);
+  if (!tasks.empty()) measure_tasks(o, tasks, subjects, outcome);
   return outcome;
 }
 
 void check_gate(const Options& o, const Evaluation& r) {
   if (o.gate <= 0) return;
-  if (r.comparison && !r.comparison->tasks.empty())
-    eval::check_task_gate(o.gate, *r.comparison);
+  if (r.tasks.comparison && !r.tasks.comparison->tasks.empty())
+    eval::check_task_gate(o.gate, *r.tasks.comparison);
   else if (r.reference_perplexity)
     eval::check_perplexity_gate(o.gate, r.text->perplexity.value, *r.reference_perplexity);
   else

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "base/json.h"
-#include "eval/comparison.h"
 #include "eval/gauntlet.h"
 #include "eval/noise_floor.h"
 #include "eval/text_quality.h"
+#include "report/task_report.h"
 
 namespace aquatint::cli {
 
@@ -17,9 +17,7 @@ struct Evaluation {
   std::optional<double> reference_perplexity;
   std::string cache;      // of the model's keys and values
   bool adds_bos = false;  // before each prompt, by the tokenizer's own rule
-  std::vector<eval::Task> tasks;
-  std::vector<eval::TaskResult> results, reference_results;
-  std::optional<eval::Comparison> comparison;
+  report::TaskEvaluation tasks;
   std::optional<eval::GauntletAverages> gauntlet;
   std::optional<eval::NoiseFloor> noise_floor;
   std::optional<double> noise_kld;  // of the reference from itself

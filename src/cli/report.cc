@@ -1,28 +1,64 @@
 #include <fmt/format.h>
 
 #include "api/study.h"
+#include "base/error.h"
 #include "cli/command.h"
 #include "cli/study_result.h"
+#include "report/files.h"
+#include "report/task_store.h"
+#include "report/task_text.h"
 
 namespace aquatint::cli {
 namespace {
 
-// STORE may be the study's folder.
-void run(std::filesystem::path store, std::filesystem::path to, const Common& common) {
-  if (std::filesystem::is_directory(store)) store /= "study.sqlite";
-  if (to.empty()) to = store.parent_path() / "report.html";
+namespace fs = std::filesystem;
+
+struct Options {
+  fs::path store, to;
+  std::string reference;
+  int64_t shown_flips = 1;
+};
+
+// A folder stands for the study in it.
+fs::path file_of(const fs::path& store) { return fs::is_directory(store) ? store / "study.sqlite" : store; }
+
+void report_study(const Options& o, const fs::path& store, const Common& common) {
+  if (!o.reference.empty())
+    throw base::BadUsage("--reference is for stores of task results; a study's reference is its FP32 row");
+  const fs::path to = o.to.empty() ? store.parent_path() / "report.html" : o.to;
   const report::Study study = api::render_report(store, to);
   if (common.json) return print_json(study_json(study));
   print_result(study_text(study) + fmt::format("\nreport  {}\n", to.string()));
 }
 
+void report_tasks(const Options& o, const report::TaskStore& store, const std::string& source,
+                  const Common& common) {
+  const report::TaskReport report = report::task_report(store, source, o.reference);
+  if (!o.to.empty()) report::write_report(report, o.to);
+  if (common.json) return print_json(report::task_report_json(report));
+  print_result(report::task_report_text(report, o.shown_flips) +
+               (o.to.empty() ? "" : fmt::format("\nreport  {}\n", o.to.string())));
+}
+
+void run(const Options& o, const Common& common) {
+  const fs::path store = file_of(o.store);
+  if (report::is_task_store(store))
+    report_tasks(o, report::TaskStore(store), store.string(), common);
+  else
+    report_study(o, store, common);
+}
+
 }  // namespace
 
 std::function<void()> add_report(CLI::App& app, Common& common) {
-  auto store = std::make_shared<std::filesystem::path>(), to = std::make_shared<std::filesystem::path>();
-  app.add_option("STORE", *store, "study.sqlite, or the folder of a study")->required();
-  option(app, "--to", *to, "HTML file to write; default: report.html beside the store");
-  return [=, &common] { run(*store, *to, common); };
+  auto o = std::make_shared<Options>();
+  app.add_option("STORE", o->store, "study.sqlite or the folder of a study; a store that eval --store wrote")
+      ->required();
+  option(app, "--to", o->to,
+         "file to write: .html, .json or .csv; default for a study: report.html beside the store");
+  option(app, "--reference", o->reference, "model that the others are compared with");
+  option(app, "--flips", o->shown_flips, "examples shown of answers that a model lost and gained, each task");
+  return [o, &common] { run(*o, common); };
 }
 
 }  // namespace aquatint::cli

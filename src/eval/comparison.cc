@@ -17,6 +17,7 @@ TaskComparison compare_task(const TaskResult& result, const Metric& model, const
            reference.values.size(), reference.key());
   const std::vector<bool> a = right(model), b = right(reference);
   return {.name = result.name,
+          .task = 0,
           .metric = model.key(),
           .difference = paired_proportion_interval(a, b),
           .mcnemar = mcnemar(a, b),
@@ -27,12 +28,20 @@ TaskComparison compare_task(const TaskResult& result, const Metric& model, const
 
 std::optional<SimilaritySummary> similarity(const TaskResult& model, const TaskResult& reference) {
   if (model.kind != TaskKind::generation) return std::nullopt;
-  const auto generations = [](const TaskResult& result) {
+  bool tokens_known = true;
+  const auto generations = [&](const TaskResult& result) {
     std::vector<Generation> all;
-    for (const ItemResult& item : result.items) all.push_back({item.text, item.tokens});
+    for (const ItemResult& item : result.items) {
+      all.push_back({item.text, item.tokens});
+      tokens_known = tokens_known && (item.text.empty() || !item.tokens.empty());
+    }
     return all;
   };
-  return summarize_similarity(generations(model), generations(reference));
+  std::vector<Generation> a = generations(model), b = generations(reference);
+  if (!tokens_known) number_words(a, b);
+  SimilaritySummary summary = summarize_similarity(a, b);
+  if (!tokens_known) summary.unit = "words";
+  return summary;
 }
 
 base::Json to_json(const SimilaritySummary& s) {
@@ -46,7 +55,8 @@ base::Json to_json(const SimilaritySummary& s) {
           {"edit_distance", s.edit_distance.value},
           {"length", s.length.value},
           {"reference_length", s.reference_length.value},
-          {"pairs", s.pairs}};
+          {"pairs", s.pairs},
+          {"unit", s.unit}};
 }
 
 base::Json interval_json(const RecoveryEstimate& estimate) {
@@ -76,9 +86,11 @@ Comparison compare(const std::vector<TaskResult>& model, const std::vector<TaskR
   std::vector<TaskScores> scores;
   std::vector<double> points;
   for (size_t i = 0; i < model.size(); ++i) {
-    const Metric *a = model[i].score(), *b = reference[i].score();
-    if (!a || !b) continue;
+    const Metric* a = model[i].score();
+    const Metric* b = a ? reference[i].find(a->key()) : nullptr;
+    if (!b || a->values.empty() || b->values.empty()) continue;
     all.tasks.push_back(compare_task(model[i], *a, *b));
+    all.tasks.back().task = i;
     all.tasks.back().similarity = similarity(model[i], reference[i]);
     scores.push_back({a->values, b->values, model[i].baseline});
     points.push_back(100 * all.tasks.back().difference.mean);

@@ -16,6 +16,7 @@ namespace aquatint::eval {
 
 struct TaskComparison {
   std::string name;
+  size_t task = 0;              // in the lists that were compared
   std::string metric;           // what is compared: a key of TaskResult
   PairedDifference difference;  // model − reference with its 95 % interval
   McNemar mcnemar;              // first: the model
@@ -31,7 +32,7 @@ struct Comparison {
   DifferenceHistogram differences;  // of the tasks, in accuracy points
 };
 
-// Both lists hold the same tasks over the same items.
+// Both lists hold the same tasks over the same items. What lacks scores of its items is left out.
 Comparison compare(const std::vector<TaskResult>& model, const std::vector<TaskResult>& reference,
                    uint64_t seed = 1234);
 

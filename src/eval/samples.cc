@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "eval/answers.h"
-#include "eval/task_requests.h"
+#include "eval/task_identity.h"
 
 namespace aquatint::eval {
 namespace {
@@ -15,18 +15,18 @@ using base::Json;
 
 std::string hash(const std::string& text) { return base::sha256_hex(std::as_bytes(std::span(text))); }
 
-Json target_of(const Task& task, const TaskItem& item) {
+std::string target_of(const Task& task, const TaskItem& item) {
   switch (task.config.kind) {
     case TaskKind::multiple_choice:
-      return item.gold.size() == 1 ? Json(item.gold.front()) : Json(item.gold);
+      return item.gold.size() == 1 ? std::to_string(item.gold.front()) : Json(item.gold).dump();
     case TaskKind::generation:
-      return item.answers.size() == 1 ? Json(item.answers.front()) : Json(item.answers);
+      return item.answers.size() == 1 ? item.answers.front() : Json(item.answers).dump();
     default:
       return item.choices.front();
   }
 }
 
-// The harness writes log-likelihoods and truth values as Python prints them, in strings.
+// One per request. The harness writes log-likelihoods and truth values as Python prints them, in strings.
 Json responses(const Task& task, const ItemResult& result) {
   if (task.config.kind == TaskKind::generation) return Json::array({result.text});
   Json all = Json::array();
@@ -38,32 +38,44 @@ Json responses(const Task& task, const ItemResult& result) {
   return all;
 }
 
-Json arguments(const Task& task, const std::vector<ContextAndContinuation>& prompts) {
+// Each request was made once.
+Json repeated(const Json& responses) {
+  Json all = Json::array();
+  for (const Json& response : responses) all.push_back(Json::array({response}));
+  return all;
+}
+
+Json arguments(const Task& task, const ItemPrompts& prompts) {
   Json all = Json::object();
   for (const auto& [context, continuation] : prompts) {
     Json& one = all[fmt::format("gen_args_{}", all.size())];
-    one["arg_0"] = context;
+    one["arg_0"] = task.config.kind == TaskKind::rolling ? continuation : context;
     if (task.config.kind == TaskKind::generation)
       one["arg_1"] = {
           {"until", task.config.until}, {"max_gen_toks", task.config.max_tokens}, {"do_sample", false}};
-    else
+    else if (task.config.kind != TaskKind::rolling)
       one["arg_1"] = continuation;
   }
   return all;
 }
 
-Json record(const Task& task, const TaskResult& result, const Prompter& prompter, size_t i,
+bool is_weighted(const Metric& metric) {
+  return metric.aggregation == Aggregation::weighted_perplexity ||
+         metric.aggregation == Aggregation::bits_per_byte;
+}
+
+Json record(const Task& task, const TaskResult& result, const ItemPrompts& prompts, size_t i,
             const AnswerFilter& filter) {
   const ItemResult& item = result.items[i];
-  const std::vector<ContextAndContinuation> prompts = prompter.prompts(i);
-  const Json target = target_of(task, task.items[i]), given = responses(task, item);
+  const std::string target = target_of(task, task.items[i]);
+  const Json given = responses(task, item), requests = arguments(task, prompts);
   Json json = {{"doc_id", i},
                {"target", target},
-               {"arguments", arguments(task, prompts)},
-               {"resps", given},
+               {"arguments", requests},
+               {"resps", repeated(given)},
                {"filter", filter.name},
-               {"prompt_hash", hash(prompts.front().context)},
-               {"target_hash", hash(target.is_string() ? target.get<std::string>() : target.dump())}};
+               {"prompt_hash", hash(requests.at("gen_args_0").at("arg_0").get<std::string>())},
+               {"target_hash", hash(target)}};
   json["filtered_resps"] = task.config.kind == TaskKind::generation
                                ? Json::array({AnswerExtractor(filter, task.name).extract(item.text)})
                                : given;
@@ -71,7 +83,8 @@ Json record(const Task& task, const TaskResult& result, const Prompter& prompter
   for (const Metric& metric : result.metrics) {
     if (metric.filter != filter.name) continue;
     json["metrics"].push_back(metric.name);
-    json[metric.name] = metric.values[i];
+    json[metric.name] =
+        is_weighted(metric) ? Json({metric.values[i], metric.weights[i]}) : Json(metric.values[i]);
   }
   return json;
 }
@@ -84,6 +97,7 @@ Json config_of(const Task& task) {
           {"num_fewshot", task.config.shots},
           {"target_delimiter", task.config.delimiter},
           {"fewshot_delimiter", task.config.example_delimiter},
+          {"baseline", task.baseline},
           {"data", task.file.string()}};
 }
 
@@ -91,10 +105,10 @@ Json config_of(const Task& task) {
 
 std::vector<Json> sample_records(const Task& task, const TaskResult& result, const TaskOptions& options) {
   std::vector<Json> records;
-  const Prompter prompter(task, result.items.size(), options);
+  const std::vector<ItemPrompts> prompts = item_prompts(task, result.items.size(), options);
   for (size_t i = 0; i < result.items.size(); ++i)
     for (const AnswerFilter& filter : task.config.filters)
-      records.push_back(record(task, result, prompter, i, filter));
+      records.push_back(record(task, result, prompts[i], i, filter));
   return records;
 }
 

@@ -1,6 +1,8 @@
 #include "eval/similarity.h"
 
 #include <iterator>
+#include <sstream>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/statistics.h"
@@ -86,13 +88,24 @@ SimilaritySummary summarize_similarity(std::span<const Generation> model,
   return summary;
 }
 
+void number_words(std::span<Generation> model, std::span<Generation> reference) {
+  std::unordered_map<std::string, int32_t> numbers;
+  for (const std::span<Generation> side : {model, reference})
+    for (Generation& each : side) {
+      each.tokens.clear();
+      std::istringstream words(each.text);
+      for (std::string word; words >> word;)
+        each.tokens.push_back(numbers.try_emplace(word, static_cast<int32_t>(numbers.size())).first->second);
+    }
+}
+
 void check_length_gate(const SimilaritySummary& summary, double percent) {
   const double found = summary.length.value, wanted = summary.reference_length.value * percent / 100;
   if (!(found >= wanted))
     throw base::GateMissed(fmt::format(
-        "gate missed: mean output length {:.1f} tokens, expected at least {:.1f} ({:g} % of the reference's "
+        "gate missed: mean output length {:.1f} {}, expected at least {:.1f} ({:g} % of the reference's "
         "{:.1f})",
-        found, wanted, percent, summary.reference_length.value));
+        found, summary.unit, wanted, percent, summary.reference_length.value));
 }
 
 }  // namespace aquatint::eval

@@ -58,9 +58,13 @@ struct SimilaritySummary {
   Mean edit_distance;             // normalized
   Mean length, reference_length;  // tokens
   int64_t pairs = 0;
+  std::string unit = "tokens";  // of prefixes, distances and lengths
 };
 SimilaritySummary summarize_similarity(std::span<const Generation> model,
                                        std::span<const Generation> reference);
+
+// Puts numbers of words in the place of tokens, for texts whose tokens are not known.
+void number_words(std::span<Generation> model, std::span<Generation> reference);
 
 // MLPerf's rule for generated texts: throws GateMissed unless the mean length in tokens is at least `percent`
 // % of the reference's. A model that stops early may score well on the little it says.

@@ -1,23 +1,25 @@
 #include "eval/task_config.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace aquatint::eval {
 
-std::string_view task_kind_name(TaskKind kind) {
-  switch (kind) {
-    case TaskKind::multiple_choice:
-      return "multiple choice";
-    case TaskKind::schema:
-      return "schema";
-    case TaskKind::language_modelling:
-      return "language modelling";
-    case TaskKind::rolling:
-      return "rolling perplexity";
-    case TaskKind::generation:
-      return "generation";
-  }
-  return "";
+namespace {
+
+// In the order of TaskKind.
+constexpr std::string_view kKindNames[] = {"multiple choice", "schema", "language modelling",
+                                           "rolling perplexity", "generation"};
+
+}  // namespace
+
+std::string_view task_kind_name(TaskKind kind) { return kKindNames[static_cast<size_t>(kind)]; }
+
+std::optional<TaskKind> task_kind_named(std::string_view name) {
+  const auto found = std::find(std::begin(kKindNames), std::end(kKindNames), name);
+  if (found == std::end(kKindNames)) return std::nullopt;
+  return static_cast<TaskKind>(found - std::begin(kKindNames));
 }
 
 Field::Field(nlohmann::ordered_json source, const std::string& where) : source_(std::move(source)) {

@@ -23,6 +23,7 @@ namespace aquatint::eval {
 
 enum class TaskKind { multiple_choice, schema, language_modelling, rolling, generation };
 std::string_view task_kind_name(TaskKind kind);
+std::optional<TaskKind> task_kind_named(std::string_view name);
 
 using Document = nlohmann::ordered_json;
 

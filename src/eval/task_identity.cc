@@ -1,7 +1,6 @@
 #include "eval/task_identity.h"
 
 #include "base/hash.h"
-#include "eval/task_requests.h"
 
 namespace aquatint::eval {
 namespace {
@@ -24,17 +23,18 @@ base::Json metrics(const TaskConfig& config) {
   return all;
 }
 
+void add(base::Sha256& hash, const base::Json& json) {
+  const std::string text = json.dump() + "\n";
+  hash.update(std::as_bytes(std::span(text)));
+}
+
 }  // namespace
 
 std::string task_sha256(const Task& task, size_t count, uint64_t seed) {
   base::Sha256 hash;
-  const auto add = [&](const base::Json& json) {
-    const std::string text = json.dump() + "\n";
-    hash.update(std::as_bytes(std::span(text)));
-  };
   const TaskConfig& config = task.config;
-  add({static_cast<int>(config.kind), config.shots, config.until, config.max_tokens, filters(config),
-       metrics(config), task.baseline, count});
+  add(hash, {static_cast<int>(config.kind), config.shots, config.until, config.max_tokens, filters(config),
+             metrics(config), task.baseline, count});
   TaskOptions options;
   options.seed = seed;
   const Prompter prompter(task, count, options);
@@ -43,7 +43,27 @@ std::string task_sha256(const Task& task, size_t count, uint64_t seed) {
     base::Json prompts = base::Json::array();
     for (const ContextAndContinuation& prompt : prompter.prompts(i))
       prompts.push_back({prompt.context, prompt.continuation});
-    add({prompts, item.questions.size(), item.choices, item.gold, item.answers});
+    add(hash, {prompts, item.questions.size(), item.choices, item.gold, item.answers});
+  }
+  return hash.hex();
+}
+
+std::vector<ItemPrompts> item_prompts(const Task& task, size_t count, const TaskOptions& options) {
+  const Prompter prompter(task, count, options);
+  std::vector<ItemPrompts> items;
+  for (size_t i = 0; i < count; ++i)
+    items.push_back(task.config.kind == TaskKind::rolling ? ItemPrompts{{"", task.items[i].choices.front()}}
+                                                          : prompter.prompts(i));
+  return items;
+}
+
+std::string items_sha256(const std::vector<ItemPrompts>& items) {
+  base::Sha256 hash;
+  for (const ItemPrompts& item : items) {
+    base::Json prompts = base::Json::array();
+    for (const ContextAndContinuation& prompt : item)
+      prompts.push_back({prompt.context, prompt.continuation});
+    add(hash, prompts);
   }
   return hash.hex();
 }

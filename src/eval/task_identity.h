@@ -1,7 +1,9 @@
-// What a stored result of a task belongs to.
+// What a stored result of a task belongs to, and which results belong together.
 #pragma once
 #include <string>
+#include <vector>
 
+#include "eval/task_requests.h"
 #include "eval/tasks.h"
 
 namespace aquatint::eval {
@@ -9,5 +11,13 @@ namespace aquatint::eval {
 // SHA-256 over everything that decides which requests the first `count` items make and how answers are
 // judged. The task's name and where its files lie do not matter.
 std::string task_sha256(const Task& task, size_t count, uint64_t seed);
+
+// What is run for an item, in order.
+using ItemPrompts = std::vector<ContextAndContinuation>;
+std::vector<ItemPrompts> item_prompts(const Task& task, size_t count, const TaskOptions& options);
+
+// SHA-256 over the texts that a model gets for each item, whoever ran it: equal for results that can be
+// compared item by item.
+std::string items_sha256(const std::vector<ItemPrompts>& items);
 
 }  // namespace aquatint::eval

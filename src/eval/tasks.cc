@@ -178,6 +178,8 @@ void finish_result(const Task& task, TaskResult& result) {
   result.shots = task.config.shots;
   result.baseline = task.baseline;
   result.n = std::ssize(result.items);
+  result.duplicates = task.duplicates;
+  result.texts = item_texts(task, result.items.size());
   result.metrics = score_items(task, result.items);
 }
 
@@ -192,6 +194,7 @@ base::Json to_json(const TaskResult& result) {
                      {"baseline", result.baseline},
                      {"kind", task_kind_name(result.kind)}};
   if (result.cut > 0) json["cut"] = result.cut;
+  if (result.duplicates > 0) json["duplicates"] = result.duplicates;
   for (const Metric& metric : result.metrics) {
     json[metric.key()] = metric.value;
     json[fmt::format("{}_stderr,{}", metric.name, metric.filter)] = metric.standard_error;

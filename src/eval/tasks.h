@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "eval/item_text.h"
 #include "eval/task_config.h"
 #include "model/model.h"
 #include "runtime/chat.h"
@@ -81,9 +82,11 @@ struct TaskResult {
   int shots = 0;
   double baseline = 0;
   int64_t n = 0;
-  int64_t cut = 0;  // items whose context lost tokens at its start
+  int64_t cut = 0;         // items whose context lost tokens at its start
+  int64_t duplicates = 0;  // items that repeat an earlier one
   std::vector<Metric> metrics;
   std::vector<ItemResult> items;  // in file order, for paired statistics
+  std::vector<ItemText> texts;    // of the items
 
   const Metric* find(std::string_view key) const;  // null when the task has no such metric
   // What comparisons and gates are about: acc, exact_match; null for perplexities alone.

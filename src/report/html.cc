@@ -12,22 +12,6 @@
 namespace aquatint::report {
 namespace {
 
-// Nothing may be loaded from anywhere, whatever a string from a file tries.
-constexpr const char* kPolicy =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri "
-    "'none'; "
-    "form-action 'none'";
-
-std::string head(const Study& study) {
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"color-scheme\" content=\"light dark\">\n"
-      "<title>{} — quantization study</title>\n<style>\n{}</style>\n</head>\n<body>\n",
-      kPolicy, escape_html(study.facts.model), kReportStyle);
-}
-
 std::string title(const Study& study) {
   const StudyFacts& f = study.facts;
   std::string facts;
@@ -113,13 +97,6 @@ constexpr const char* kCharts = R"html(<section aria-labelledby="tradeoff">
 </section>
 )html";
 
-std::string section(const char* id, const char* heading, const std::string& intro, const std::string& body) {
-  if (body.empty()) return "";
-  const std::string text = intro.empty() ? "" : fmt::format("<p class=\"aside\">{}</p>\n", intro);
-  return fmt::format("<section aria-labelledby=\"{0}\">\n<h2 id=\"{0}\">{1}</h2>\n{2}{3}</section>\n", id,
-                     heading, text, body);
-}
-
 std::string notes_list(const Study& study) {
   std::string items;
   for (const std::string& note : honest_notes(study))
@@ -131,28 +108,30 @@ std::string scripts(const Study& study, const Verdict& verdict) {
   return fmt::format(
       "<script type=\"application/json\" "
       "id=\"study\">{}</script>\n<script>\n{}\n</script>\n<script>\n{}</script>\n",
-      embedded_json(study, verdict), kChartScript, kReportScript);
+      script_safe(study_data_json(study, verdict)), kChartScript, kReportScript);
 }
 
 }  // namespace
 
 std::string render_html(const Study& study) {
   const Verdict verdict = decide(study);
-  std::string out = head(study) + "<main>\n" + title(study) + verdict_section(study, verdict);
+  std::string out =
+      page_head(study.facts.model + " — quantization study") + title(study) + verdict_section(study, verdict);
   if (!study.rows.empty()) {
     out += kCharts;
-    out += section("schemes", "Every scheme", "", main_table(study, verdict));
+    out += page_section("schemes", "Every scheme", "", main_table(study, verdict));
   }
-  out += section("divergence", "Divergence from the reference", "", divergence_section(study));
-  out += section("tasks", "Tasks", "", task_table(study, verdict));
-  out += section("changes", "What changed on the tasks", "", task_changes(study));
-  out += section("speed", "Speed by batch", "", speed_table(study, verdict));
-  out += section("layers", "Where the error sits",
-                 "Relative error of each quantized linear, ‖ΔW‖² / ‖W‖² weighted as each caption says. One "
-                 "logarithmic colour scale for all.",
-                 heat_maps(study));
-  out += section("notes", "Read this before trusting the figures", "", notes_list(study));
-  out += section("how", "What was run, and how", "", provenance_section(study));
+  out += page_section("divergence", "Divergence from the reference", "", divergence_section(study));
+  out += page_section("tasks", "Tasks", "", task_table(study, verdict));
+  out += page_section("changes", "What changed on the tasks", "", task_changes(study));
+  out += page_section("speed", "Speed by batch", "", speed_table(study, verdict));
+  out +=
+      page_section("layers", "Where the error sits",
+                   "Relative error of each quantized linear, ‖ΔW‖² / ‖W‖² weighted as each caption says. One "
+                   "logarithmic colour scale for all.",
+                   heat_maps(study));
+  out += page_section("notes", "Read this before trusting the figures", "", notes_list(study));
+  out += page_section("how", "What was run, and how", "", provenance_section(study));
   out += fmt::format(
       "<footer>Aquatint {}. This file needs no network; its figures are also inside it as JSON, in the "
       "element with the id “study”.</footer>\n</main>\n",

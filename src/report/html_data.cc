@@ -80,18 +80,14 @@ Json row_json(const Study& study, const Verdict& verdict, size_t index) {
 
 }  // namespace
 
-std::string embedded_json(const Study& study, const Verdict& verdict) {
+Json study_data_json(const Study& study, const Verdict& verdict) {
   Json json = {{"verdict", {{"headline", verdict.headline}, {"paragraph", verdict.paragraph()}}}};
   each_fact(study.facts, [&](const char* key, const auto& value) { json["facts"][key] = plain(value); });
   for (const auto& peak : study.facts.peak_flop_s)
     json["facts"]["peak_flop_s"][peak.type] = number(peak.flop_s);
   json["rows"] = Json::array();
   for (size_t i = 0; i < study.rows.size(); ++i) json["rows"].push_back(row_json(study, verdict, i));
-  const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  // "</script" and "<!--" inside a string would end or change the element.
-  std::string safe;
-  for (const char c : text) safe += c == '<' ? "\\u003c" : std::string(1, c);
-  return safe;
+  return json;
 }
 
 }  // namespace aquatint::report

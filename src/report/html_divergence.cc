@@ -11,7 +11,7 @@ namespace aquatint::report {
 namespace {
 
 std::string cell(double value) {
-  if (!std::isfinite(value)) return "<td class=\"num\"><span class=\"none\">–</span></td>";
+  if (!std::isfinite(value)) return kBlankCell;
   return fmt::format("<td class=\"num\">{}</td>", format_significant(value, 3));
 }
 
@@ -34,15 +34,16 @@ std::string divergence_section(const Study& study) {
     if (row.kld_by_position.size() > 1) lines.push_back({escape_html(row_name(row)), row.kld_by_position});
   }
   if (rows.empty()) return "";
-  std::string out =
-      "<div class=\"scroll\" tabindex=\"0\"><table class=\"flat\"><caption><span>KL(reference ‖ scheme) at "
-      "the scored positions, nats. Most "
-      "positions hardly move; the tail is where answers change.</span></caption>\n<thead><tr><th "
-      "scope=\"col\">Scheme</th>";
+  std::string out = open_table(
+                        "KL(reference ‖ scheme) at the scored positions, nats. Most positions hardly move; "
+                        "the tail is where "
+                        "answers change.",
+                        "flat") +
+                    "<thead><tr>" + column("Scheme", false);
   for (const char* title :
        {"Mean", "Median", "90&#8239;%", "95&#8239;%", "99&#8239;%", "99.9&#8239;%", "Largest"})
-    out += fmt::format("<th scope=\"col\" class=\"num\">{}</th>", title);
-  out += "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n";
+    out += column(title);
+  out += "</tr></thead>\n<tbody>\n" + rows + kCloseTable;
   const StudyFacts& f = study.facts;
   return out + svg::lines(lines, static_cast<double>(f.score_from), static_cast<double>(f.context - 1),
                           "position in the window", "mean KLD, nats (log scale)",

@@ -10,10 +10,8 @@
 namespace aquatint::report {
 namespace {
 
-constexpr const char* kBlank = "<td class=\"num\"><span class=\"none\">–</span></td>";
-
 std::string cell(double value, const std::string& text, const std::string& note = "") {
-  if (!std::isfinite(value)) return kBlank;
+  if (!std::isfinite(value)) return kBlankCell;
   const std::string small = note.empty() ? "" : fmt::format("<small>{}</small>", note);
   return fmt::format("<td class=\"num\">{}{}</td>", text, small);
 }
@@ -24,7 +22,7 @@ std::string plus_minus(double error, int decimals) {
 
 // Value and error with the error's two leading digits deciding the decimals.
 std::string estimate(const Measured& m, int digits) {
-  if (!m.known()) return kBlank;
+  if (!m.known()) return kBlankCell;
   const std::string error = std::isfinite(m.error) ? "±&#8239;" + format_significant(m.error, 2) : "";
   return cell(m.value, format_significant(m.value, digits), error);
 }
@@ -41,7 +39,7 @@ std::string signed_text(double value, int digits, const char* unit) {
 
 std::string increase_cell(const Measured& increase, bool reference) {
   if (reference) return "<td class=\"num\"><span class=\"none\">reference</span></td>";
-  if (!increase.known()) return kBlank;
+  if (!increase.known()) return kBlankCell;
   const std::string error =
       std::isfinite(increase.error) ? "±&#8239;" + format_significant(increase.error * 100, 2) : "";
   return cell(increase.value, signed_text(increase.value * 100, 2, "&#8239;%"), error);
@@ -71,14 +69,6 @@ std::string scheme_header(const Study& study, const Verdict& verdict, int row, b
   if (badged) out += fmt::format("<small>{}</small>{}", escape_html(how), badge(study, verdict, row));
   return out + "</th>";
 }
-
-std::string open_table(const std::string& caption, const char* style = "") {
-  return fmt::format(
-      "<div class=\"scroll\" tabindex=\"0\"><table class=\"{}\"><caption><span>{}</span></caption>\n", style,
-      caption);
-}
-
-constexpr const char* kCloseTable = "</tbody></table></div>\n";
 
 std::string main_row(const Study& study, const Verdict& verdict, int index) {
   const StudyRow& r = study.rows[static_cast<size_t>(index)];
@@ -110,7 +100,7 @@ const TaskResult* find_task(const StudyRow& row, const std::string& name) {
 }
 
 std::string task_cell(const TaskResult* task) {
-  if (!task || !task->accuracy.known()) return kBlank;
+  if (!task || !task->accuracy.known()) return kBlankCell;
   const Measured& acc = task->accuracy;
   std::string note = plus_minus(acc.error * 100, 1);
   if (task->accuracy_norm.known()) note += fmt::format(" · norm {:.1f}", task->accuracy_norm.value * 100);
@@ -119,7 +109,7 @@ std::string task_cell(const TaskResult* task) {
 
 std::string change_cell(const Loss& loss, bool reference) {
   if (reference) return "<td class=\"num\"><span class=\"none\">reference</span></td>";
-  if (!loss.accuracy_change.known()) return kBlank;
+  if (!loss.accuracy_change.known()) return kBlankCell;
   const Measured& change = loss.accuracy_change;
   const std::string text = signed_text(change.value * 100, 2, "");
   const std::string note =

@@ -146,6 +146,11 @@ int64_t number_of(Database& database, const char* query) {
 }
 
 constexpr const char* kCountObjects = "SELECT count(*) FROM sqlite_master";
+constexpr const char* kVersion = "PRAGMA user_version";
+
+void set_version(Database& database, int64_t version) {
+  database.execute(fmt::format("PRAGMA user_version = {}", version).c_str());
+}
 
 void create_tables(Database& database, const Schema& schema) {
   Transaction transaction(database);
@@ -153,21 +158,37 @@ void create_tables(Database& database, const Schema& schema) {
   if (number_of(database, kCountObjects) == 0) {
     database.execute(schema.sql);
     database.execute(fmt::format("PRAGMA application_id = {}", schema.application_id).c_str());
-    database.execute(fmt::format("PRAGMA user_version = {}", schema.version).c_str());
+    set_version(database, schema.version);
+  }
+  transaction.commit();
+}
+
+void bring_up_to_date(Database& database, const Schema& schema) {
+  Transaction transaction(database);
+  for (int64_t version = number_of(database, kVersion); version >= 1 && version < schema.version; ++version) {
+    database.execute(schema.steps[static_cast<size_t>(version - 1)]);
+    set_version(database, version + 1);
   }
   transaction.commit();
 }
 
 }  // namespace
 
+int64_t application_id(Database& database) { return number_of(database, "PRAGMA application_id"); }
+
 void open_schema(Database& database, const Schema& schema, bool create) {
   const std::string path = database.path().string();
-  if (create && number_of(database, "PRAGMA application_id") == 0 && number_of(database, kCountObjects) == 0)
+  if (create && application_id(database) == 0 && number_of(database, kCountObjects) == 0)
     create_tables(database, schema);
-  if (const int64_t id = number_of(database, "PRAGMA application_id"); id != schema.application_id)
+  if (const int64_t id = application_id(database); id != schema.application_id)
     throw base::BadInput(fmt::format("{}: an SQLite file, but not {} (application id {:#x}, expected {:#x})",
                                      path, schema.description, id, schema.application_id));
-  if (const int64_t version = number_of(database, "PRAGMA user_version"); version != schema.version)
+  int64_t version = number_of(database, kVersion);
+  if (version >= 1 && version < schema.version && std::ssize(schema.steps) == schema.version - 1) {
+    bring_up_to_date(database, schema);
+    version = number_of(database, kVersion);
+  }
+  if (version != schema.version)
     throw base::BadInput(
         fmt::format("{}: store of schema version {}, this program reads {}; use the program that wrote it",
                     path, version, schema.version));

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -80,9 +81,12 @@ class Transaction {
 struct Schema {
   int64_t application_id, version;  // in SQLite's file header
   const char* sql;
-  std::string_view description;  // "a store written by …"
+  std::string_view description;             // "a store written by …"
+  std::span<const char* const> steps = {};  // steps[i] leads from version i + 1 to the next
 };
-// Makes the tables in an empty database when `create`; BadInput when the file is another one.
+// Makes the tables in an empty database when `create`, brings older ones up to date; BadInput when the file
+// is another one.
 void open_schema(Database& database, const Schema& schema, bool create);
+int64_t application_id(Database& database);
 
 }  // namespace aquatint::report

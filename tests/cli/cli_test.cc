@@ -98,6 +98,13 @@ TEST_F(Cli, TasksAreStoredComparedAndGated) {
   EXPECT_EQ(run_json(eval)["tasks"], first["tasks"]);
   const Outcome again = run(eval);
   EXPECT_THAT(again.err, testing::HasSubstr("from the store"));
+  const Json report = run_json({"report", store.string(), "--to", (scratch_ / "tasks.html").string()});
+  ASSERT_EQ(report["models"].size(), 2u);  // the model in BF16 and as its own reference in FP32
+  EXPECT_EQ(report["models"][0]["tasks"], first["tasks"]);
+  EXPECT_EQ(report["models"][0]["comparison"], first["comparison"]);
+  EXPECT_TRUE(fs::exists(scratch_ / "tasks.html"));
+  expect_error(run({"report", store.string(), "--reference", "x", "--quiet"}), 2, "--reference");
+  expect_error(run({"report", store.string(), "--to", "tasks.txt", "--quiet"}), 2, ".csv");
   expect_error(run({"eval", model_, "--tasks", items.string(), "--store", items.string(), "--quiet"}), 3,
                "t.jsonl");
   expect_error(run({"eval", model_, "--tasks", items.string(), "--noise-floor", "--quiet"}), 2,

@@ -148,7 +148,7 @@ TEST(Html, EmbedsTheFigures) {
 }
 
 TEST(Html, EmptyAndPoorStudiesStillRender) {
-  EXPECT_EQ(structure_error(render_html({})), "");
+  EXPECT_EQ(structure_error(render_html(Study())), "");
   Study study = sample_study();
   for (StudyRow& row : study.rows) {
     row.speed.clear();
