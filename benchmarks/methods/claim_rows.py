@@ -1,35 +1,25 @@
 #!/usr/bin/env python3
-"""Writes docs/claims.md from docs/claims.json: what the field says about quantization, what was measured here, and a verdict.
-Figures come from the rows that benchmarks/methods/compare.py has measured; give it the same options.
+"""Records the figures of those claims (docs/claims.json) that the rows of benchmarks/methods/compare.py settle; give it the same options.
+A claim whose rows are not in the store keeps the figures that it has. benchmarks/claims.py then renders the page.
 
-  claims.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
+  claim_rows.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
 
 An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "calibrations": [FILES, TEXT, SAMPLES] of W4A16 by
 gptq, files "generic", "domain" or "half of each"; "others": names of figures that are measured here. "ours" is a format string
 over all of them, as in "{gptq[kld]:.3f}"; fields of rows are those of measure.row().
 """
 import argparse
-import datetime
 import functools
 import json
 import pathlib
 import statistics
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "methods"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import compare  # noqa: E402
 import formats  # noqa: E402
+import ledger  # noqa: E402
 import measure  # noqa: E402
-
-PAGE = """# What the field says
-
-Written by `benchmarks/claims.py` from `claims.json`; do not edit. {date}, {cpu}. Figures of SmolLM2-135M ({model}): mean KL divergence
-from FP32 in nats, perplexity (FP32: {reference:.2f}), over {windows} windows of 512 tokens of `{text}`; what is said of 7B to 70B
-models need not hold for it. "Planted": the same model with outliers in its activations, which change nothing of what it computes.
-
-| id | claim | here | verdict | why |
-|---|---|---|---|---|
-"""
 
 A100_FP32 = 19.5  # TFLOP/s, NVIDIA's data sheet
 
@@ -114,18 +104,16 @@ def main():
     parser.add_argument("--domain", type=pathlib.Path)
     parser.add_argument("--large", type=pathlib.Path, help="a model whose shapes count alone (streaming/sparse_model.py)")
     options = parser.parse_args()
-    text = ""
-    for claim in json.loads((measure.ROOT / "docs/claims.json").read_text()):
+    over = f"{options.model.name}, {options.windows} windows of 512 tokens of {options.text.name}"
+    for claim in ledger.claims():
+        if not {"rows", "calibrations", "others"} & claim.keys():
+            continue
         try:
-            ours, verdict = claim["ours"].format(**figures(options, claim)), claim["verdict"]
+            found = figures(options, claim)
+            versions = {row["version"] for row in found.values() if "version" in row}
+            ledger.record(claim["id"], found, over, ", ".join(sorted(versions)))
         except KeyError as missing:
             print(f"{claim['id']}: {missing}", file=sys.stderr)
-            ours, verdict = "not measured yet", "open"
-        text += f"| {claim['id']} | {claim['claim']} | {ours} | {verdict} | {claim['why']} |\n"
-    reference = stored(options, "W4A16", "rtn")["reference"]
-    (measure.ROOT / "docs/claims.md").write_text(
-        PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), model=options.model.name,
-                    reference=reference, windows=options.windows, text=options.text.name) + text)
 
 
 if __name__ == "__main__":
