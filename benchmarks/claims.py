@@ -1,132 +1,42 @@
 #!/usr/bin/env python3
-"""Writes docs/claims.md from docs/claims.json: what the field says about quantization, what was measured here, and a verdict.
-Figures come from the rows that benchmarks/methods/compare.py has measured; give it the same options.
+"""Writes docs/claims.md from docs/claims.json and docs/measurements.json: what the field says about quantization, what was measured
+here, and a verdict. Needs nothing else; the rows are measured by other scripts, as benchmarks/methods/claim_rows.py.
 
-  claims.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
-
-An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "calibrations": [FILES, TEXT, SAMPLES] of W4A16 by
-gptq, files "generic", "domain" or "half of each"; "others": names of figures that are measured here. "ours" is a format string
-over all of them, as in "{gptq[kld]:.3f}"; fields of rows are those of measure.row().
+An entry of claims.json has "ours", a format string over its figures, with "verdict" and "why", or "owner": the part of the project that
+will settle it, and "why" with what is known. "rows", "calibrations", "others" tell claim_rows.py what to look up.
 """
-import argparse
-import datetime
-import functools
-import json
-import pathlib
-import statistics
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "methods"))
-import compare  # noqa: E402
-import formats  # noqa: E402
-import measure  # noqa: E402
+import ledger
 
 PAGE = """# What the field says
 
-Written by `benchmarks/claims.py` from `claims.json`; do not edit. {date}, {cpu}. Figures of SmolLM2-135M ({model}): mean KL divergence
-from FP32 in nats, perplexity (FP32: {reference:.2f}), over {windows} windows of 512 tokens of `{text}`; what is said of 7B to 70B
-models need not hold for it. "Planted": the same model with outliers in its activations, which change nothing of what it computes.
+Written by `benchmarks/claims.py` from `claims.json` and `measurements.json`; do not edit. Divergence (KLD): mean KL divergence from FP32 in
+nats. Everything is measured on small models, SmolLM2-135M where nothing else is said; what is said of 7B to 70B models need not hold for
+them. "Planted": the same model with outliers in its activations, which change nothing of what it computes.
 
-| id | claim | here | verdict | why |
-|---|---|---|---|---|
-"""
-
-A100_FP32 = 19.5  # TFLOP/s, NVIDIA's data sheet
-
-
-def stored(options, scheme, method, model=None):
-    calibration = str(options.calibration) if compare.needs_calibration(scheme, method) else None
-    row = measure.row(options, compare.recipe(scheme, method), calibration=calibration, only_stored=True,
-                      model=options.planted if model == "planted" else None)
-    if row is None:
-        raise KeyError(f"{scheme} {method} {model or ''}: measure it with benchmarks/methods/compare.py first")
-    return row
+## Settled
+| id | claim | here | verdict | why | measured |
+|---|---|---|---|---|---|
+{settled}
+## Open
+| id | claim | settled by | what is known |
+|---|---|---|---|
+{open}"""
 
 
-def calibrated(options, files, text, samples=None):
-    row = measure.row(options, compare.recipe("W4A16", "gptq"), only_stored=True, samples=samples,
-                      calibration=compare.calibration_sets(options)[files],
-                      text=compare.halves(options.domain, options.store)[1] if text == "domain" else options.text)
-    if row is None:
-        raise KeyError(f"calibration {files} {text} {samples or ''}: measure it with benchmarks/methods/compare.py --domain first")
-    return row
+def settled_row(claim, measured):
+    if claim["id"] not in measured:
+        return f"| {claim['id']} | {claim['claim']} | not measured yet | open | {claim['why']} | |\n"
+    row = measured[claim["id"]]
+    return (f"| {claim['id']} | {claim['claim']} | {ledger.text_of(claim, row)} | {claim['verdict']} | {claim['why']} | "
+            f"{row['machine']}, {row['version']}, {row['date']}; {row['over']} |\n")
 
 
-def kept(options, name, *words):
-    """What a command prints as JSON; it runs once for a store."""
-    path = options.store / f"{name}.json"
-    if not path.exists():
-        path.write_text(json.dumps(measure.run(options, *words)))
-    return json.loads(path.read_text())
-
-
-def sensitivity(options):
-    """Divergence with one matrix alone in a scheme, by place; and in how many linears INT8 loses less than E4M3."""
-    found = kept(options, "sensitivity", "sensitivity", options.model, "--schemes", "W4A16,W8A8,FP8_DYNAMIC", "--text", options.text)
-    by_scheme = {scheme["scheme"]: scheme for scheme in found["schemes"]}
-    four = by_scheme["W4A16"]
-    layers = 1 + max(linear["layer"] for linear in four["linears"])
-
-    def mean(chosen):
-        return statistics.mean(linear["kld"] for linear in four["linears"] if chosen(linear["layer"]))
-
-    pairs = list(zip(by_scheme["W8A8"]["linears"], by_scheme["FP8_DYNAMIC"]["linears"]))
-    ranked = sorted(four["linears"], key=lambda linear: -linear["kld"])
-    return {"embedding": four["embedding"]["kld"], "head": four["head"]["kld"], "first": mean(lambda layer: layer == 0),
-            "last": mean(lambda layer: layer == layers - 1), "middle": mean(lambda layer: 0 < layer < layers - 1),
-            "worst": ranked[0], "linears": len(pairs), "tokens": found["tokens"],
-            "int8": sum(a["kld"] < b["kld"] for a, b in pairs)}
-
-
-def large(options):
-    """Predicted hours, and the most memory in GB, of quantizing a large model on this machine, by GPTQ and AWQ; its FP32 peak."""
-    if not options.large:
-        raise KeyError("--large MODEL is needed")
-    predicted = {"peak": 0}
-    for method in ("gptq", "awq"):
-        report = kept(options, f"large-{method}", "quantize", options.large, "--to", options.store / "none", "--scheme", "W4A16",
-                      "--method", method, "--calibration", options.calibration, "--samples", 128, "--seq-len", 512, "--dry-run")
-        predicted[method] = report["prediction"]["seconds"] / 3600
-        predicted["peak"] = max(predicted["peak"], report["prediction"]["peak_ram_bytes"] / 1e9)
-    predicted["fp32"] = kept(options, "peaks", "bench", "--peaks")["peaks"]["flop_s"]["fp32"] / 1e12
-    predicted["a100"] = predicted["gptq"] * predicted["fp32"] / A100_FP32
-    return predicted
-
-
-@functools.cache
-def format_errors(model):
-    return formats.measure(model, rows=400, seed=0)
-
-
-OTHERS = {"formats": lambda options: format_errors(options.model), "sensitivity": sensitivity, "large": large}
-
-
-def figures(options, claim):
-    found = {name: stored(options, *which) for name, which in claim.get("rows", {}).items()}
-    found |= {name: calibrated(options, *which) for name, which in claim.get("calibrations", {}).items()}
-    return found | {name: OTHERS[name](options) for name in claim.get("others", [])}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measure.add_options(parser)
-    parser.add_argument("--planted", type=pathlib.Path)
-    parser.add_argument("--domain", type=pathlib.Path)
-    parser.add_argument("--large", type=pathlib.Path, help="a model whose shapes count alone (streaming/sparse_model.py)")
-    options = parser.parse_args()
-    text = ""
-    for claim in json.loads((measure.ROOT / "docs/claims.json").read_text()):
-        try:
-            ours, verdict = claim["ours"].format(**figures(options, claim)), claim["verdict"]
-        except KeyError as missing:
-            print(f"{claim['id']}: {missing}", file=sys.stderr)
-            ours, verdict = "not measured yet", "open"
-        text += f"| {claim['id']} | {claim['claim']} | {ours} | {verdict} | {claim['why']} |\n"
-    reference = stored(options, "W4A16", "rtn")["reference"]
-    (measure.ROOT / "docs/claims.md").write_text(
-        PAGE.format(date=datetime.date.today().isoformat(), cpu=measure.processor(), model=options.model.name,
-                    reference=reference, windows=options.windows, text=options.text.name) + text)
+def render():
+    claims, measured = ledger.claims(), ledger.measurements()
+    return PAGE.format(settled="".join(settled_row(claim, measured) for claim in claims if "ours" in claim),
+                       open="".join(f"| {claim['id']} | {claim['claim']} | {claim['owner']} | {claim['why']} |\n"
+                                    for claim in claims if "owner" in claim))
 
 
 if __name__ == "__main__":
-    main()
+    (ledger.ROOT / "docs/claims.md").write_text(render(), encoding="utf-8")

@@ -24,9 +24,7 @@ StudyOptions resolved(StudyOptions o) {
   if (o.text.empty())
     throw base::BadUsage(
         "study needs a text to measure quality on: add --text FILE (plain UTF-8, 20 000 words or more)");
-  for (const std::string& name : o.schemes)
-    if (!numeric::find_scheme(name))
-      throw base::BadUsage(fmt::format("--schemes: {} is unknown; aquatint formats lists them", name));
+  for (const std::string& words : o.schemes) study_recipe(words, o);
   if (o.windows.windows == 0) o.windows.windows = std::max<int64_t>(1, kStudyTokens / o.windows.context);
   if (o.windows.stride == 0) o.windows.stride = o.windows.context;
   return o;

@@ -2,7 +2,8 @@
 // keeps every number in a store from which table, verdict and report are made. Finished rows are never
 // repeated on resume.
 //
-// In the folder `to`: study.sqlite, report.html, and checkpoints/<scheme>/ as written by quantize.
+// In the folder `to`: study.sqlite, report.html, and checkpoints/<scheme>/ (by another method than rtn:
+// checkpoints/<scheme> <method>/) as written by quantize. Another method goes on in the same study by resume.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -19,7 +20,7 @@ namespace aquatint::api {
 struct StudyOptions {
   std::string model;
   std::filesystem::path to, text;
-  std::vector<std::string> schemes;  // preset names
+  std::vector<std::string> schemes;  // as quant::set_scheme takes them: W4A16, W8A16+KV8
   std::string method = "rtn";
   std::string tasks;  // as eval::load_tasks takes them; empty: none
   int shots = -1;     // overrides the tasks' own when ≥ 0

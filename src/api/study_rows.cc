@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/self_calibration.h"
 #include "api/task_results.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -69,7 +70,19 @@ void take_quantization(report::StudyRow& row, const quant::Report& report) {
     row.layers.push_back({layer.name, layer.relative_error, layer.error_basis});
 }
 
+// In the registry's spelling.
+std::string scheme_words(const quant::Recipe& recipe) {
+  return fmt::format("{}{}{}", recipe.scheme->name, recipe.kv ? "+" : "", recipe.kv ? recipe.kv->name : "");
+}
+
 }  // namespace
+
+quant::Recipe study_recipe(const std::string& words, const StudyOptions& options) {
+  quant::Recipe recipe;
+  quant::set_scheme(words, recipe);
+  recipe.methods = quant::complete_methods({quant::make_step(options.method)});
+  return recipe;
+}
 
 StudyRows::StudyRows(const StudyOptions& options, const StudyInputs& inputs, const Backend& backend,
                      report::Store& store)
@@ -82,7 +95,7 @@ StudyRows::~StudyRows() = default;
 void StudyRows::run_all() {
   run_reference();
   run_baseline();
-  for (const std::string& name : options_.schemes) run_scheme(*numeric::find_scheme(name));
+  for (const std::string& words : options_.schemes) run_scheme(words);
 }
 
 // Everything a row's numbers depend on. A row with the same fingerprint would give the same quality again.
@@ -131,6 +144,14 @@ const eval::ReferenceStates& StudyRows::reference() {
   return *reference_;
 }
 
+const quant::CalibrationSet& StudyRows::calibration() {
+  if (!calibration_) {
+    const auto model = model::Model::load(inputs_.source, backend_.at(kernels::Precision::bf16));
+    calibration_ = sample_calibration(*model, *inputs_.tokenizer, {.seed = options_.seed});
+  }
+  return *calibration_;
+}
+
 void StudyRows::run_reference() {
   report::StudyRow row = new_row("FP32", report::RowKind::reference);
   if (finished(row)) return void(++position_);
@@ -162,16 +183,17 @@ void StudyRows::run_baseline() {
   measure_candidate(folder, std::move(row));
 }
 
-void StudyRows::run_scheme(const numeric::Scheme& scheme) {
-  report::StudyRow row = new_row(std::string(scheme.name), report::RowKind::candidate);
+void StudyRows::run_scheme(const std::string& words) {
+  quant::QuantizeJob job{.recipe = study_recipe(words, options_)};
+  report::StudyRow row = new_row(scheme_words(job.recipe), report::RowKind::candidate);
   if (finished(row)) return void(++position_);
-  base::info("{}: {}", scheme.name, scheme.note);
-  const fs::path folder = options_.to / "checkpoints" / row.scheme;
+  const numeric::Scheme& scheme = *job.recipe.scheme;
+  base::info("{}: {}", row.scheme, scheme.note);
+  row.method = options_.method;
+  const fs::path folder = options_.to / "checkpoints" / report::row_name(row);
   for (const char* suffix : {"", ".partial"})
     fs::remove_all(folder.string() + suffix);  // an interrupted run's, without its row
-  quant::QuantizeJob job;
-  job.recipe.scheme = &scheme;
-  job.recipe.methods = quant::complete_methods({quant::make_step(options_.method)});
+  if (quant::needs_calibration(job.recipe)) job.calibration = &calibration();
   take_quantization(row,
                     quant::quantize(*inputs_.source, folder, job, backend_.at(kernels::Precision::bf16)));
   row.preset_group = scheme.weights.group;
@@ -199,16 +221,16 @@ void StudyRows::measure_tasks(model::Model& model, const std::string& sha256, co
   const TaskSubject subject = {
       &model, inputs_.tokenizer.get(), row.scheme, sha256,
       fmt::format("{} {} {}", backend_.kernels().name, precision, model.cache_words())};
-  const eval::TaskOptions options = {.limit = options_.limit,
-                                     .seed = options_.seed,
-                                     .stop_ids = runtime::stop_ids(*inputs_.source, inputs_.config)};
+  eval::TaskOptions options = {.limit = options_.limit,
+                               .stop_ids = runtime::stop_ids(*inputs_.source, inputs_.config)};
+  if (options_.seed) options.seed = options_.seed;
   for (const eval::Task& task : inputs_.tasks)
     row.tasks.push_back(task_row(task_result(subject, task, options, task_store_.get())));
 }
 
 void StudyRows::measure_speed(model::Model& model, report::StudyRow& row) const {
   bench::Workload workload = options_.workload;
-  workload.arithmetic = bench::arithmetic_of(row.scheme);
+  workload.arithmetic = bench::arithmetic_of(numeric::split_scheme(row.scheme).scheme);
   bench::Peaks peaks = inputs_.peaks;
   peaks.read_gb_s = 0;  // measured over the model's own weights
   take_speed(row, bench::run_workload(model, workload, peaks));

@@ -10,10 +10,14 @@
 #include "bench/peaks.h"
 #include "eval/tasks.h"
 #include "eval/text_quality.h"
+#include "quant/recipe.h"
 #include "report/store.h"
 #include "report/task_store.h"
 
 namespace aquatint::api {
+
+// What a row's words ask for: a scheme, and behind '+' how the cache is held. BadUsage for unknown ones.
+quant::Recipe study_recipe(const std::string& words, const StudyOptions& options);
 
 // What all rows share.
 struct StudyInputs {
@@ -38,10 +42,12 @@ class StudyRows {
   bool finished(const report::StudyRow& row) const;
   void run_reference();
   void run_baseline();
-  void run_scheme(const numeric::Scheme& scheme);
+  void run_scheme(const std::string& words);
 
   // The FP32 model and its hidden states, made when the first unfinished row needs them.
   const eval::ReferenceStates& reference();
+  // Sampled by the model when the first scheme needs them.
+  const quant::CalibrationSet& calibration();
   void measure_candidate(const std::filesystem::path& checkpoint, report::StudyRow row);
   // `sha256` and `precision`: of the model that runs.
   void measure_tasks(model::Model& model, const std::string& sha256, const char* precision,
@@ -57,6 +63,7 @@ class StudyRows {
   int position_ = 0;
   std::unique_ptr<model::Model> reference_model_;
   std::unique_ptr<eval::ReferenceStates> reference_;
+  std::optional<quant::CalibrationSet> calibration_;
 };
 
 }  // namespace aquatint::api

@@ -96,10 +96,7 @@ quant::Recipe to_recipe(const RecipeFlags& flags, std::optional<uint64_t> seed) 
     if (!recipe.calibration) recipe.calibration.emplace();
     set_calibration(flags.calibration, *recipe.calibration);
   }
-  const bool needed = std::any_of(recipe.methods.begin(), recipe.methods.end(),
-                                  [](const auto& step) { return step.method->needs_calibration; });
-  const bool cache_needs = recipe.kv && recipe.kv->needs_calibration();
-  if (!recipe.calibration && (needed || cache_needs)) recipe.calibration.emplace().self = true;
+  if (!recipe.calibration && quant::needs_calibration(recipe)) recipe.calibration.emplace().self = true;
   if (!recipe.calibration && (flags.samples || flags.length))
     throw base::BadUsage("--samples and --seq-len are of a calibration; add --calibration FILE or self");
   if (flags.samples) recipe.calibration->samples = flags.samples;

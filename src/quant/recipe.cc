@@ -245,6 +245,17 @@ void set_scheme(std::string_view words, Recipe& recipe) {
     throw base::BadUsage(fmt::format("{}: the cache {} is unknown, expected KV8, KVFP8 or KV4", words, kv));
 }
 
+bool needs_calibration(const Recipe& recipe) {
+  const auto inputs_need = [](const numeric::Scheme* scheme) {
+    return scheme && scheme->input.needs_calibration();
+  };
+  return (recipe.kv && recipe.kv->needs_calibration()) || inputs_need(recipe.scheme) ||
+         std::ranges::any_of(recipe.layers,
+                             [&](const LayerRule& rule) { return inputs_need(rule.scheme); }) ||
+         std::ranges::any_of(recipe.methods,
+                             [](const MethodStep& step) { return step.method->needs_calibration; });
+}
+
 bool set_method_setting(MethodStep& step, std::string_view key, const eval::YamlNode& value,
                         const eval::YamlReader& reader) {
   for (const MethodSetting& setting : step.method->settings) {

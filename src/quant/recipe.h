@@ -75,6 +75,9 @@ struct Assignment {
 // "W4A16", or "W4A16+KV8", which says the cache too. BadUsage for an unknown word.
 void set_scheme(std::string_view words, Recipe& recipe);
 
+// Whether a method, the inputs of a scheme or the cache have something to find from tokens.
+bool needs_calibration(const Recipe& recipe);
+
 // What happens to every linear, in the model's order. A group that is asked for must divide the widths; a
 // preset's is lowered to the largest power of two that divides every width of its linears, with a note.
 // BadInput (BadUsage where flags are at fault): a rule that matches no layer, two for one layer, a group that

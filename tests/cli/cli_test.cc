@@ -169,6 +169,30 @@ TEST_F(Cli, StudyComparesAndResumes) {
   EXPECT_EQ(base::read_text(scratch_ / "again.html"), base::read_text(scratch_ / "study" / "report.html"));
 }
 
+TEST_F(Cli, StudyOfCachesAndOfSeveralMethods) {
+  const auto with = [this](const std::string& schemes, const char* method, bool resume) {
+    std::vector<std::string> arguments = study(schemes, resume);
+    arguments.insert(arguments.end(), {"--method", method});
+    return run(arguments);
+  };
+  expect_error(with("W8A16+KV5", "rtn", false), 2, "the cache KV5 is unknown");
+  const Outcome caches = with("W8A16+kv4,W8A16+KVFP8", "rtn", false);
+  ASSERT_EQ(caches.code, 0) << caches.err;
+  const fs::path checkpoints = scratch_ / "study" / "checkpoints";
+  for (const char* name : {"W8A16+KV4", "W8A16+KVFP8"}) {
+    EXPECT_THAT(caches.out, HasSubstr(name));
+    const Json text = run_json({"eval", (checkpoints / name).string(), "--text", text_, "--context", "32"});
+    EXPECT_THAT(text["kv_cache"].get<std::string>(),
+                HasSubstr(std::string(name) == "W8A16+KV4" ? "int4" : "fp8_e4m3, calibrated scales"));
+  }
+  const Outcome other = with("W8A16", "gptq", true);
+  ASSERT_EQ(other.code, 0) << other.err;
+  for (const char* name : {"W8A16+KV4", "W8A16+KVFP8", "W8A16 gptq"}) {
+    EXPECT_THAT(other.out, HasSubstr(name));
+    EXPECT_TRUE(fs::exists(checkpoints / name)) << name;
+  }
+}
+
 TEST_F(Cli, StudyKilledInTheMiddleGoesOn) {
   Process killed(scratch_, study("W8A16,W8A8,W4A16", false));
   while (!fs::exists(scratch_ / "study" / "checkpoints" / "W8A8") && killed.running())

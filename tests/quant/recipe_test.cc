@@ -119,6 +119,15 @@ TEST(Recipe, CanonicalFormIsTheSameRecipe) {
   EXPECT_THAT(fingerprint_of(r), SizeIs(64));
 }
 
+TEST(Recipe, WhatHasSomethingToFindFromTokens) {
+  for (const char* yaml : {"scheme: W4A16\nmethods: [gptq]\n", "scheme: FP8\n", "scheme: W8A16+KVFP8\n",
+                           "scheme: W4A16\nlayers: [{match: lm_head, scheme: FP8}]\n"})
+    EXPECT_TRUE(needs_calibration(parse(yaml))) << yaml;
+  for (const char* yaml : {"scheme: W4A16\n", "scheme: FP8_DYNAMIC\nmethods: [quarot]\n",
+                           "scheme: W8A16+KV8\n", "scheme: NF4\nmethods: [hqq]\n"})
+    EXPECT_FALSE(needs_calibration(parse(yaml))) << yaml;
+}
+
 TEST(Recipe, FingerprintSeesMeaningNotWriting) {
   const std::string base = fingerprint_of(parse("scheme: W4A16\nmethods: [gptq]"));
   EXPECT_EQ(base, fingerprint_of(parse("methods:\n  - gptq: {damp: 0.01}\nscheme: \"w4a16\" # four bits")));
