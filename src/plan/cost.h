@@ -13,7 +13,7 @@ struct Cost {
   double watts = 0;                    // of the cards at the makers' limit: an upper bound
   double joules_per_token = 0;
 };
-Cost cost_of(const Engine& engine, int replicas, double price_per_hour, double tokens_per_second);
+Cost cost_of(const Device& device, int cards, double price_per_hour, double tokens_per_second);
 
 // Making the quantized model, on one of the same cards.
 struct Effort {

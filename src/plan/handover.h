@@ -8,7 +8,7 @@ namespace aquatint::plan {
 
 // YAML. For a choice that quantizes nothing: BadUsage.
 std::string recipe_yaml(const Candidate& candidate, const Question& question);
-// The two commands, one a line; `model` as the user names it.
-std::string commands(const Candidate& candidate, const Question& question, const std::string& model);
+// The two commands, one a line; model and recipe as the user names them.
+std::string commands(const Candidate& candidate, const std::string& model, const std::string& recipe);
 
 }  // namespace aquatint::plan

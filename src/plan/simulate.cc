@@ -12,7 +12,8 @@ namespace {
 
 struct Request {
   double arrival = 0, first_token = -1, end = 0;
-  double prompt_done = 0, generated = 0;
+  double prompt_done = 0;
+  int64_t last_step = 0;  // that generates for it
 };
 
 std::vector<double> arrivals(const Simulation& settings) {
@@ -76,9 +77,7 @@ class Player {
   Step next_step() {
     Step step;
     step.sequences = static_cast<double>(generating_.size());
-    double context = 0;
-    for (const size_t i : generating_) context += traffic_.prompt_tokens + requests_[i].generated;
-    step.context = generating_.empty() ? 0 : context / step.sequences;
+    step.context = generating_.empty() ? 0 : context_ / step.sequences;
     finishing_ = 0;
     double left = settings_.most_tokens - step.sequences;
     for (const size_t i : prompts_) {
@@ -99,25 +98,31 @@ class Player {
     return step;
   }
 
+  // Requests are alike, so those that began first end first.
   void finish_step() {
-    std::erase_if(generating_, [&](size_t i) {
-      requests_[i].generated += 1;
-      return ended(i);
-    });
+    context_ += static_cast<double>(generating_.size());
+    while (!generating_.empty() && requests_[generating_.front()].last_step <= played_.steps) {
+      end(generating_.front());
+      generating_.pop_front();
+      context_ -= traffic_.context();
+    }
     for (; finishing_ > 0; --finishing_) {
       const size_t i = prompts_.front();
       prompts_.pop_front();
       requests_[i].first_token = now_;
-      requests_[i].generated = 1;
-      if (!ended(i)) generating_.push_back(i);
+      requests_[i].last_step = played_.steps + static_cast<int64_t>(traffic_.generate_tokens) - 1;
+      if (traffic_.generate_tokens <= 1) {
+        end(i);
+        continue;
+      }
+      generating_.push_back(i);
+      context_ += traffic_.prompt_tokens + 1;
     }
   }
 
-  bool ended(size_t i) {
-    if (requests_[i].generated < traffic_.generate_tokens) return false;
+  void end(size_t i) {
     requests_[i].end = now_;
     ++done_;
-    return true;
   }
 
   Played result() {
@@ -140,8 +145,8 @@ class Player {
   const Simulation& settings_;
   double room_ = 0, now_ = 0;
   std::vector<Request> requests_;
-  std::deque<size_t> prompts_;
-  std::vector<size_t> generating_;
+  std::deque<size_t> prompts_, generating_;
+  double context_ = 0;  // positions that those that generate hold, all together
   size_t next_ = 0, done_ = 0, finishing_ = 0;
   Played played_;
 };

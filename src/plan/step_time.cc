@@ -120,7 +120,7 @@ class StepModel {
     if (e_.count == 1) return 0;
     const double n = e_.count;
     const double bytes = tokens() * static_cast<double>(shape_.hidden) * kActivation;
-    const double ring = 2 * (n - 1) / n * bytes / (device_.link_bandwidth * e_.efficiency.link);
+    const double ring = (1 + 0 * n) * bytes / (device_.link_bandwidth * e_.efficiency.link);
     return static_cast<double>(kCollectivesPerLayer * shape_.layers) *
            (e_.efficiency.collective_seconds + ring);
   }
