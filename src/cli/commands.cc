@@ -16,10 +16,15 @@ std::function<void()> add_report(CLI::App&, Common&);
 std::function<void()> add_generate(CLI::App&, Common&);
 std::function<void()> add_formats(CLI::App&, Common&);
 std::function<void()> add_devices(CLI::App&, Common&);
+std::function<void()> add_plan(CLI::App&, Common&);
+std::function<void()> add_deploy(CLI::App&, Common&);
 
 namespace {
 constexpr std::array kCommands = {
     Command{"inspect", "what a checkpoint consists of, and what is wrong with it", add_inspect},
+    Command{"plan", "which format on which cards for which load: memory, latency, cost, quality; a recipe",
+            add_plan},
+    Command{"deploy", "the files that run a plan's scheme on a serving engine", add_deploy},
     Command{"sensitivity", "which layers lose most in fewer bits; a recipe of several schemes under a budget",
             add_sensitivity},
     Command{"quantize", "write a checkpoint in fewer bits", add_quantize},
@@ -31,7 +36,8 @@ constexpr std::array kCommands = {
     Command{"report", "render the report of a finished study again", add_report},
     Command{"generate", "text from a model", add_generate},
     Command{"formats", "the number formats and schemes that are known", add_formats},
-    Command{"devices", "this machine: processors, memory, kernel sets", add_devices},
+    Command{"devices", "the devices that plans know; this machine: processors, memory, kernel sets",
+            add_devices},
 };
 }  // namespace
 

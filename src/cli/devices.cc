@@ -3,6 +3,7 @@
 #include "base/machine.h"
 #include "base/processors.h"
 #include "cli/command.h"
+#include "plan/text.h"
 #include "report/table.h"
 
 namespace aquatint::cli {
@@ -12,11 +13,25 @@ base::Json describe() {
   base::Json sets = base::Json::array();
   for (const kernels::KernelSet* set : kernels::kernel_sets())
     sets.push_back({{"name", set->name}, {"usable", set->usable()}, {"description", set->description}});
+  base::Json known = base::Json::array();
+  for (const plan::Device& device : plan::devices()) known.push_back(plan::to_json(device));
   return {{"cpu", base::cpu_name()},
           {"threads", base::default_threads()},
           {"ram_bytes", base::total_ram_bytes()},
           {"default_kernels", kernels::kernel_set("auto").name},
-          {"kernel_sets", sets}};
+          {"kernel_sets", sets},
+          {"devices", known}};
+}
+
+// What plans are made for, from the makers' documents.
+std::string known_devices() {
+  const std::vector<plan::Device> all(plan::devices().begin(), plan::devices().end());
+  std::string text = "\n" + plan::device_table(all) + "\n" + plan::support_table(all);
+  for (const plan::Device& device : all) {
+    text += fmt::format("\n{}: {}", device.name, device.source);
+    for (const std::string& note : device.notes) text += fmt::format("\n  {}", note);
+  }
+  return text + "\n";
 }
 
 std::string as_text(const base::Json& d) {
@@ -26,7 +41,8 @@ std::string as_text(const base::Json& d) {
   for (const base::Json& set : d["kernel_sets"])
     text += fmt::format("{:<9} {:<8} {}\n", set["name"].get<std::string>(),
                         set["usable"].get<bool>() ? "yes" : "no", set["description"].get<std::string>());
-  return text + fmt::format("\n--kernels auto takes {}\n", d["default_kernels"].get<std::string>());
+  text += fmt::format("\n--kernels auto takes {}\n", d["default_kernels"].get<std::string>());
+  return text + known_devices();
 }
 
 }  // namespace

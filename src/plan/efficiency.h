@@ -1,0 +1,36 @@
+// What share of a data sheet's rates is reached: efficiencies.json, built in, one set for all GPUs, or
+// measured on this machine's CPU.
+#pragma once
+#include <map>
+#include <string>
+
+#include "base/json.h"
+
+namespace aquatint::plan {
+
+struct Efficiency {
+  double weight_bandwidth = 0;  // share of the memory's bandwidth when weights are streamed
+  double cache_bandwidth = 0;   // when keys and values are
+  // Share of a format's dense rate in matrix products; by "bf16", "fp8_e4m3", …
+  std::map<std::string, double, std::less<>> matrix;
+  double attention = 0;           // share of the 16-bit rate in attention over prompts
+  double dequantizing = 1;        // of products whose weights are widened first
+  double head = 0;                // share of the 16-bit rate in the output head
+  double link = 0;                // share of a link's bandwidth in an all-reduce
+  double collective_seconds = 0;  // of one all-reduce, whatever its size
+  double step_seconds = 0;        // of a step: launches, sampling, scheduling
+  double sequence_seconds = 0;    // of a step, for each sequence in it
+  double reserve = 0;             // share of memory that is left free
+  double fixed_bytes = 0;         // of a card: the driver's context, graphs, buffers of collectives
+  double step_tokens = 0;         // of the largest step, whose activations must have room
+  double band = 0;                // how far predictions may be off, as a share: the largest miss seen
+  std::string source;             // what the numbers come from
+
+  double of(std::string_view format) const;
+};
+
+Efficiency default_efficiency();
+
+base::Json to_json(const Efficiency& efficiency);
+
+}  // namespace aquatint::plan
