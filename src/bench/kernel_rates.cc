@@ -175,6 +175,7 @@ std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::Thr
       normal_values(work.rows * work.cols, 1 / std::sqrt(static_cast<double>(work.cols)));
   std::vector<KernelRate> rates = {bench.linear("BF16", tensor::plain_matrix(values, work.rows, work.cols))};
   const auto add = [&](const std::string& name, const numeric::Scheme& scheme) {
+    if (!work.only.empty() && std::ranges::find(work.only, name) == work.only.end()) return;
     tensor::QuantizedMatrix m = quant::rtn.quantize(values, work.rows, work.cols, scheme.weights, {}, pool);
     m.input = scheme.input;
     if (m.input.needs_calibration()) m.input.static_scale = 1;  // any, for its speed

@@ -29,6 +29,7 @@ struct RateWork {
   int64_t rows = 8192, cols = 2048;  // the gate of a 1-billion-parameter Llama
   uint64_t evict_bytes = 0;          // read to empty the caches; 0: twice the last one
   kernels::Precision precision = kernels::Precision::bf16;
+  std::vector<std::string> only = {};  // schemes beside BF16; empty: all of them
 };
 
 struct RateColumn {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
+#include "plan/cpu.h"
 #include "plan/handover.h"
 #include "plan/planner.h"
 #include "plan/text.h"
@@ -86,13 +87,28 @@ plan::Current parse_current(const std::string& words, double measured_tpot) {
           .cost_per_month = 0};
 }
 
-plan::Question question_of(const Options& o) {
+// "cpu" is this machine; measured once the rest of the question is known to be sound.
+void read_devices(const std::vector<std::string>& names, const Common& common, plan::Question& q) {
+  bool cpu = false;
+  for (const std::string& name : names) {
+    if (name == "cpu")
+      cpu = true;
+    else
+      q.devices.push_back(plan::find_device(name));
+  }
+  if (!cpu) return;
+  const api::Backend backend(common.backend);
+  plan::MeasuredCpu measured = plan::measure_cpu(backend.kernels(), backend.pool(), q.choices);
+  q.measured[measured.device.name] = measured.efficiency;
+  q.devices.push_back(std::move(measured.device));
+}
+
+plan::Question question_of(const Options& o, const Common& common) {
   plan::Question q;
   for (const std::string& model : o.models) q.models.push_back(shape_of(model));
   for (const std::string& size : o.parameters) q.models.push_back(plan::find_shape(size));
   for (const std::string& scheme : o.schemes) q.choices.push_back(plan::find_choice(scheme));
   if (q.choices.empty()) q.choices = plan::default_choices();
-  for (const std::string& gpu : o.gpus) q.devices.push_back(plan::find_device(gpu));
   q.counts = o.counts;
   q.traffic = o.traffic;
   if (o.tokens_per_day > 0)
@@ -102,6 +118,7 @@ plan::Question question_of(const Options& o) {
   q.budget_per_month = o.budget;
   read_prices(o.prices, q);
   if (!o.current.empty()) q.current = parse_current(o.current, o.measured_tpot);
+  read_devices(o.gpus, common, q);
   return q;
 }
 
@@ -123,7 +140,7 @@ void write_recipe(const plan::Answer& answer, const Options& o) {
 }
 
 void run(const Options& o, const Common& common) {
-  plan::Question question = question_of(o);
+  plan::Question question = question_of(o, common);
   report::Study study;
   if (!o.study.empty()) {
     study = report::Store(o.study, report::Store::Mode::read).load();
@@ -165,6 +182,7 @@ std::function<void()> add_plan(CLI::App& app, Common& common) {
   option(app, "--parameters", o->parameters, "known models by size (70B) or name, instead of MODEL")
       ->delimiter(',');
   option(app, "--gpu", o->gpus, "devices, separated by commas (aquatint devices lists them)")->delimiter(',');
+  add_backend_options(app, common);
   option(app, "--count", o->counts, "cards that share a model, separated by commas")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024));

@@ -130,10 +130,9 @@ std::vector<Warning> warnings_of(const Question& question, const std::vector<Can
                              "arithmetic; prompts and large batches gain nothing",
                              c->choice.name, c->gpu, c->execution.format)});
   if (const Candidate* c = first(candidates, lacks_fp8))
-    warnings.push_back(
-        {"fp8", fmt::format("{} has no FP8 units: {} runs there as 8-bit weights under 16-bit inputs; "
-                            "W8A8 uses its INT8 units",
-                            c->gpu, c->choice.name)});
+    warnings.push_back({"fp8", fmt::format("{} has no FP8 units: {} runs there with 16-bit inputs; "
+                                           "W8A8 uses its INT8 units",
+                                           c->gpu, c->choice.name)});
   if (first(candidates, is_quantized))
     warnings.push_back(
         {"stale",

@@ -12,24 +12,35 @@ double positions_of(double prompt_tokens) { return prompt_tokens * (prompt_token
 // Halfway through its answer.
 double mean_context(const Traffic& traffic) { return traffic.prompt_tokens + traffic.generate_tokens / 2; }
 
-// Each step some sequences end and as many prompts come in.
-Step steady_step(const Traffic& traffic, double sequences) {
-  const double prompts = sequences / traffic.generate_tokens;
-  return {.sequences = sequences,
-          .context = mean_context(traffic),
-          .prompt_tokens = prompts * traffic.prompt_tokens,
-          .prompt_positions = prompts * positions_of(traffic.prompt_tokens),
-          .prompts_finished = prompts};
+Step generating(const Traffic& traffic, double sequences) {
+  return {.sequences = sequences, .context = mean_context(traffic)};
 }
 
-// A whole prompt beside sequences that go on generating.
-double first_token_seconds(const Engine& engine, const Traffic& traffic, double sequences) {
-  return step_time(engine, {.sequences = sequences,
-                            .context = mean_context(traffic),
-                            .prompt_tokens = traffic.prompt_tokens,
-                            .prompt_positions = positions_of(traffic.prompt_tokens),
-                            .prompts_finished = 1})
-      .total();
+Step with_prompts(const Traffic& traffic, double sequences, double prompts) {
+  Step step = generating(traffic, sequences);
+  step.prompt_tokens = prompts * traffic.prompt_tokens;
+  step.prompt_positions = prompts * positions_of(traffic.prompt_tokens);
+  step.prompts_finished = prompts;
+  return step;
+}
+
+StepTime mixed(const StepTime& a, const StepTime& b, double share_of_b) {
+  const auto mix = [&](double x, double y) { return x + share_of_b * (y - x); };
+  return {.linears = mix(a.linears, b.linears),
+          .head = mix(a.head, b.head),
+          .attention = mix(a.attention, b.attention),
+          .collectives = mix(a.collectives, b.collectives),
+          .overhead = mix(a.overhead, b.overhead),
+          .linears_bound_by_memory = (share_of_b < 0.5 ? a : b).linears_bound_by_memory};
+}
+
+// The mean step of a steady load: as many prompts come in as sequences end. Fewer than one a step means that
+// some steps have a whole prompt and the others none.
+StepTime steady_step(const Engine& engine, const Traffic& traffic, double sequences) {
+  const double prompts = sequences / traffic.generate_tokens;
+  if (prompts >= 1) return step_time(engine, with_prompts(traffic, sequences, prompts));
+  return mixed(step_time(engine, generating(traffic, sequences)),
+               step_time(engine, with_prompts(traffic, sequences, 1)), prompts);
 }
 
 // The memory's limit, and that of a step's tokens.
@@ -62,7 +73,7 @@ Service alone(const Engine& engine, const Traffic& traffic) {
   Service s;
   s.sequences = 1;
   s.first_token = prefill_seconds(engine, traffic.prompt_tokens);
-  s.step = step_time(engine, {.sequences = 1, .context = mean_context(traffic)});
+  s.step = step_time(engine, generating(traffic, 1));
   s.token = s.step.total();
   s.tokens_per_second = traffic.generate_tokens / (s.first_token + traffic.generate_tokens * s.token);
   s.bound = bound_by(s.step);
@@ -72,10 +83,10 @@ Service alone(const Engine& engine, const Traffic& traffic) {
 Service at_batch(const Engine& engine, const Traffic& traffic, double sequences) {
   Service s;
   s.sequences = sequences;
-  s.step = step_time(engine, steady_step(traffic, sequences));
+  s.step = steady_step(engine, traffic, sequences);
   s.token = s.step.total();
   s.tokens_per_second = sequences / s.token;
-  s.first_token = first_token_seconds(engine, traffic, sequences);
+  s.first_token = step_time(engine, with_prompts(traffic, sequences, 1)).total();
   s.bound = bound_by(s.step);
   return s;
 }

@@ -7,7 +7,8 @@
 namespace aquatint::plan {
 namespace {
 
-constexpr double kLevel = 0.01;  // costs closer than this count as the same
+constexpr double kUnserved = 100;  // what does not fit comes after whatever runs
+constexpr double kLevel = 0.01;    // costs closer than this count as the same
 
 bool all_priced(const Question& question) {
   return std::ranges::all_of(question.devices,
@@ -63,6 +64,7 @@ double distance(const Candidate& c) {
   for (const Miss& m : c.misses) {
     const double ratio = m.is / m.wanted;
     sum += m.target == "layout" || !(ratio > 1) ? 1 : std::log2(ratio);
+    if (m.target == "memory") sum += kUnserved;
   }
   return sum;
 }

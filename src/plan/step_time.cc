@@ -12,15 +12,25 @@ constexpr double kOperations = 2;        // of a multiply-add
 constexpr double kActivation = 2;        // bytes, between cards
 constexpr int kCollectivesPerLayer = 2;  // after attention's output and after the MLP's
 
+constexpr double kRegionsPerLayer = 5;  // of a CPU's threads
+constexpr double kFewRows = 8;          // that one pass over the weights serves
+
 // Experts that at least one of `tokens` passes, when each token takes any of them alike.
 double touched(const Matrices& m, double tokens, double experts_share) {
   if (m.part != Part::expert) return 1;
   return 1 - std::pow(1 - experts_share, tokens);
 }
 
+// The slower of two that overlap, and a little more where they take alike: at the ridge neither is kept busy
+// all the time (a norm of order 4, a fifth more at the ridge itself).
+double overlapped(double a, double b) {
+  const double a2 = a * a, b2 = b * b;
+  return std::sqrt(std::sqrt(a2 * a2 + b2 * b2));
+}
+
 struct Phase {
   double memory = 0, arithmetic = 0;
-  double seconds() const { return std::max(memory, arithmetic); }
+  double seconds() const { return overlapped(memory, arithmetic); }
 };
 
 class StepModel {
@@ -30,11 +40,13 @@ class StepModel {
 
   StepTime time() const {
     StepTime t;
-    linears(t);
-    t.head = head().seconds();
+    const KernelSpeed* kernel = kernel_of(e_.choice.scheme ? e_.choice.scheme->name : "BF16");
+    kernel ? measured_linears(*kernel, t) : linears(t);
+    t.head = kernel ? measured(*kernel_of("BF16"), head_weights(), head_rows(), 0) : head().seconds();
     t.attention = decode_attention() + prompt_attention();
     t.collectives = collectives();
-    t.overhead = e_.efficiency.step_seconds + e_.efficiency.sequence_seconds * s_.sequences;
+    t.overhead = e_.efficiency.step_seconds + e_.efficiency.sequence_seconds * s_.sequences +
+                 e_.efficiency.region_seconds * kRegionsPerLayer * static_cast<double>(shape_.layers);
     return t;
   }
 
@@ -56,6 +68,31 @@ class StepModel {
       arithmetic += phase.arithmetic;
     }
     t.linears_bound_by_memory = memory >= arithmetic;
+  }
+
+  const KernelSpeed* kernel_of(std::string_view scheme) const {
+    const auto found = e_.efficiency.kernels.find(scheme);
+    return found == e_.efficiency.kernels.end() ? nullptr : &found->second;
+  }
+
+  // Generated rows stream the weights once for every eight of them; prompts run at the rate of products.
+  double measured(const KernelSpeed& k, double weights, double rows, double prompt_rows) const {
+    const double bytes = weights * k.bits / 8;
+    const double one = bytes / (bytes <= e_.efficiency.last_level_cache ? k.one_row_cached : k.one_row);
+    const double eight = std::max(one, bytes / k.eight_rows);
+    const double few = rows <= 0 ? 0 : one + (std::min(rows, kFewRows) - 1) / (kFewRows - 1) * (eight - one);
+    return few * std::max(1.0, rows / kFewRows) + kOperations * weights * prompt_rows / k.prompt;
+  }
+
+  void measured_linears(const KernelSpeed& kernel, StepTime& t) const {
+    double weights = 0;
+    for (const Matrices& m : shape_.matrices)
+      if (m.quantized() || m.part == Part::router)
+        weights += m.part == Part::expert
+                       ? std::max(m.passed_weights(), m.weights() * touched(m, s_.sequences, experts_share()))
+                       : m.passed_weights();
+    t.linears = measured(kernel, weights, s_.sequences, s_.prompt_tokens);
+    t.linears_bound_by_memory = s_.prompt_tokens < kFewRows && s_.sequences < kFewRows;
   }
 
   double matrices_bytes(const Matrices& m) const {
@@ -80,10 +117,14 @@ class StepModel {
     return std::max(device_.rate(format), device_.rate("fp32")) * share * e_.count;
   }
 
+  double head_rows() const { return s_.sequences + s_.prompts_finished; }
+  double head_weights() const {
+    return static_cast<double>(shape_.vocabulary) * static_cast<double>(shape_.hidden);
+  }
+
   Phase head() const {
-    const double rows = s_.sequences + s_.prompts_finished;
+    const double rows = head_rows(), weights = head_weights();
     if (rows <= 0) return {};
-    const double weights = static_cast<double>(shape_.vocabulary) * static_cast<double>(shape_.hidden);
     return {weights * e_.choice.plain->bytes() / bandwidth(e_.efficiency.weight_bandwidth),
             kOperations * weights * rows / plain_rate(e_.efficiency.head)};
   }
@@ -116,13 +157,14 @@ class StepModel {
     return layers.window > 0 ? std::min(context, static_cast<double>(layers.window)) : context;
   }
 
+  // Partial sums leave a card once and the sum comes back, both ways at once (reduction in the switch, or a
+  // pipeline that hides its length): what fits published rates better than a ring's 2 (n − 1) / n.
   double collectives() const {
     if (e_.count == 1) return 0;
-    const double n = e_.count;
     const double bytes = tokens() * static_cast<double>(shape_.hidden) * kActivation;
-    const double ring = (1 + 0 * n) * bytes / (device_.link_bandwidth * e_.efficiency.link);
+    const double transfer = bytes / (device_.link_bandwidth * e_.efficiency.link);
     return static_cast<double>(kCollectivesPerLayer * shape_.layers) *
-           (e_.efficiency.collective_seconds + ring);
+           (e_.efficiency.collective_seconds + transfer);
   }
 
   const Engine& e_;

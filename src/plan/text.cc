@@ -129,9 +129,10 @@ std::string chosen_text(const Answer& a) {
       milliseconds(c.alone.token), c.at_most.sequences, c.at_most.tokens_per_second,
       a.question.efficiency.band * 100);
   if (c.played)
-    text += fmt::format("played through: TTFT median {}, 99th percentile {}; TPOT {}, {}\n",
-                        milliseconds(c.played->first_token.p50), milliseconds(c.played->first_token.p99),
-                        milliseconds(c.played->token.p50), milliseconds(c.played->token.p99));
+    text += fmt::format(
+        "played through step by step: TTFT {} at the median, {} at the 99th percentile; TPOT {}, {}\n",
+        milliseconds(c.played->first_token.p50), milliseconds(c.played->first_token.p99),
+        milliseconds(c.played->token.p50), milliseconds(c.played->token.p99));
   if (c.choice.quantized())
     text += fmt::format(
         "to get there: {} about {} on one such card, evaluation {}, in {} of its memory{}\n", c.effort.method,
