@@ -11,6 +11,7 @@ import yaml
 
 ITEMS = int(os.environ.get("AQUATINT_HARNESS_ITEMS", "24"))
 GENERATED = max(3, ITEMS // 10)  # items of tasks that generate: a hundred times the work
+CHATTED = 2  # items in a chat template: what it changes shows in each
 
 ACC = [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}]
 ACC_NORM = ACC + [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}]
@@ -84,13 +85,19 @@ def task_file(request, data, tmp_path):
     return path
 
 
-def their_results(harness, path, limit):
+def their_results(harness, path, limit, **chat):
     import lm_eval
     from lm_eval.tasks import TaskManager
     manager = TaskManager(include_path=str(path.parent), include_defaults=False)
     found = lm_eval.simple_evaluate(model=harness, tasks=[path.stem], limit=limit, task_manager=manager, bootstrap_iters=0,
-                                    log_samples=True, verbosity="ERROR")
+                                    log_samples=True, verbosity="ERROR", **chat)
     return found["results"][path.stem], found["samples"][path.stem]
+
+
+def our_results(aquatint, folder, path, limit, to, *chat):
+    found = aquatint("eval", folder, "--precision", "fp32", "--tasks", path, "--limit", limit, "--output-path", to, *chat)
+    samples = next((to / "model").glob("samples_*.jsonl")).read_text(encoding="utf-8")
+    return found["tasks"][path.stem], [json.loads(line) for line in samples.splitlines()]
 
 
 def check_items(ours, theirs):
@@ -111,8 +118,7 @@ def check_items(ours, theirs):
 def test_scores_equal_the_harness(aquatint, folder, harness, task, task_file, tmp_path):
     limit = GENERATED if TASKS[task][1]["output_type"] == "generate_until" else ITEMS
     theirs, their_items = their_results(harness, task_file, limit)
-    ours = aquatint("eval", folder, "--precision", "fp32", "--tasks", task_file, "--limit", limit, "--output-path",
-                    tmp_path / "out")["tasks"][f"peer_{task}"]
+    ours, our_items = our_results(aquatint, folder, task_file, limit, tmp_path / "out")
     keys = [key for key in theirs if "," in key and "_stderr" not in key]
     print(task, limit, {key: (float(theirs[key]), ours.get(key)) for key in keys})
     assert keys
@@ -121,5 +127,14 @@ def test_scores_equal_the_harness(aquatint, folder, harness, task, task_file, tm
             assert abs(ours[key] / theirs[key] - 1) <= 1e-3, key
         else:
             assert abs(ours[key] - theirs[key]) <= 1 / 500, key
-    samples = next((tmp_path / "out/model").glob("samples_*.jsonl")).read_text(encoding="utf-8")
-    check_items([json.loads(line) for line in samples.splitlines()], their_items)
+    check_items(our_items, their_items)
+
+
+@pytest.mark.parametrize("turns", ["many", "one"])
+@pytest.mark.parametrize("task", [name for name in TASKS if TASKS[name][1]["output_type"] != "loglikelihood_rolling"])
+def test_chat_equals_the_harness(aquatint, folder, harness, task, turns, task_file, tmp_path):
+    """The model's own template, examples as turns of their own or in one message: the same prompts, the same outcomes."""
+    _, theirs = their_results(harness, task_file, CHATTED, apply_chat_template=True, fewshot_as_multiturn=turns == "many")
+    _, ours = our_results(aquatint, folder, task_file, CHATTED, tmp_path / "out", "--chat", *(["--one-turn"] if turns == "one" else []))
+    assert theirs[0]["arguments"][0][0].endswith("<|im_start|>assistant\n")
+    check_items(ours, theirs)
