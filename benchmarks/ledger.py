@@ -38,14 +38,18 @@ def text_of(claim, measurement):
     return Recorded(measurement["figures"]).vformat(claim["ours"], (), {})
 
 
-def record(name, found, over, version=None):
+def origin():
+    """What measures here and now."""
+    return {"machine": measure.processor(), "version": measure.version(), "date": datetime.date.today().isoformat()}
+
+
+def record(name, found, over, measured_by=None):
     """Keeps the figures of claim `name` that its text names, out of nested `found`. `over`: the model, and what it was measured over;
-    `version`: when another than this one has measured them."""
+    `measured_by`: as origin(), where that was not here and now."""
     claim = next(claim for claim in claims() if claim["id"] == name)
     reader = string.Formatter()
     fields = [field for _, field, _, _ in reader.parse(claim["ours"]) if field is not None]
     kept = measurements()
     kept[name] = {"figures": {field: reader.get_field(field, (), found)[0] for field in fields}, "over": over,
-                  "machine": measure.processor(), "version": version or measure.version(),
-                  "date": datetime.date.today().isoformat()}
+                  **(measured_by or origin())}
     MEASUREMENTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 A claim whose rows are not in the store keeps the figures that it has. benchmarks/claims.py then renders the page.
 
   claim_rows.py MODEL --calibration valid.txt --text test.txt [--planted MODEL] [--domain policy.txt] [--large MODEL] [--windows 60]
+             [--claims REGEX]
 
 An entry's "rows" name rows: [SCHEME, METHOD], or [SCHEME, METHOD, "planted"]; "calibrations": [FILES, TEXT, SAMPLES] of W4A16 by
 gptq, files "generic", "domain" or "half of each"; "others": names of figures that are measured here. "ours" is a format string
@@ -12,6 +13,7 @@ import argparse
 import functools
 import json
 import pathlib
+import re
 import statistics
 import sys
 
@@ -97,21 +99,28 @@ def figures(options, claim):
     return found | {name: OTHERS[name](options) for name in claim.get("others", [])}
 
 
+def origin_of(rows):
+    """Where rows were measured, when and by which version: each that occurs."""
+    return {key: ", ".join(sorted({row[key] for row in rows})) for key in ("machine", "version", "date")} if rows else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     measure.add_options(parser)
     parser.add_argument("--planted", type=pathlib.Path)
     parser.add_argument("--domain", type=pathlib.Path)
     parser.add_argument("--large", type=pathlib.Path, help="a model whose shapes count alone (streaming/sparse_model.py)")
+    parser.add_argument("--claims", default=".*", help="those alone whose id matches this expression")
     options = parser.parse_args()
     over = f"{options.model.name}, {options.windows} windows of 512 tokens of {options.text.name}"
     for claim in ledger.claims():
-        if not {"rows", "calibrations", "others"} & claim.keys():
+        if not {"rows", "calibrations", "others"} & claim.keys() or not re.fullmatch(options.claims, claim["id"]):
             continue
         try:
             found = figures(options, claim)
-            versions = {row["version"] for row in found.values() if "version" in row}
-            ledger.record(claim["id"], found, over, ", ".join(sorted(versions)))
+            rows = [row for row in found.values() if "version" in row]
+            reference = f" (FP32: perplexity {rows[0]['reference']:.2f})" if rows else ""
+            ledger.record(claim["id"], found, over + reference, origin_of(rows))
         except KeyError as missing:
             print(f"{claim['id']}: {missing}", file=sys.stderr)
 
