@@ -52,7 +52,9 @@ void judge_memory(const Question& question, Candidate& c) {
                         c.memory.cache_per_token * question.traffic.context();
   if (!c.memory.fits())
     miss(c, "memory", needed, c.memory.total,
-         fmt::format("weights of {:.1f} GB a card do not fit {:.1f} GB", c.memory.weights * 1e-9,
+         fmt::format("weights of {:.1f} GB a card, {:.1f} GB of workspace and {:.1f} GB left free do not fit "
+                     "{:.1f} GB",
+                     c.memory.weights * 1e-9, c.memory.workspace * 1e-9, c.memory.reserve * 1e-9,
                      c.memory.total * 1e-9));
   else if (c.most_sequences < 1)
     miss(c, "memory", needed, c.memory.total,

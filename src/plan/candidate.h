@@ -9,8 +9,9 @@ Candidate judge(const Question& question, size_t model, const Choice& choice, co
 // What the candidate stands for; refers to the question's models and devices.
 Engine engine_of(const Question& question, const Candidate& candidate);
 
-// What candidates are compared by: money where every one has a price, otherwise energy at the makers' limit;
-// for the load where one is given, otherwise for a token. Infinite where nothing can be served.
+// What candidates are compared by: money where every one has a price, otherwise energy at the makers' limit,
+// or cards where that is not known; for the load where one is given, otherwise for a token. Infinite where
+// nothing can be served.
 double cost_key(const Question& question, const Candidate& candidate);
 
 // Best first; reasons are written.

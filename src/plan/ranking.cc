@@ -15,6 +15,10 @@ bool all_priced(const Question& question) {
                              [&](const Device& device) { return question.prices.contains(device.name); });
 }
 
+bool all_rated(const Question& question) {
+  return std::ranges::all_of(question.devices, [](const Device& device) { return device.watts > 0; });
+}
+
 // Meaningful where nothing is known too: worst.
 double loss_of(const Candidate& c) { return std::isnan(c.quality.loss()) ? 1 : c.quality.loss(); }
 
@@ -56,7 +60,9 @@ double cost_key(const Question& question, const Candidate& c) {
   if (c.most_sequences < 1) return INFINITY;
   const bool load = question.traffic.requests_per_second > 0;
   if (all_priced(question)) return load ? c.cost.per_month : c.cost.per_million_tokens;
-  return load ? c.cost.watts : c.cost.joules_per_token;
+  if (all_rated(question)) return load ? c.cost.watts : c.cost.joules_per_token;
+  const double cards = c.count * c.replicas;
+  return load ? cards : cards / c.loaded.tokens_per_second;
 }
 
 double distance(const Candidate& c) {

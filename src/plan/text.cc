@@ -67,7 +67,7 @@ std::string table(const Answer& a, size_t rows) {
         quality_text(c.quality)};
     cells.insert(cells.end(), rest.begin(), rest.end());
     if (priced) cells.push_back(money(load ? c.cost.per_month : c.cost.per_million_tokens));
-    cells.push_back(money(c.cost.joules_per_token));
+    cells.push_back(c.cost.joules_per_token > 0 ? money(c.cost.joules_per_token) : "");
     out.add(std::move(cells));
   }
   return out.text();
@@ -128,7 +128,8 @@ std::string chosen_text(const Answer& a) {
       a.question.models[c.model].name, c.choice.name, cards(c), milliseconds(c.alone.first_token),
       milliseconds(c.alone.token), c.at_most.sequences, c.at_most.tokens_per_second,
       a.question.efficiency.band * 100);
-  if (c.played)
+  // Without a rate all requests wait from the start: their time to the first token says nothing.
+  if (c.played && a.question.traffic.requests_per_second > 0)
     text += fmt::format(
         "played through step by step: TTFT {} at the median, {} at the 99th percentile; TPOT {}, {}\n",
         milliseconds(c.played->first_token.p50), milliseconds(c.played->first_token.p99),
