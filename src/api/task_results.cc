@@ -49,7 +49,10 @@ eval::TaskResult task_result(const TaskSubject& subject, const eval::Task& task,
     record.date = base::utc_date();
     record.result = eval::run_task(*subject.model, *subject.tokenizer, task, options);
   }
-  record.items_sha256 = eval::items_sha256(eval::item_prompts(task, count, options));
+  std::vector<std::string> items;
+  for (const eval::ItemPrompts& prompts : eval::item_prompts(task, count, options))
+    items.push_back(eval::item_sha256(prompts));
+  record.items_sha256 = eval::items_sha256(items);
   store->save(record);
   return record.result;
 }

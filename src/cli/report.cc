@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/study_result.h"
 #include "report/files.h"
+#include "report/import.h"
 #include "report/task_store.h"
 #include "report/task_text.h"
 
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 struct Options {
   fs::path store, to;
   std::string reference;
+  std::vector<fs::path> imports;
   int64_t shown_flips = 1;
 };
 
@@ -40,7 +42,18 @@ void report_tasks(const Options& o, const report::TaskStore& store, const std::s
                (o.to.empty() ? "" : fmt::format("\nreport  {}\n", o.to.string())));
 }
 
+// Into the store; without one, for this report alone.
+void report_imports(const Options& o, const Common& common) {
+  const auto store =
+      o.store.empty() ? std::make_unique<report::TaskStore>() : std::make_unique<report::TaskStore>(o.store);
+  for (const fs::path& path : o.imports)
+    for (const report::TaskRecord& record : report::import_harness(path)) store->save(record);
+  report_tasks(o, *store, o.store.empty() ? "imported results" : o.store.string(), common);
+}
+
 void run(const Options& o, const Common& common) {
+  if (!o.imports.empty()) return report_imports(o, common);
+  if (o.store.empty()) throw base::BadUsage("report needs a STORE, or --import with results to compare");
   const fs::path store = file_of(o.store);
   if (report::is_task_store(store))
     report_tasks(o, report::TaskStore(store), store.string(), common);
@@ -52,8 +65,10 @@ void run(const Options& o, const Common& common) {
 
 std::function<void()> add_report(CLI::App& app, Common& common) {
   auto o = std::make_shared<Options>();
-  app.add_option("STORE", o->store, "study.sqlite or the folder of a study; a store that eval --store wrote")
-      ->required();
+  app.add_option("STORE", o->store, "study.sqlite or the folder of a study; a store that eval --store wrote");
+  option(app, "--import", o->imports,
+         "results_*.json of lm-evaluation-harness, or folders of them, separated by commas: go into STORE")
+      ->delimiter(',');
   option(app, "--to", o->to,
          "file to write: .html, .json or .csv; default for a study: report.html beside the store");
   option(app, "--reference", o->reference, "model that the others are compared with");

@@ -18,6 +18,8 @@ std::string text_end(std::string_view text, size_t longest) {
   return "…" + std::string(text.substr(begin));
 }
 
+std::string kept_text(std::string_view text) { return text_end(text, kKept); }
+
 std::vector<ItemText> item_texts(const Task& task, size_t count) {
   std::vector<ItemText> texts;
   if (task.config.kind == TaskKind::rolling) return texts;
@@ -25,9 +27,9 @@ std::vector<ItemText> item_texts(const Task& task, size_t count) {
     const TaskItem& item = task.items[i];
     ItemText& text = texts.emplace_back();
     text.line = item.line;
-    text.question = text_end(item.questions.front(), kKept);
+    text.question = kept_text(item.questions.front());
     for (const std::string& option : task.config.kind == TaskKind::schema ? item.questions : item.choices)
-      text.options.push_back(text_end(option, kKept));
+      text.options.push_back(kept_text(option));
   }
   return texts;
 }

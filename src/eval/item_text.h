@@ -23,6 +23,9 @@ std::vector<ItemText> item_texts(const Task& task, size_t count);
 // What a model answered: the option it prefers, or its text.
 std::string answer_text(TaskKind kind, const ItemText& item, const ItemResult& result);
 
+// As much of a question or an option as is kept.
+std::string kept_text(std::string_view text);
+
 // The last `longest` bytes of a text, or a few less so that no character is cut.
 std::string text_end(std::string_view text, size_t longest);
 

@@ -57,14 +57,17 @@ std::vector<ItemPrompts> item_prompts(const Task& task, size_t count, const Task
   return items;
 }
 
-std::string items_sha256(const std::vector<ItemPrompts>& items) {
+std::string item_sha256(const ItemPrompts& prompts) {
+  base::Json texts = base::Json::array();
+  for (const ContextAndContinuation& prompt : prompts) texts.push_back({prompt.context, prompt.continuation});
   base::Sha256 hash;
-  for (const ItemPrompts& item : items) {
-    base::Json prompts = base::Json::array();
-    for (const ContextAndContinuation& prompt : item)
-      prompts.push_back({prompt.context, prompt.continuation});
-    add(hash, prompts);
-  }
+  add(hash, texts);
+  return hash.hex();
+}
+
+std::string items_sha256(const std::vector<std::string>& item_sha256s) {
+  base::Sha256 hash;
+  add(hash, item_sha256s);
   return hash.hex();
 }
 

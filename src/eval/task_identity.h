@@ -16,8 +16,9 @@ std::string task_sha256(const Task& task, size_t count, uint64_t seed);
 using ItemPrompts = std::vector<ContextAndContinuation>;
 std::vector<ItemPrompts> item_prompts(const Task& task, size_t count, const TaskOptions& options);
 
-// SHA-256 over the texts that a model gets for each item, whoever ran it: equal for results that can be
-// compared item by item.
-std::string items_sha256(const std::vector<ItemPrompts>& items);
+// SHA-256 over the texts that a model gets for an item, whoever ran it, and over those of all items: equal
+// for results that can be compared item by item.
+std::string item_sha256(const ItemPrompts& prompts);
+std::string items_sha256(const std::vector<std::string>& item_sha256s);
 
 }  // namespace aquatint::eval

@@ -15,24 +15,27 @@ std::string metric_name(const eval::Metric& metric) {
   return metric.filter == "none" ? metric.name : fmt::format("{} ({})", metric.name, metric.filter);
 }
 
+std::string rounded(double value) { return std::isfinite(value) ? fmt::format("{:.4f}", value) : ""; }
+
 std::string scores_table(const TaskEvaluation& r) {
-  Table table({{"task", Align::left},
-               {"n"},
-               {"shots"},
-               {"metric", Align::left},
-               {"value"},
-               {"±"},
-               {r.reference_results.empty() ? "" : "reference"}});
+  std::vector<Column> columns = {{"task", Align::left},   {"n"},     {"shots"},
+                                 {"metric", Align::left}, {"value"}, {"±"}};
+  if (!r.reference_results.empty()) columns.push_back({"reference"});
+  Table table(std::move(columns));
   for (size_t i = 0; i < r.results.size(); ++i) {
     const eval::TaskResult& t = r.results[i];
     for (size_t m = 0; m < t.metrics.size(); ++m) {
       const eval::Metric& metric = t.metrics[m];
-      const eval::Metric* other =
-          i < r.reference_results.size() ? r.reference_results[i].find(metric.key()) : nullptr;
-      table.add({m == 0 ? t.name : "", m == 0 ? fmt::format("{}", t.n) : "",
-                 m == 0 ? fmt::format("{}", t.shots) : "", metric_name(metric),
-                 fmt::format("{:.4f}", metric.value), fmt::format("{:.4f}", metric.standard_error),
-                 other ? fmt::format("{:.4f}", other->value) : ""});
+      std::vector<std::string> cells = {m == 0 ? t.name : "",
+                                        m == 0 ? fmt::format("{}", t.n) : "",
+                                        m == 0 ? fmt::format("{}", t.shots) : "",
+                                        metric_name(metric),
+                                        rounded(metric.value),
+                                        rounded(metric.standard_error)};
+      if (i < r.reference_results.size())
+        if (const eval::Metric* other = r.reference_results[i].find(metric.key()))
+          cells.push_back(rounded(other->value));
+      table.add(std::move(cells));
     }
   }
   return table.text();

@@ -103,6 +103,13 @@ TEST_F(Cli, TasksAreStoredComparedAndGated) {
   EXPECT_EQ(report["models"][0]["tasks"], first["tasks"]);
   EXPECT_EQ(report["models"][0]["comparison"], first["comparison"]);
   EXPECT_TRUE(fs::exists(scratch_ / "tasks.html"));
+  const Json imported = run_json({"report", "--import", out.string()});
+  EXPECT_EQ(imported["models"][0]["tasks"], first["tasks"]);
+  run_json({"report", store.string(), "--import", (out / "model").string()});
+  const Json both = run_json({"report", store.string()});
+  ASSERT_EQ(both["models"].size(), 3u);
+  EXPECT_EQ(both["models"][2]["tasks"], first["tasks"]);  // paired with the stored reference
+  expect_error(run({"report", "--quiet"}), 2, "--import");
   expect_error(run({"report", store.string(), "--reference", "x", "--quiet"}), 2, "--reference");
   expect_error(run({"report", store.string(), "--to", "tasks.txt", "--quiet"}), 2, ".csv");
   expect_error(run({"eval", model_, "--tasks", items.string(), "--store", items.string(), "--quiet"}), 3,
