@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "plan/cpu.h"
 #include "plan/handover.h"
+#include "plan/page.h"
 #include "plan/planner.h"
 #include "plan/text.h"
 #include "report/store.h"
@@ -122,18 +123,21 @@ plan::Question question_of(const Options& o, const Common& common) {
   return q;
 }
 
+bool is_page(const Options& o) { return o.to.ends_with(".html"); }
+
 std::string handover_text(const plan::Answer& answer, const Options& o) {
   const plan::Candidate& chosen = answer.candidates[*answer.chosen];
   const std::string model =
       chosen.model < o.models.size() ? o.models[chosen.model] : answer.question.models[chosen.model].name;
-  const std::string recipe = o.to.empty() ? "plan.yaml" : o.to;
+  const std::string recipe = o.to.empty() || is_page(o) ? "plan.yaml" : o.to;
   std::string text = "\n";
   if (chosen.choice.quantized())
     text += fmt::format("{}\n{}", recipe, plan::recipe_yaml(chosen, answer.question));
   return text + "\n" + plan::commands(chosen, model, recipe);
 }
 
-void write_recipe(const plan::Answer& answer, const Options& o) {
+void write_result(const plan::Answer& answer, const Options& o) {
+  if (is_page(o)) return base::write_text(o.to, plan::as_page(answer));
   if (o.to.empty() || !answer.chosen) return;
   const plan::Candidate& chosen = answer.candidates[*answer.chosen];
   if (chosen.choice.quantized()) base::write_text(o.to, plan::recipe_yaml(chosen, answer.question));
@@ -148,7 +152,7 @@ void run(const Options& o, const Common& common) {
     question.study_model = question.models.empty() ? "" : question.models.front().name;
   }
   const plan::Answer answer = plan::answer(question);
-  write_recipe(answer, o);
+  write_result(answer, o);
   const std::string handover = answer.chosen ? handover_text(answer, o) : "";
   if (common.json) {
     base::Json json = plan::to_json(answer);
@@ -196,7 +200,8 @@ std::function<void()> add_plan(CLI::App& app, Common& common) {
   option(app, "--measured-tpot", o->measured_tpot, "seconds a token takes today")
       ->check(CLI::NonNegativeNumber);
   option(app, "--study", o->study, "store of a study of the first model, for its measured quality");
-  option(app, "--to", o->to, "file for the recipe of the chosen scheme");
+  option(app, "--to", o->to,
+         "file to write: the recipe of the chosen scheme, or the whole answer as an .html page");
   option(app, "--rows", o->rows, "candidates to show")->check(CLI::Range(1, 1000));
   return [o, &common] { run(*o, common); };
 }

@@ -29,10 +29,6 @@ std::string title(const Study& study) {
       escape_html(f.model.empty() ? "Unnamed model" : f.model), escape_html(facts));
 }
 
-std::string tile(const std::string& value, const std::string& label) {
-  return fmt::format("<li><b>{}</b><span>{}</span></li>\n", escape_html(value), escape_html(label));
-}
-
 // The chosen scheme's four figures; nothing without a recommendation.
 std::string tiles(const Study& study, const Verdict& verdict) {
   if (verdict.chosen < 0) return "";
@@ -42,19 +38,19 @@ std::string tiles(const Study& study, const Verdict& verdict) {
   const std::string of = " of " + row_name(base);
   std::string out;
   if (std::isfinite(gains.size))
-    out += tile(fmt::format("{:.0f} %", 100 / gains.size),
-                "the size" + of + ": " + format_bytes(size_bytes(row)));
+    out += page_tile(fmt::format("{:.0f} %", 100 / gains.size),
+                     "the size" + of + ": " + format_bytes(size_bytes(row)));
   if (std::isfinite(gains.decode))
-    out += tile(format_significant(gains.decode, 3) + "×",
-                fmt::format("the generation speed: {:.0f} tokens/s", decode_axis(row, 0).value));
+    out += page_tile(format_significant(gains.decode, 3) + "×",
+                     fmt::format("the generation speed: {:.0f} tokens/s", decode_axis(row, 0).value));
   if (std::isfinite(gains.prefill))
-    out += tile(format_significant(gains.prefill, 3) + "×",
-                fmt::format("the prompt speed: {:.0f} tokens/s", prefill_axis(row).value));
+    out += page_tile(format_significant(gains.prefill, 3) + "×",
+                     fmt::format("the prompt speed: {:.0f} tokens/s", prefill_axis(row).value));
   const Measured& increase = verdict.losses[static_cast<size_t>(verdict.chosen)].perplexity_increase;
   if (increase.known())
-    out +=
-        tile((increase.value < 0 ? "−" : "+") + format_significant(std::abs(increase.value) * 100, 2) + " %",
-             "perplexity over " + row_name(study.rows[static_cast<size_t>(verdict.reference)]));
+    out += page_tile(
+        (increase.value < 0 ? "−" : "+") + format_significant(std::abs(increase.value) * 100, 2) + " %",
+        "perplexity over " + row_name(study.rows[static_cast<size_t>(verdict.reference)]));
   return out.empty() ? "" : "<ul class=\"tiles\">\n" + out + "</ul>\n";
 }
 

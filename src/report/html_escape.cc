@@ -1,5 +1,5 @@
 #include "base/json.h"
-#include "report/html_parts.h"
+#include "report/page.h"
 
 namespace aquatint::report {
 

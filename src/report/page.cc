@@ -1,4 +1,5 @@
-// What every page of ours has.
+#include "report/page.h"
+
 #include "base/error.h"
 #include "report/html_parts.h"
 
@@ -13,14 +14,14 @@ constexpr const char* kPolicy =
 
 }  // namespace
 
-std::string page_head(const std::string& title) {
+std::string page_head(const std::string& title, std::string_view style) {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\">\n"
-      "<title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n",
-      kPolicy, escape_html(title), kReportStyle);
+      "<title>{}</title>\n<style>\n{}{}</style>\n</head>\n<body>\n<main>\n",
+      kPolicy, escape_html(title), kReportStyle, style);
 }
 
 std::string page_section(const char* id, const char* heading, const std::string& intro,
@@ -29,6 +30,10 @@ std::string page_section(const char* id, const char* heading, const std::string&
   const std::string text = intro.empty() ? "" : fmt::format("<p class=\"aside\">{}</p>\n", intro);
   return fmt::format("<section aria-labelledby=\"{0}\">\n<h2 id=\"{0}\">{1}</h2>\n{2}{3}</section>\n", id,
                      heading, text, body);
+}
+
+std::string page_tile(const std::string& value, const std::string& label) {
+  return fmt::format("<li><b>{}</b><span>{}</span></li>\n", escape_html(value), escape_html(label));
 }
 
 std::string open_table(const std::string& caption, const char* style) {
