@@ -175,6 +175,11 @@ def p14():
     return {mode: training[mode] for mode in ("qlora", "full")}
 
 
+def p16():
+    ratios = [d["rates"]["fp8_e4m3"] / d["rates"]["int8"] for d in devices() if d["rates"].get("fp8_e4m3") and d["rates"].get("int8")]
+    return {"cards": len(ratios), "low": min(ratios), "high": max(ratios)}
+
+
 def p17():
     known = {d["name"]: d for d in devices()}
     return {"h200": known["H200"]["memory_bytes"] / 2**30, "b200": known["B200"]["memory_bytes"] / GB,
@@ -182,7 +187,13 @@ def p17():
 
 
 SETTLED = {"P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P9": p9, "P10": p10, "P11": p11, "P12": p12,
-           "P13": p13, "P14": p14, "P16": dict, "P17": p17}
+           "P13": p13, "P14": p14, "P16": p16, "P17": p17}
+
+
+def version():
+    """The last change of what predicts: sources and tables of the room, not its page."""
+    return subprocess.run(["git", "-C", str(ledger.ROOT), "log", "-1", "--format=%h", "--", ":(glob)src/plan/*.cc", ":(glob)src/plan/*.json"],
+                          capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rounded(found):
@@ -218,7 +229,7 @@ def main():
         print("\n".join(lines) or "all recorded figures are what the planner says")
         sys.exit(1 if lines else 0)
     for claim, compute in SETTLED.items():
-        ledger.record(claim, rounded(compute()), "predicted by `aquatint plan`")
+        ledger.record(claim, rounded(compute()), "predicted by `aquatint plan`", version())
 
 
 if __name__ == "__main__":
