@@ -150,7 +150,9 @@ const planModel = (() => {
   // All, best first, as ranking.cc orders them.
   function rank(candidates, q, gpus) {
     const priced = gpus.every(gpu => q.prices[gpu] !== undefined), load = q.rate > 0;
-    const key = r => r.fit < 1 ? Infinity : priced ? (load ? r.month : r.million) : load ? r.watts : r.joules;
+    const rated = candidates.every(c => c.watts > 0), cards = r => r.candidate.count * r.replicas;
+    const key = r => r.fit < 1 ? Infinity : priced ? (load ? r.month : r.million)
+      : rated ? (load ? r.watts : r.joules) : load ? cards(r) : cards(r) / r.loaded.tokens;
     const level = r => Number.isFinite(r.key) ? Math.floor(Math.log(r.key) / 0.01) : Infinity;
     const all = candidates.map(c => judge(c, q));
     for (const r of all) { r.key = key(r); r.level = level(r); }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <utility>
 
 #include "plan/page/parts.h"
 #include "report/page.h"
@@ -87,7 +89,10 @@ std::string cards_of(const Candidate& c) {
 
 std::string candidate_table(const Answer& a, size_t rows) {
   const bool load = a.question.traffic.requests_per_second > 0;
-  std::string text = report::open_table("") + "<thead><tr>" + report::column("Scheme and cards", false);
+  std::string text =
+      report::open_table(
+          "Predicted; times are those under the load, or at the most that is carried where there is none.") +
+      "<thead><tr>" + report::column("Scheme and cards", false);
   for (const char* name : {"Weights", "Requests that fit", "TTFT, ms", "TPOT, ms", "Tokens/s at most",
                            "Quality, %", load ? "Cost a month" : "Cost per 10⁶ tokens", "J a token"})
     text += report::column(name);
@@ -109,17 +114,18 @@ std::string memory_bars(const Answer& a, size_t rows) {
 
 std::string change_list(const Answer& a, size_t rows) {
   std::string items;
-  size_t shown = 0;
+  std::set<std::pair<std::string, std::string>> said;  // of a scheme and a target the nearest miss is enough
   for (const Candidate& c : a.candidates)
     for (const Miss& m : c.misses)
-      if (!m.change.empty() && shown++ < rows)
+      if (!m.change.empty() && said.size() < rows && said.emplace(c.choice.name, m.target).second)
         items += fmt::format("<li><b>{} on {}</b>: {}. {}.</li>\n", escape_html(c.choice.name),
                              escape_html(cards_of(c)), escape_html(m.text), escape_html(m.change));
   return items.empty() ? "" : "<ul class=\"notes\">\n" + items + "</ul>\n";
 }
 
 std::string training_table(const Answer& a) {
-  std::string text = report::open_table("") + "<thead><tr>" + report::column("Training", false);
+  std::string text = report::open_table("Of the first model, all cards together.") + "<thead><tr>" +
+                     report::column("Training", false);
   for (const char* name : {"Together", "Weights", "Gradients", "Optimizer", "Activations"})
     text += report::column(name);
   text += report::column("Assumed", false) + "</tr></thead>\n<tbody>\n";
