@@ -18,7 +18,7 @@ Cost cost_of(const Device& device, int cards, double price_per_hour, double toke
 // Making the quantized model, on one of the same cards.
 struct Effort {
   std::string method;         // "rtn", "gptq", …
-  double quantize_hours = 0;  // from published times, scaled by parameters
+  double quantize_hours = 0;  // from published times, scaled; on a processor from its arithmetic
   double evaluate_hours = 0;  // perplexity and tasks before and after
   double memory_bytes = 0;    // block by block
   double price = 0;           // NaN without a price
