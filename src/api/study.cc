@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "report/files.h"
+#include "report/flips.h"
 #include "report/store.h"
 #include "runtime/text_io.h"
 
@@ -127,6 +128,8 @@ report::Study run_study(const StudyOptions& given) {
 report::Study render_report(const fs::path& store_path, const fs::path& to) {
   const report::Store store(store_path, report::Store::Mode::read);
   report::Study study = store.load();
+  if (const fs::path items = store_path.parent_path() / kTaskStore; fs::exists(items))
+    report::add_flip_examples(study, report::TaskStore(items));
   report::write_report(study, to);
   return study;
 }

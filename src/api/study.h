@@ -37,6 +37,8 @@ struct StudyOptions {
 
 inline const std::vector<std::string> kDefaultSchemes = {"W8A16", "W4A16", "W8A8", "FP8_DYNAMIC", "NF4"};
 
+inline constexpr const char* kTaskStore = "tasks.sqlite";  // item results, beside study.sqlite
+
 // BadUsage for an unknown scheme, no text, or a folder that already holds a study (without resume).
 report::Study run_study(const StudyOptions& options);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/memory_ledger.h"
 #include "api/self_calibration.h"
 #include "api/task_results.h"
 #include "base/hash.h"
@@ -87,7 +88,7 @@ quant::Recipe study_recipe(const std::string& words, const StudyOptions& options
 StudyRows::StudyRows(const StudyOptions& options, const StudyInputs& inputs, const Backend& backend,
                      report::Store& store)
     : options_(options), inputs_(inputs), backend_(backend), store_(store) {
-  if (!inputs.tasks.empty()) task_store_ = std::make_unique<report::TaskStore>(options.to / "tasks.sqlite");
+  if (!inputs.tasks.empty()) task_store_ = std::make_unique<report::TaskStore>(options.to / kTaskStore);
 }
 
 StudyRows::~StudyRows() = default;
@@ -165,6 +166,7 @@ void StudyRows::run_reference() {
   row.same_top1 = 1;
   row.bits_per_weight = row.bits_per_parameter = 32;
   row.file_bytes = 4.0 * static_cast<double>(checkpoint::inventory(*inputs_.source).parameters);
+  row.memory = fp32_memory_ledger(*inputs_.source, inputs_.config);
   measure_tasks(*reference_model_, inputs_.model_sha256, "fp32", row);
   measure_speed(*reference_model_, row);
   save(std::move(row));
@@ -207,6 +209,7 @@ void StudyRows::measure_candidate(const fs::path& folder, report::StudyRow row) 
   const std::shared_ptr<const checkpoint::Checkpoint> checkpoint =
       checkpoint::open_checkpoint(folder.string());
   const auto model = model::Model::load(checkpoint, backend_.at(kernels::Precision::bf16));
+  row.memory = memory_ledger(*checkpoint, model->config(), model->backend().kv_format());
   const auto start = base::Clock::now();
   take_quality(row, eval::evaluate_text(*model, against));
   row.evaluate_seconds = base::seconds_since(start);
@@ -219,7 +222,7 @@ void StudyRows::measure_candidate(const fs::path& folder, report::StudyRow row) 
 void StudyRows::measure_tasks(model::Model& model, const std::string& sha256, const char* precision,
                               report::StudyRow& row) {
   const TaskSubject subject = {
-      &model, inputs_.tokenizer.get(), row.scheme, sha256,
+      &model, inputs_.tokenizer.get(), report::row_name(row), sha256,
       fmt::format("{} {} {}", backend_.kernels().name, precision, model.cache_words())};
   eval::TaskOptions options = {.limit = options_.limit,
                                .stop_ids = runtime::stop_ids(*inputs_.source, inputs_.config)};

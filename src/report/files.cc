@@ -20,6 +20,17 @@ FileKind kind_of(const std::filesystem::path& to) {
       fmt::format("--to {}: ends in '{}', expected .html, .json or .csv", to.string(), ending));
 }
 
+// With the errors of every layer, which the page shows as a heat map and does not embed: there may be
+// thousands.
+base::Json file_json(const Study& study) {
+  base::Json json = study_data_json(study, decide(study));
+  for (size_t i = 0; i < study.rows.size(); ++i)
+    for (const LayerError& layer : study.rows[i].layers)
+      json["rows"][i]["layers"][layer.name] = {{"relative_error", layer.relative_error},
+                                               {"basis", layer.basis}};
+  return json;
+}
+
 std::string text(const base::Json& json) {
   return json.dump(1, ' ', false, base::Json::error_handler_t::replace) + "\n";
 }
@@ -31,7 +42,7 @@ void write_report(const Study& study, const std::filesystem::path& to) {
     case FileKind::html:
       return base::write_text(to, render_html(study));
     case FileKind::json:
-      return base::write_text(to, text(study_data_json(study, decide(study))));
+      return base::write_text(to, text(file_json(study)));
     case FileKind::csv:
       return base::write_text(to, study_csv(study));
   }

@@ -1,24 +1,20 @@
 // Examples of answers that changed, to be read by people.
 #pragma once
-#include <cstdint>
-#include <string>
 #include <vector>
 
 #include "eval/flips.h"
 #include "eval/tasks.h"
+#include "report/study_data.h"
+#include "report/task_store.h"
 
 namespace aquatint::report {
-
-struct FlipExample {
-  std::string task;
-  int64_t line = 0;   // of the item in its file
-  bool lost = false;  // right → wrong; else wrong → right
-  std::string question;
-  std::string reference, model;  // what each answered
-};
 
 // The first `most` of each kind; none where the items' texts are not known.
 std::vector<FlipExample> flip_examples(const eval::TaskResult& model, const eval::TaskResult& reference,
                                        const eval::Flips& flips, size_t most);
+
+// Examples for every row of a study, from the item results that the study kept. Results that are not those of
+// the row, item by item, give none.
+void add_flip_examples(Study& study, const TaskStore& store);
 
 }  // namespace aquatint::report

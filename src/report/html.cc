@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "report/comparison.h"
+#include "report/html_changes.h"
 #include "report/html_parts.h"
 #include "report/table.h"
 
@@ -93,6 +94,12 @@ constexpr const char* kCharts = R"html(<section aria-labelledby="tradeoff">
 </section>
 )html";
 
+std::string flip_examples_section(const Study& study) {
+  std::vector<NamedFlips> all;
+  for (const StudyRow& row : study.rows) all.push_back({row_name(row), row.flips});
+  return flips_section(all);
+}
+
 std::string notes_list(const Study& study) {
   std::string items;
   for (const std::string& note : honest_notes(study))
@@ -120,7 +127,13 @@ std::string render_html(const Study& study) {
   out += page_section("divergence", "Divergence from the reference", "", divergence_section(study));
   out += page_section("tasks", "Tasks", "", task_table(study, verdict));
   out += page_section("changes", "What changed on the tasks", "", task_changes(study));
+  out +=
+      page_section("flips", "Answers that changed",
+                   "A few items of each task that the reference answers right and the scheme wrong, or the "
+                   "other way round.",
+                   flip_examples_section(study));
   out += page_section("speed", "Speed by batch", "", speed_table(study, verdict));
+  out += page_section("memory", "Where the memory goes", "", memory_section(study));
   out +=
       page_section("layers", "Where the error sits",
                    "Relative error of each quantized linear, ‖ΔW‖² / ‖W‖² weighted as each caption says. One "

@@ -72,6 +72,17 @@ Json row_json(const Study& study, const Verdict& verdict, size_t index) {
                                 {"acc_stderr,none", number(task.accuracy.error)},
                                 {"acc_norm,none", number(task.accuracy_norm.value)},
                                 {"n", task.accuracy.n}};
+  json["memory"] = Json::object();
+  for (const MemoryPart& part : row.memory) json["memory"][part.name] = part.bytes;
+  json["flips"] = Json::array();
+  for (const FlipExample& flip : row.flips)
+    json["flips"].push_back({{"task", flip.task},
+                             {"line", flip.line},
+                             {"lost", flip.lost},
+                             {"question", flip.question},
+                             {"reference", flip.reference},
+                             {"model", flip.model}});
+  json["kld_by_position"] = row.kld_by_position;
   json["dominated_by"] = Json::array();
   for (const int other : verdict.dominated_by[index])
     json["dominated_by"].push_back(row_name(study.rows[static_cast<size_t>(other)]));

@@ -17,6 +17,7 @@ std::string speed_table(const Study& study, const Verdict& verdict);  // "" with
 std::string task_table(const Study& study, const Verdict& verdict);   // "" without tasks
 std::string task_changes(const Study& study);                         // "" without a reference's tasks
 std::string divergence_section(const Study& study);                   // "" without divergences
+std::string memory_section(const Study& study);                       // "" without ledgers
 std::string heat_maps(const Study& study);                            // "" without layers
 std::string provenance_section(const Study& study);
 

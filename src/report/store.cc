@@ -133,6 +133,7 @@ void Store::State::insert_metrics(int64_t run, const StudyRow& row) {
   };
   each_number(row, [&](const char* name, const char* unit, double value) { add(name, "", {value}, unit); });
   each_estimate(row, [&](const char* name, const char* unit, const Measured& m) { add(name, "", m, unit); });
+  for (const MemoryPart& part : row.memory) add("memory", part.name, {part.bytes}, "bytes");
   for (const TaskResult& task : row.tasks) {
     add("acc,none", task.name, task.accuracy, "fraction");
     add("acc_norm,none", task.name, task.accuracy_norm, "fraction");
@@ -234,6 +235,8 @@ void Store::State::read_metrics(int64_t run, StudyRow& row) {
       task_named(task).accuracy_norm = value;
     else if (name == "baseline")
       task_named(task).baseline = value.value;
+    else if (name == "memory")
+      row.memory.push_back({task, value.value});
     else if (task.empty())
       plain[name] = value;
   }

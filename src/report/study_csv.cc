@@ -54,6 +54,7 @@ void add_row(const StudyRow& row, const Loss& loss, Cells& cells) {
   each_number(row, [&](const char* name, const char*, double value) { cells.add(name, value); });
   each_estimate(row, [&](const char* name, const char*, const Measured& m) { cells.add(name, m); });
   cells.add("perplexity_increase", loss.perplexity_increase);
+  for (const MemoryPart& part : row.memory) cells.add("bytes of " + part.name, part.bytes);
   for (const SpeedResult& s : row.speed) {
     const std::string load =
         fmt::format(" batch={} prompt={} generate={}", s.batch, s.prompt_tokens, s.generate_tokens);

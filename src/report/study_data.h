@@ -44,6 +44,21 @@ struct LayerError {
   std::string basis = "identity";
 };
 
+// An answer that differs from the reference's in being right.
+struct FlipExample {
+  std::string task;
+  int64_t line = 0;   // of the item in its file
+  bool lost = false;  // right → wrong; else wrong → right
+  std::string question;
+  std::string reference, model;  // what each answered
+};
+
+struct MemoryPart {
+  std::string name;  // "weights, I32", "scales and offsets"
+  double bytes = 0;
+};
+inline constexpr const char* kCachePart = "keys and values of 1024 tokens";
+
 // What else must be known to repeat a row. Rows of a resumed study may differ in date, command and version.
 struct Provenance {
   std::string model_sha256, recipe, version, cpu, device = "cpu", kernels, date, command;
@@ -83,6 +98,8 @@ struct StudyRow {
   std::vector<SpeedResult> speed;
   std::vector<TaskResult> tasks;
   std::vector<LayerError> layers;
+  std::vector<MemoryPart> memory;
+  std::vector<FlipExample> flips;  // not kept in the store of the study (report/flips.h)
   std::vector<std::string> notes;  // sentences; plain text
   Provenance provenance;
 };

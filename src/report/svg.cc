@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "report/table.h"
 
@@ -12,12 +13,12 @@ namespace {
 
 constexpr double kWidth = 720, kHeight = 230, kLeft = 46, kRight = 110, kTop = 10, kBottom = 34;
 
-std::string figure(const std::string& drawing, const std::string& caption) {
+std::string figure(const std::string& drawing, const std::string& caption, double height = kHeight) {
   return fmt::format(
       "<figure class=\"drawn\"><svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"chart; its figures are "
       "in the caption or the table above\">\n{}</svg>"
       "<figcaption>{}</figcaption></figure>\n",
-      kWidth, kHeight, drawing, caption);
+      kWidth, height, drawing, caption);
 }
 
 std::string text(double x, double y, const char* anchor, const std::string& words,
@@ -77,6 +78,35 @@ std::string histogram(const std::vector<Bar>& bars, std::pair<double, double> ba
          text(kLeft - 6, y(most) + 4, "end", fmt::format("{:g}", most)) +
          text(kLeft - 6, base + 4, "end", "0");
   return figure(out + text((kLeft + right) / 2, kHeight - 2, "middle", unit), caption);
+}
+
+std::string stacks(const std::vector<Stack>& stacks, const std::vector<std::string>& part_names,
+                   const std::string& caption) {
+  constexpr double kNames = 120, kLabels = 80, kStep = 24, kBar = 16;
+  constexpr size_t kColours = 8;
+  double most = 0;
+  for (const Stack& stack : stacks)
+    most = std::max(most, std::accumulate(stack.parts.begin(), stack.parts.end(), 0.0));
+  if (!(most > 0)) return "";
+  const double scale = (kWidth - kNames - kLabels) / most;
+  std::string out;
+  double y = kTop;
+  for (const Stack& stack : stacks) {
+    double x = kNames;
+    for (size_t i = 0; i < stack.parts.size(); ++i) {
+      if (stack.parts[i] > 0)
+        out += box(x, y, stack.parts[i] * scale, kBar, fmt::format("p{}", i % kColours).c_str());
+      x += stack.parts[i] * scale;
+    }
+    out += text(kNames - 8, y + kBar - 4, "end", stack.name, "ink") +
+           text(x + 6, y + kBar - 4, "start", stack.label);
+    y += kStep;
+  }
+  std::string legend;
+  for (size_t i = 0; i < part_names.size(); ++i)
+    legend +=
+        fmt::format("<span class=\"part\"><i class=\"p{}\"></i>{}</span> ", i % kColours, part_names[i]);
+  return figure(out, caption + "<br>" + legend, y + kTop);
 }
 
 std::string lines(const std::vector<Line>& lines, double first, double last, const std::string& x_title,

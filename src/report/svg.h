@@ -13,6 +13,15 @@ struct Bar {
 std::string histogram(const std::vector<Bar>& bars, std::pair<double, double> band, const std::string& unit,
                       const std::string& caption);
 
+struct Stack {
+  std::string name;
+  std::vector<double> parts;  // one for each name of the legend
+  std::string label;          // at the bar's end
+};
+// Horizontal bars of parts that add up, with a legend under them; at most eight colours.
+std::string stacks(const std::vector<Stack>& stacks, const std::vector<std::string>& part_names,
+                   const std::string& caption);
+
 struct Line {
   std::string name;
   std::vector<double> values;  // at equal steps; > 0

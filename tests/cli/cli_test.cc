@@ -200,6 +200,33 @@ TEST_F(Cli, StudyOfCachesAndOfSeveralMethods) {
   }
 }
 
+TEST_F(Cli, StudyOfTasksShowsFlipsAndMemory) {
+  std::string lines;
+  for (int i = 0; i < 60; ++i)
+    lines += fmt::format("{{\"query\": \"book {}\", \"choices\": [\"one\", \"two\"], \"gold\": {}}}\n", i * i,
+                         i % 2);
+  base::write_text(scratch_ / "t.jsonl", lines);
+  auto arguments = study("W2A16", false);
+  arguments.insert(arguments.end(), {"--tasks", (scratch_ / "t.jsonl").string()});
+  ASSERT_EQ(run(arguments).code, 0);
+  const std::string folder = (scratch_ / "study").string();
+  for (const char* name : {"study.json", "study.csv"})
+    EXPECT_EQ(run({"report", folder, "--to", (scratch_ / name).string()}).code, 0);
+  const Json rows = Json::parse(base::read_text(scratch_ / "study.json"))["rows"];
+  ASSERT_EQ(rows.size(), 3u);
+  for (const Json& row : rows) {
+    double parts = -row["memory"]["keys and values of 1024 tokens"].get<double>();
+    for (const Json& bytes : row["memory"]) parts += bytes.get<double>();
+    EXPECT_EQ(parts, row["file_bytes"]) << row["name"];
+  }
+  EXPECT_GT(rows[2]["memory"]["scales and offsets"], 0);
+  EXPECT_THAT(rows[0]["flips"], testing::IsEmpty());
+  ASSERT_FALSE(rows[2]["flips"].empty());
+  EXPECT_THAT(rows[2]["flips"][0]["question"].get<std::string>(), HasSubstr("book"));
+  EXPECT_NE(rows[2]["flips"][0]["reference"], rows[2]["flips"][0]["model"]);
+  EXPECT_THAT(base::read_text(scratch_ / "study.csv"), HasSubstr("bytes of scales and offsets"));
+}
+
 TEST_F(Cli, StudyKilledInTheMiddleGoesOn) {
   Process killed(scratch_, study("W8A16,W8A8,W4A16", false));
   while (!fs::exists(scratch_ / "study" / "checkpoints" / "W8A8") && killed.running())

@@ -114,6 +114,8 @@ TEST(Html, EscapesEveryString) {
     row.provenance = {evil, evil, evil, evil, evil, evil, evil, evil, 1};
     for (TaskResult& task : row.tasks) task.name = evil;
     for (LayerError& layer : row.layers) layer.name = layer.basis = evil;
+    for (MemoryPart& part : row.memory) part.name = evil;
+    for (FlipExample& flip : row.flips) flip.task = flip.question = flip.reference = flip.model = evil;
   }
   const std::string html = render_html(study);
   EXPECT_EQ(structure_error(html), "");
@@ -136,6 +138,15 @@ TEST(Html, ShowsWhatChangedOnTheTasks) {
   EXPECT_THAT(markup, AllOf(HasSubstr("What changed on the tasks"), HasSubstr("Recovery"),
                             HasSubstr("class=\"bar\"")));
   EXPECT_THAT(markup, AllOf(HasSubstr("Divergence from the reference"), HasSubstr("<polyline")));
+}
+
+TEST(Html, ShowsAnswersThatChangedAndWhereMemoryGoes) {
+  const std::string markup = markup_of(render_html(sample_study()));
+  EXPECT_THAT(markup, HasSubstr("<b>arc_easy, line 7</b> Which of these is a mammal?"));
+  EXPECT_THAT(markup,
+              HasSubstr("<dd class=\"right\">a whale</dd><dt>Here</dt><dd class=\"wrong\">a shark</dd>"));
+  EXPECT_THAT(markup, HasSubstr("<td class=\"num\">23.6 MB</td>"));
+  EXPECT_THAT(markup, HasSubstr("class=\"p3\""));  // a part's colour
 }
 
 TEST(Html, EmbedsTheFigures) {

@@ -85,6 +85,13 @@ inline StudyRow sample_row(const SampleScheme& s, RowKind kind, int position, ba
             {fmt::format("model.layers.{}.{}", layer, part),
              s.layer_error * std::exp(0.3 * rng.normal() + (layer == 0 || layer == 29 ? 0.6 : 0.0)),
              "identity"});
+  row.memory = {{"weights, I32", s.megabytes * 4e5},
+                {"scales and offsets", s.megabytes * 2e4},
+                {"embedding and head", 56.6e6},
+                {kCachePart, 23.6e6}};
+  if (kind == RowKind::candidate)
+    row.flips = {{"arc_easy", 7, true, "Which of these is a mammal?", "a whale", "a shark"},
+                 {"lambada", 12, false, "He looked at the", "another text", "sea"}};
   row.provenance = {"5d1f2c9e8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d",
                     fmt::format("scheme: {}\nmethod: rtn\n", s.scheme),
                     "0.1.0",

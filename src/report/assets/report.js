@@ -121,7 +121,8 @@
             if (best) break;
           }
           if (!best) continue;
-          taken.push({...best, own: null});
+          // A little more than its own room, so that two names of nearly the same place stay apart.
+          taken.push({l: best.l - 6, r: best.r + 6, t: best.t - 2, b: best.b + 2, own: null});
           const middle = (best.t + best.b) / 2;
           if (best.away > 12) {
             ctx.strokeStyle = tone('gray');
