@@ -15,7 +15,9 @@ from conftest import BUILD, ROOT, run_program
 
 WIDE, PHONE = 1280, 390
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-extensions", "--virtual-time-budget=4000"]
+         "--disable-component-update", "--disable-sync", "--disable-extensions",
+         "--disable-features=IsolateSandboxedIframes",  # or a picture may be taken before such a frame is painted
+         "--virtual-time-budget=4000"]
 DARK, LIGHT = "--blink-settings=preferredColorScheme=0", "--blink-settings=preferredColorScheme=1"
 NO_SCRIPTS = "sandbox"  # a frame in which none run
 # What the page looks like from inside. Wide parts may scroll in boxes of their own; the page may not.
