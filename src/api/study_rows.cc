@@ -167,7 +167,7 @@ void StudyRows::run_reference() {
   row.bits_per_weight = row.bits_per_parameter = 32;
   row.file_bytes = 4.0 * static_cast<double>(checkpoint::inventory(*inputs_.source).parameters);
   row.memory = fp32_memory_ledger(*inputs_.source, inputs_.config);
-  measure_tasks(*reference_model_, inputs_.model_sha256, "fp32", row);
+  measure_tasks(*reference_model_, *inputs_.source, "fp32", row);
   measure_speed(*reference_model_, row);
   save(std::move(row));
 }
@@ -213,16 +213,16 @@ void StudyRows::measure_candidate(const fs::path& folder, report::StudyRow row) 
   const auto start = base::Clock::now();
   take_quality(row, eval::evaluate_text(*model, against));
   row.evaluate_seconds = base::seconds_since(start);
-  if (!inputs_.tasks.empty()) measure_tasks(*model, checkpoint->sha256(), "bf16", row);
+  if (!inputs_.tasks.empty()) measure_tasks(*model, *checkpoint, "bf16", row);
   measure_speed(*model, row);
   row.peak_ram_bytes = std::max(0.0, row.peak_ram_bytes - static_cast<double>(held));
   save(std::move(row));
 }
 
-void StudyRows::measure_tasks(model::Model& model, const std::string& sha256, const char* precision,
-                              report::StudyRow& row) {
+void StudyRows::measure_tasks(model::Model& model, const checkpoint::Checkpoint& checkpoint,
+                              const char* precision, report::StudyRow& row) {
   const TaskSubject subject = {
-      &model, inputs_.tokenizer.get(), report::row_name(row), sha256,
+      &model, inputs_.tokenizer.get(), report::row_name(row), subject_sha256(checkpoint),
       fmt::format("{} {} {}", backend_.kernels().name, precision, model.cache_words())};
   eval::TaskOptions options = {.limit = options_.limit,
                                .stop_ids = runtime::stop_ids(*inputs_.source, inputs_.config)};

@@ -49,8 +49,8 @@ class StudyRows {
   // Sampled by the model when the first scheme needs them.
   const quant::CalibrationSet& calibration();
   void measure_candidate(const std::filesystem::path& checkpoint, report::StudyRow row);
-  // `sha256` and `precision`: of the model that runs.
-  void measure_tasks(model::Model& model, const std::string& sha256, const char* precision,
+  // `checkpoint` and `precision`: of the model that runs.
+  void measure_tasks(model::Model& model, const checkpoint::Checkpoint& checkpoint, const char* precision,
                      report::StudyRow& row);
   void measure_speed(model::Model& model, report::StudyRow& row) const;
   void save(report::StudyRow row);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "eval/task_identity.h"
@@ -27,6 +28,22 @@ eval::TaskResult from_record(const eval::Task& task, const report::TaskRecord& r
 }
 
 }  // namespace
+
+std::string subject_sha256(const checkpoint::Checkpoint& checkpoint) {
+  base::Sha256 hash;
+  const auto add = [&](std::string_view text) {
+    const uint64_t size = text.size();
+    hash.update(std::as_bytes(std::span(&size, 1)));
+    hash.update(std::as_bytes(std::span(text)));
+  };
+  add(checkpoint.sha256());
+  add(checkpoint.config().dump());
+  for (const checkpoint::SideFile& file : checkpoint.side_files()) {
+    add(file.name);
+    add(file.bytes);
+  }
+  return hash.hex();
+}
 
 eval::TaskResult task_result(const TaskSubject& subject, const eval::Task& task,
                              const eval::TaskOptions& options, report::TaskStore* store) {

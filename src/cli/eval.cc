@@ -44,7 +44,7 @@ Subject open(const Options& o, const std::string& name, const api::Backend& back
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(name);
   Subject subject;
   subject.name = name;
-  if (!o.store.empty()) subject.sha256 = checkpoint->sha256();
+  if (!o.store.empty()) subject.sha256 = api::subject_sha256(*checkpoint);
   subject.model =
       model::Model::load(checkpoint, backend.at(parse_precision(precision), parse_kv_format(kv_format)));
   subject.tokenizer = runtime::load_tokenizer(*checkpoint);

@@ -98,6 +98,15 @@ TEST_F(Cli, TasksAreStoredComparedAndGated) {
   EXPECT_EQ(run_json(eval)["tasks"], first["tasks"]);
   const Outcome again = run(eval);
   EXPECT_THAT(again.err, testing::HasSubstr("from the store"));
+  // The same weights under another config are another model.
+  const fs::path w4a16 = scratch_ / "W4A16", w4a8 = scratch_ / "W4A8", others = scratch_ / "others.sqlite";
+  for (const fs::path& to : {w4a16, w4a8}) {
+    const Outcome made = run({"quantize", model_, "--to", to.string(), "--scheme", to.filename().string()});
+    ASSERT_EQ(made.code, 0) << made.err;
+    const Outcome scored = run({"eval", to.string(), "--tasks", items.string(), "--store", others.string()});
+    EXPECT_THAT(scored.err, testing::Not(testing::HasSubstr("from the store")));
+  }
+  EXPECT_EQ(base::read_text(w4a16 / "model.safetensors"), base::read_text(w4a8 / "model.safetensors"));
   const Json report = run_json({"report", store.string(), "--to", (scratch_ / "tasks.html").string()});
   ASSERT_EQ(report["models"].size(), 2u);  // the model in BF16 and as its own reference in FP32
   EXPECT_EQ(report["models"][0]["tasks"], first["tasks"]);
