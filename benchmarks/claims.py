@@ -10,8 +10,8 @@ import ledger
 PAGE = """# What the field says
 
 Written by `benchmarks/claims.py` from `claims.json` and `measurements.json`; do not edit. Divergence (KLD): mean KL divergence from FP32 in
-nats. Everything is measured on small models, SmolLM2-135M where nothing else is said; what is said of 7B to 70B models need not hold for
-them. "Planted": the same model with outliers in its activations, which change nothing of what it computes.
+nats. Rows Q and S, and P15, are measured on small models, SmolLM2-135M where nothing else is said; what is said of 7B to 70B models need not
+hold for them. The other rows P are predicted by `aquatint plan`, whatever processor ran it. "Planted": the same model with outliers in its activations, which change nothing of what it computes.
 
 ## Settled
 | id | claim | here | verdict | why | measured |
