@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/suggestion.h"
 #include "eval/task_config.h"
 #include "eval/yaml_tree.h"
 
@@ -124,7 +125,8 @@ class ConfigReader {
                      "repeats of more than 1 are not supported: answers are greedy, each would be the same");
     } else if (std::find(kPassedOver.begin(), kPassedOver.end(), key) == kPassedOver.end()) {
       json(value);  // says so where it is Python
-      reader_.fail(entry.line, fmt::format("unknown key '{}' in a task{}", key, suggestion(key, kKnown)));
+      reader_.fail(entry.line,
+                   fmt::format("unknown key '{}' in a task{}", key, base::suggestion(key, kKnown)));
     }
   }
 

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/suggestion.h"
 #include "text/unicode.h"
 
 namespace aquatint::eval {
@@ -173,20 +174,6 @@ class TreeBuilder {
   int documents_ = 0;
 };
 
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 std::string_view kind_name(const YamlNode& node) {
   switch (node.kind) {
     case YamlNode::Kind::null:
@@ -238,20 +225,6 @@ YamlNode read_yaml(std::string_view text, const std::string& where) {
   return builder.take();
 }
 
-std::string suggestion(std::string_view word, std::span<const std::string_view> known) {
-  std::string_view nearest;
-  size_t best = 1 + std::max<size_t>(2, word.size() / 3);
-  std::string all;
-  for (const std::string_view candidate : known) {
-    all += fmt::format("{}{}", all.empty() ? "" : ", ", candidate);
-    const size_t distance = word.size() > 64 ? best : edit_distance(word, candidate);
-    if (distance >= best) continue;
-    best = distance;
-    nearest = candidate;
-  }
-  return nearest.empty() ? "; known: " + all : fmt::format("; did you mean '{}'?", nearest);
-}
-
 void YamlReader::fail(int line, const std::string& what) const {
   throw BadInput(fmt::format("{}:{}: {}", where_, line, what));
 }
@@ -261,7 +234,7 @@ void YamlReader::require_keys(const YamlNode& map, std::span<const std::string_v
   for (const YamlNode::Entry& entry : map.entries)
     if (std::find(known.begin(), known.end(), entry.key) == known.end())
       fail(entry.line,
-           fmt::format("unknown key '{}' in {}{}", shown(entry.key), of, suggestion(entry.key, known)));
+           fmt::format("unknown key '{}' in {}{}", shown(entry.key), of, base::suggestion(entry.key, known)));
 }
 
 const YamlNode& YamlReader::map(const YamlNode& node, std::string_view what) const {

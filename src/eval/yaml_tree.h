@@ -62,7 +62,4 @@ class YamlReader {
   std::string where_;
 };
 
-// "; did you mean 'x'?" for the known word nearest to `word` when it is near, else "; known: a, b, c".
-std::string suggestion(std::string_view word, std::span<const std::string_view> known);
-
 }  // namespace aquatint::eval

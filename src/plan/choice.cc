@@ -5,7 +5,7 @@
 #include <cctype>
 
 #include "base/error.h"
-#include "eval/yaml_tree.h"
+#include "base/suggestion.h"
 
 namespace aquatint::plan {
 namespace {
@@ -34,7 +34,7 @@ const numeric::KvScheme* cache_of(std::string_view word, std::string_view whole)
   std::vector<std::string_view> names;
   for (const numeric::KvScheme& scheme : numeric::kv_schemes()) names.push_back(scheme.name);
   throw base::BadUsage(
-      fmt::format("cache scheme {} of {} is unknown{}", word, whole, eval::suggestion(upper(word), names)));
+      fmt::format("cache scheme {} of {} is unknown{}", word, whole, base::suggestion(upper(word), names)));
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ Choice find_choice(std::string_view name) {
   } else {
     const std::vector<std::string_view> names = known_schemes();
     throw base::BadUsage(
-        fmt::format("scheme {} is unknown{}", words.scheme, eval::suggestion(upper(words.scheme), names)));
+        fmt::format("scheme {} is unknown{}", words.scheme, base::suggestion(upper(words.scheme), names)));
   }
   if (choice.cache) choice.name += fmt::format("+{}", choice.cache->name);
   return choice;

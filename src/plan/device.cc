@@ -4,7 +4,7 @@
 #include <cctype>
 
 #include "base/error.h"
-#include "eval/yaml_tree.h"
+#include "base/suggestion.h"
 #include "plan/data.h"
 
 namespace aquatint::plan {
@@ -73,7 +73,7 @@ const Device& find_device(std::string_view name) {
     names.push_back(device.name);
   }
   throw base::BadUsage(fmt::format("device {} is unknown{}; aquatint devices lists all, cpu is this machine",
-                                   name, eval::suggestion(upper(name), names)));
+                                   name, base::suggestion(upper(name), names)));
 }
 
 base::Json to_json(const Device& d) {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "eval/yaml_tree.h"
+#include "base/suggestion.h"
 #include "plan/data.h"
 
 namespace aquatint::plan {
@@ -116,7 +116,7 @@ Shape find_shape(std::string_view name) {
   throw base::BadUsage(
       fmt::format("model {} is neither a size (70B) nor known by name{}; or give a folder with a "
                   "config.json",
-                  text, eval::suggestion(text, views)));
+                  text, base::suggestion(text, views)));
 }
 
 base::Json to_json(const Shape& s) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/suggestion.h"
 #include "numeric/composed_scheme.h"
 
 namespace aquatint::quant {
@@ -137,7 +138,7 @@ const numeric::Scheme* llm_compressor_preset(const std::string& name, int line,
   if (const numeric::Scheme* scheme = numeric::find_scheme(is_int8 ? "W8A8" : name)) return scheme;
   std::vector<std::string_view> known;
   for (const numeric::Scheme& scheme : numeric::schemes()) known.push_back(scheme.name);
-  reader.fail(line, fmt::format("scheme '{}' is not supported{}", name, eval::suggestion(name, known)));
+  reader.fail(line, fmt::format("scheme '{}' is not supported{}", name, base::suggestion(name, known)));
 }
 
 Clip llm_compressor_clip(const std::string& observer, int line, const eval::YamlReader& reader) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/suggestion.h"
 #include "checkpoint/layouts/layout.h"
 #include "quant/recipe_reader.h"
 
@@ -82,7 +83,7 @@ class OwnDialect {
     const std::array<std::string_view, 2> kNames = {clip_name(Clip::none), clip_name(Clip::mse)};
     const std::string name = reader_.text(node, "clip");
     if (std::find(kNames.begin(), kNames.end(), name) == kNames.end())
-      reader_.fail(node.line, fmt::format("clip '{}' is unknown{}", name, eval::suggestion(name, kNames)));
+      reader_.fail(node.line, fmt::format("clip '{}' is unknown{}", name, base::suggestion(name, kNames)));
     return parse_clip(name);
   }
 
@@ -134,7 +135,7 @@ class OwnDialect {
     reader_.fail(setting.line, known.empty()
                                    ? fmt::format("{} has no settings", step.method->name)
                                    : fmt::format("{} has no setting '{}'{}", step.method->name, setting.key,
-                                                 eval::suggestion(setting.key, known)));
+                                                 base::suggestion(setting.key, known)));
   }
 
   std::vector<LayerRule> rules(const eval::YamlNode& node) const {
@@ -231,7 +232,7 @@ const numeric::Scheme* scheme_of(const eval::YamlNode& node, const eval::YamlRea
   if (const numeric::Scheme* scheme = numeric::find_scheme(name)) return scheme;
   std::vector<std::string_view> known;
   for (const numeric::Scheme& scheme : numeric::schemes()) known.push_back(scheme.name);
-  reader.fail(node.line, fmt::format("scheme '{}' is unknown{}", name, eval::suggestion(name, known)));
+  reader.fail(node.line, fmt::format("scheme '{}' is unknown{}", name, base::suggestion(name, known)));
 }
 
 void set_scheme(std::string_view words, Recipe& recipe) {

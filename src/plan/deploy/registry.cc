@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "eval/yaml_tree.h"
+#include "base/suggestion.h"
 #include "plan/deploy/engine.h"
 #include "plan/handover.h"
 
@@ -30,7 +30,7 @@ const DeployEngine& find_deploy_engine(std::string_view name) {
   if (found != kEngines.end()) return **found;
   std::vector<std::string_view> names;
   for (const DeployEngine* engine : kEngines) names.push_back(engine->name);
-  throw base::BadUsage(fmt::format("engine {} is unknown{}", name, eval::suggestion(name, names)));
+  throw base::BadUsage(fmt::format("engine {} is unknown{}", name, base::suggestion(name, names)));
 }
 
 std::vector<DeployFile> deploy_files(const DeployEngine& engine, const Deployment& deployment) {

@@ -2,7 +2,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "eval/yaml_tree.h"
+#include "base/suggestion.h"
 #include "quant/method.h"
 
 namespace aquatint::quant {
@@ -41,7 +41,7 @@ MethodStep make_step(std::string_view name) {
     if (method->name == name) return {method, default_settings(*method)};
     known.push_back(method->name);
   }
-  throw base::BadUsage(fmt::format("method {} is unknown{}", name, eval::suggestion(name, known)));
+  throw base::BadUsage(fmt::format("method {} is unknown{}", name, base::suggestion(name, known)));
 }
 
 Clip default_clip(const numeric::WeightScheme& scheme) {
