@@ -55,7 +55,8 @@ void take_speed(report::StudyRow& row, const bench::BenchResult& result) {
   row.peak_ram_bytes = static_cast<double>(result.peak_ram_bytes);
   for (const bench::Run& run : result.runs)
     row.speed.push_back({run.batch, run.prompt_tokens, run.generate_tokens, run.prefill, run.decode,
-                         run.bandwidth_utilization, run.flop_utilization});
+                         run.bandwidth_utilization, run.flop_utilization, run.prefill_joules,
+                         run.decode_joules});
 }
 
 void take_quantization(report::StudyRow& row, const quant::Report& report) {

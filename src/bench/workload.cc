@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/energy.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/machine.h"
@@ -136,15 +137,18 @@ class Batch {
   std::vector<float> hidden_, last_, logits_;
 };
 
+// Tokens per second of each repeat, and joules per token over all of them.
 std::vector<double> rates(const std::string& activity, int repeats, int64_t tokens,
-                          const std::function<void()>& body) {
+                          const std::function<void()>& body, double& joules) {
   std::vector<double> samples;
+  auto energy = base::EnergyCounter::start();
   for (int i = 0; i < repeats; ++i) {
     base::progress(activity, i, repeats, "runs");
     const auto start = base::Clock::now();
     body();
     samples.push_back(static_cast<double>(tokens) / base::seconds_since(start));
   }
+  if (energy) joules = energy->joules() / static_cast<double>(tokens * repeats);
   base::progress(activity, repeats, repeats, "runs");
   return samples;
 }
@@ -157,16 +161,18 @@ double peak_of(const Peaks& peaks, const std::string& type) {
 
 Run measure(model::Model& model, const Workload& w, int size) {
   Batch batch(model, w, size);
-  Run run{size, w.prompt_tokens, w.generate_tokens, w.depth, {}, {}, kNaN, kNaN};
+  Run run{size, w.prompt_tokens, w.generate_tokens, w.depth, {}, {}, kNaN, kNaN, kNaN, kNaN};
   if (w.prompt_tokens > 0) {
     for (int i = 0; i < w.warmups; ++i) batch.prefill();
-    run.prefill = rates(fmt::format("prefill, batch {}", size), w.repeats, int64_t{size} * w.prompt_tokens,
-                        [&] { batch.prefill(); });
+    run.prefill = rates(
+        fmt::format("prefill, batch {}", size), w.repeats, int64_t{size} * w.prompt_tokens,
+        [&] { batch.prefill(); }, run.prefill_joules);
   }
   if (w.generate_tokens > 0) {
     for (int i = 0; i < w.warmups; ++i) batch.decode(std::min(kWarmupSteps, w.generate_tokens));
-    run.decode = rates(fmt::format("decode, batch {}", size), w.repeats, int64_t{size} * w.generate_tokens,
-                       [&] { batch.decode(w.generate_tokens); });
+    run.decode = rates(
+        fmt::format("decode, batch {}", size), w.repeats, int64_t{size} * w.generate_tokens,
+        [&] { batch.decode(w.generate_tokens); }, run.decode_joules);
   }
   return run;
 }
@@ -227,6 +233,8 @@ base::Json to_json(const BenchResult& result) {
                     {"depth", run.depth},
                     {"prefill_tokens_per_second", rate_json(run.prefill)},
                     {"decode_tokens_per_second", rate_json(run.decode)},
+                    {"prefill_joules_per_token", number(run.prefill_joules)},
+                    {"decode_joules_per_token", number(run.decode_joules)},
                     {"bandwidth_utilization", number(run.bandwidth_utilization)},
                     {"flop_utilization", number(run.flop_utilization)}});
   return {{"peaks", to_json(result.peaks)},      {"peak_ram_bytes", result.peak_ram_bytes},

@@ -33,6 +33,8 @@ std::string arithmetic_of(std::string_view scheme);
 struct Run {
   int batch = 1, prompt_tokens = 0, generate_tokens = 0, depth = 0;
   std::vector<double> prefill, decode;  // tokens/s, one per repeat; empty where not asked for
+  // Of the whole machine over all repeats, per token. NaN without a counter (base/energy.h).
+  double prefill_joules, decode_joules;
   // Weight bytes a decode step reads · steps/s over the measured read bandwidth; KV reads are not counted.
   // NaN when not measured.
   double bandwidth_utilization;

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "base/machine.h"
@@ -37,11 +40,22 @@ std::string rate(const std::vector<double>& samples) {
 std::string percent(double share) { return share == share ? fmt::format("{:.0f} %", share * 100) : ""; }
 
 std::string result_text(const bench::BenchResult& r, const std::string& head) {
-  report::Table table(
-      {{"batch"}, {"prefill tok/s"}, {"of peak FLOP/s"}, {"decode tok/s"}, {"of read bandwidth"}});
-  for (const bench::Run& run : r.runs)
-    table.add({fmt::format("{}", run.batch), rate(run.prefill), percent(run.flop_utilization),
-               rate(run.decode), percent(run.bandwidth_utilization)});
+  std::vector<report::Column> columns = {
+      {"batch"}, {"prefill tok/s"}, {"of peak FLOP/s"}, {"decode tok/s"}, {"of read bandwidth"}};
+  const bool energy = std::ranges::any_of(r.runs, [](const bench::Run& run) {
+    return std::isfinite(run.prefill_joules) || std::isfinite(run.decode_joules);
+  });
+  if (energy) columns.insert(columns.end(), {{"J/prompt token"}, {"J/generated token"}});
+  report::Table table(columns);
+  for (const bench::Run& run : r.runs) {
+    std::vector<std::string> cells = {fmt::format("{}", run.batch), rate(run.prefill),
+                                      percent(run.flop_utilization), rate(run.decode),
+                                      percent(run.bandwidth_utilization)};
+    if (energy)
+      for (const double joules : {run.prefill_joules, run.decode_joules})
+        cells.push_back(std::isfinite(joules) ? report::format_significant(joules, 3) : "");
+    table.add(cells);
+  }
   return table.text() + fmt::format("\nkernels {}, KV cache {}, head {}, weights {}, peak memory {}\n",
                                     r.kernels, r.kv_format, head,
                                     report::format_bytes(static_cast<double>(r.weight_bytes)),

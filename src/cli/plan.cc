@@ -99,7 +99,7 @@ void read_devices(const std::vector<std::string>& names, const Common& common, p
   }
   if (!cpu) return;
   const api::Backend backend(common.backend);
-  plan::MeasuredCpu measured = plan::measure_cpu(backend.kernels(), backend.pool(), q.choices);
+  plan::MeasuredCpu measured = plan::measure_cpu(backend.kernels(), backend.pool(), q.models, q.choices);
   q.measured[measured.device.name] = measured.efficiency;
   q.devices.push_back(std::move(measured.device));
 }

@@ -21,6 +21,8 @@ base::Json speed_json(const report::SpeedResult& s) {
           {"generate_tokens", s.generate_tokens},
           {"prefill_tokens_per_second", s.prefill},
           {"decode_tokens_per_second", s.decode},
+          {"prefill_joules_per_token", number(s.prefill_joules)},
+          {"decode_joules_per_token", number(s.decode_joules)},
           {"bandwidth_utilization", number(s.bandwidth_utilization)},
           {"flop_utilization", number(s.flop_utilization)}};
 }

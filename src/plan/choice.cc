@@ -2,19 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include "base/error.h"
 #include "base/suggestion.h"
+#include "plan/names.h"
 
 namespace aquatint::plan {
 namespace {
-
-std::string upper(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return out;
-}
 
 const numeric::Format* plain_format(std::string_view name) {
   for (const numeric::Format* format : {&numeric::bf16, &numeric::fp16, &numeric::fp32})

@@ -1,19 +1,19 @@
 #include "plan/cpu.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/machine.h"
+#include "bench/block_rates.h"
 #include "bench/kernel_rates.h"
 #include "bench/peaks.h"
-#include "kernels/peaks.h"
 
 namespace aquatint::plan {
 namespace {
 
 // Of the program itself, and of one step's activations: prompts are cut into pieces of so many tokens.
 constexpr double kProgramBytes = 60e6, kStepTokens = 512;
-constexpr int kRegions = 2000;
 
 Device device_of(const bench::Peaks& peaks) {
   Device d;
@@ -29,17 +29,46 @@ Device device_of(const bench::Peaks& peaks) {
   return d;
 }
 
-double region_seconds(base::ThreadPool& pool) {
-  const auto start = base::Clock::now();
-  for (int i = 0; i < kRegions; ++i) pool.run([](int) {});
-  return base::seconds_since(start) / kRegions;
+// What the linears of `shape` become: BF16, and each scheme of the choices once.
+std::vector<bench::BlockScheme> schemes_of(const Shape& shape, const std::vector<Choice>& choices) {
+  std::vector<bench::BlockScheme> schemes = {{.name = "BF16", .weights = {}}};
+  for (const Choice& choice : choices)
+    if (choice.scheme &&
+        std::ranges::find(schemes, choice.scheme->name, &bench::BlockScheme::name) == schemes.end())
+      schemes.push_back(
+          {std::string(choice.scheme->name), fitted_weights(shape, choice), choice.scheme->input});
+  return schemes;
 }
 
-std::vector<std::string> schemes_of(const std::vector<Choice>& choices) {
-  std::vector<std::string> names = {"BF16"};
-  for (const Choice& choice : choices)
-    if (choice.scheme) names.emplace_back(choice.scheme->name);
-  return names;
+// A dense block of the same widths: what passes of experts counts as one MLP, of at least this many columns.
+constexpr int64_t kColumns = 64;
+
+model::Config block_of(const Shape& shape) {
+  double mlp = 0;
+  for (const Matrices& m : shape.matrices)
+    if (m.part == Part::mlp || m.part == Part::expert) mlp += m.passed_weights();
+  const double width = mlp / (3.0 * static_cast<double>(shape.hidden * shape.layers));
+  model::Config c;
+  c.vocab_size = shape.vocabulary;
+  c.hidden_size = shape.hidden;
+  c.intermediate_size = std::max<int64_t>(1, std::llround(width / kColumns)) * kColumns;
+  c.layers = shape.layers;
+  c.heads = shape.heads;
+  c.kv_heads = shape.kv_heads;
+  c.head_dim = shape.head_dim;
+  return c;
+}
+
+KernelSpeeds speeds_of(const std::vector<bench::BlockRate>& rates) {
+  KernelSpeeds speeds;
+  for (const bench::BlockRate& rate : rates) {
+    const double bytes = rate.weights * rate.bits / 8;
+    speeds[rate.scheme] = {.bits = rate.bits,
+                           .one_row = bytes / rate.row,
+                           .eight_rows = bytes / rate.eight_rows,
+                           .prompt = 2 * rate.weights / rate.prompt_row};
+  }
+  return speeds;
 }
 
 // The caches of one form stand for all: their rates differ less than what else a step has.
@@ -50,30 +79,22 @@ void take_attention(const std::vector<bench::KernelRate>& rates, const Device& d
   e.attention = bf16->prefill_512.value / std::max(device.rate("bf16"), device.rate("fp32"));
 }
 
-void take_kernels(const std::vector<bench::KernelRate>& rates, Efficiency& e) {
-  for (const bench::KernelRate& rate : rates)
-    if (!rate.kernel.starts_with("attention"))
-      e.kernels[rate.kernel] = {rate.bits, rate.decode_1.value, rate.decode_1_cache.value,
-                                rate.decode_8.value, rate.prefill_512.value};
-}
-
 }  // namespace
 
 MeasuredCpu measure_cpu(const kernels::KernelSet& set, base::ThreadPool& pool,
-                        const std::vector<Choice>& choices) {
+                        const std::vector<Shape>& shapes, const std::vector<Choice>& choices) {
   const bench::Peaks peaks = bench::measure_peaks(pool);
   MeasuredCpu cpu{device_of(peaks), default_efficiency()};
   Efficiency& e = cpu.efficiency;
-  const auto rates = bench::measure_kernels(set, pool, peaks, {.only = schemes_of(choices)});
-  take_attention(rates, cpu.device, e);
-  take_kernels(rates, e);
-  e.last_level_cache = static_cast<double>(kernels::last_level_cache_bytes());
-  e.region_seconds = region_seconds(pool);
+  take_attention(bench::measure_kernels(set, pool, peaks, {.only = {"BF16"}}), cpu.device, e);
+  for (const Shape& shape : shapes)
+    e.kernels[shape.name] = speeds_of(
+        bench::measure_blocks(block_of(shape), schemes_of(shape, choices), {.kernels = &set, .pool = &pool}));
   e.step_seconds = e.sequence_seconds = e.reserve = 0;
   e.fixed_bytes = kProgramBytes;
   e.step_tokens = kStepTokens;
   e.band = 0.15;
-  e.source = "kernels and peaks measured on this machine, " + std::string(set.name);
+  e.source = "peaks and blocks of this shape measured on this machine, " + std::string(set.name);
   return cpu;
 }
 

@@ -12,8 +12,8 @@ struct MeasuredCpu {
   Efficiency efficiency;
 };
 
-// Some seconds: peaks, then the kernels of `choices`.
+// Some seconds for each shape and choice: peaks, then blocks of these shapes under these choices.
 MeasuredCpu measure_cpu(const kernels::KernelSet& set, base::ThreadPool& pool,
-                        const std::vector<Choice>& choices);
+                        const std::vector<Shape>& shapes, const std::vector<Choice>& choices);
 
 }  // namespace aquatint::plan

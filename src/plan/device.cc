@@ -1,11 +1,11 @@
 #include "plan/device.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/error.h"
 #include "base/suggestion.h"
 #include "plan/data.h"
+#include "plan/names.h"
 
 namespace aquatint::plan {
 namespace {
@@ -32,21 +32,10 @@ Device read_device(const base::Json& json) {
   return d;
 }
 
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(
-      a, b, [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
-}
-
 bool is_called(const Device& device, std::string_view name) {
   return same_name(device.name, name) || std::ranges::any_of(device.aliases, [&](const std::string& alias) {
            return same_name(alias, name);
          });
-}
-
-std::string upper(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return out;
 }
 
 }  // namespace

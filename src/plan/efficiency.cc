@@ -43,6 +43,13 @@ double Efficiency::of(std::string_view format) const {
   return found->second;
 }
 
+const KernelSpeed* Efficiency::kernel(std::string_view shape, std::string_view of) const {
+  const auto speeds = kernels.find(shape);
+  if (speeds == kernels.end()) return nullptr;
+  const auto found = speeds->second.find(of);
+  return found == speeds->second.end() ? nullptr : &found->second;
+}
+
 Efficiency default_efficiency() {
   static const Efficiency read = read_efficiency(base::parse_json(kEfficienciesJson, kWhere));
   return read;

@@ -8,14 +8,15 @@
 
 namespace aquatint::plan {
 
-// Of one kind of weights, measured: what a roofline does not know of a CPU's kernels.
+// Of one kind of weights in the blocks of one shape, measured with all that a block does besides, but
+// attention over a context: what a roofline does not know of a CPU.
 struct KernelSpeed {
-  double bits = 0;            // packed, per weight
-  double one_row = 0;         // bytes/s of weights in memory, one row at a time
-  double one_row_cached = 0;  // in the last-level cache
-  double eight_rows = 0;      // bytes/s, eight rows at once
-  double prompt = 0;          // operations/s
+  double bits = 0;        // packed, per weight
+  double one_row = 0;     // bytes/s, one generated row at a time
+  double eight_rows = 0;  // bytes/s, eight rows at once
+  double prompt = 0;      // operations/s, 2 per weight and prompt token
 };
+using KernelSpeeds = std::map<std::string, KernelSpeed, std::less<>>;  // by scheme: "BF16", "W4A16"; "head"
 
 struct Efficiency {
   double weight_bandwidth = 0;  // share of the memory's bandwidth when weights are streamed
@@ -32,14 +33,12 @@ struct Efficiency {
   double reserve = 0;             // share of memory that is left free
   double fixed_bytes = 0;         // of a card: the driver's context, graphs, buffers of collectives
   double step_tokens = 0;         // of the largest step, whose activations must have room
-  // By scheme, "BF16" what stays plain; empty: the shares above.
-  std::map<std::string, KernelSpeed, std::less<>> kernels;
-  double last_level_cache = 0;  // bytes
-  double region_seconds = 0;    // that threads take to meet, a few times a layer
-  double band = 0;              // how far predictions may be off, as a share: the largest miss seen
-  std::string source;           // what the numbers come from
+  std::map<std::string, KernelSpeeds, std::less<>> kernels;  // by Shape::name; empty: the shares above
+  double band = 0;     // how far predictions may be off, as a share: the largest miss seen
+  std::string source;  // what the numbers come from
 
   double of(std::string_view format) const;
+  const KernelSpeed* kernel(std::string_view shape, std::string_view of) const;  // null: not measured
 };
 
 Efficiency default_efficiency();

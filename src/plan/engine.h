@@ -21,6 +21,11 @@ struct Engine {
 Engine make_engine(const Shape& shape, const Choice& choice, const Device& device, int count,
                    const Efficiency& efficiency);
 
+// Operations/s in 16 bits, or FP32 where the device is faster at it, times `share`.
+double plain_rate(const Engine& engine, double share);
+// Bytes of one matrix as the choice keeps it.
+double stored_bytes(const Engine& engine, const Matrices& matrix);
+
 // Bytes of one card.
 struct Memory {
   double total = 0;            // of the card

@@ -12,8 +12,7 @@ constexpr double kOperations = 2;        // of a multiply-add
 constexpr double kActivation = 2;        // bytes, between cards
 constexpr int kCollectivesPerLayer = 2;  // after attention's output and after the MLP's
 
-constexpr double kRegionsPerLayer = 5;  // of a CPU's threads
-constexpr double kFewRows = 8;          // that one pass over the weights serves
+constexpr double kFewRows = 8;  // that a CPU's pass over the weights serves
 
 // Experts that at least one of `tokens` passes, when each token takes any of them alike.
 double touched(const Matrices& m, double tokens, double experts_share) {
@@ -42,11 +41,10 @@ class StepModel {
     StepTime t;
     const KernelSpeed* kernel = kernel_of(e_.choice.scheme ? e_.choice.scheme->name : "BF16");
     kernel ? measured_linears(*kernel, t) : linears(t);
-    t.head = kernel ? measured(*kernel_of("BF16"), head_weights(), head_rows(), 0) : head().seconds();
+    t.head = kernel ? measured(*kernel_of("head"), head_weights(), head_rows(), 0) : head().seconds();
     t.attention = decode_attention() + prompt_attention();
     t.collectives = collectives();
-    t.overhead = e_.efficiency.step_seconds + e_.efficiency.sequence_seconds * s_.sequences +
-                 e_.efficiency.region_seconds * kRegionsPerLayer * static_cast<double>(shape_.layers);
+    t.overhead = e_.efficiency.step_seconds + e_.efficiency.sequence_seconds * s_.sequences;
     return t;
   }
 
@@ -57,7 +55,7 @@ class StepModel {
   void linears(StepTime& t) const {
     const double rate = e_.run.rate * e_.efficiency.of(e_.run.format) *
                         (e_.run.dequantized ? e_.efficiency.dequantizing : 1) * e_.count;
-    const double wide = plain_rate(e_.efficiency.head);
+    const double wide = plain_rate(e_, e_.efficiency.head);
     double memory = 0, arithmetic = 0;
     for (const Matrices& m : shape_.matrices) {
       if (m.part == Part::embedding || m.part == Part::head) continue;
@@ -70,15 +68,14 @@ class StepModel {
     t.linears_bound_by_memory = memory >= arithmetic;
   }
 
-  const KernelSpeed* kernel_of(std::string_view scheme) const {
-    const auto found = e_.efficiency.kernels.find(scheme);
-    return found == e_.efficiency.kernels.end() ? nullptr : &found->second;
+  const KernelSpeed* kernel_of(std::string_view what) const {
+    return e_.efficiency.kernel(shape_.name, what);
   }
 
   // Generated rows stream the weights once for every eight of them; prompts run at the rate of products.
   double measured(const KernelSpeed& k, double weights, double rows, double prompt_rows) const {
     const double bytes = weights * k.bits / 8;
-    const double one = bytes / (bytes <= e_.efficiency.last_level_cache ? k.one_row_cached : k.one_row);
+    const double one = bytes / k.one_row;
     const double eight = std::max(one, bytes / k.eight_rows);
     const double few = rows <= 0 ? 0 : one + (std::min(rows, kFewRows) - 1) / (kFewRows - 1) * (eight - one);
     return few * std::max(1.0, rows / kFewRows) + kOperations * weights * prompt_rows / k.prompt;
@@ -97,24 +94,13 @@ class StepModel {
 
   double matrices_bytes(const Matrices& m) const {
     const double share = touched(m, tokens(), experts_share());
-    const double each =
-        m.quantized() && e_.choice.quantized() ? matrix_bytes(m.rows, m.cols, e_.weights) : plain_matrix(m);
-    return each * static_cast<double>(m.count) * share;
-  }
-
-  double plain_matrix(const Matrices& m) const {
-    return static_cast<double>(m.rows * m.cols) * e_.choice.plain->bytes();
+    return stored_bytes(e_, m) * static_cast<double>(m.count) * share;
   }
 
   double experts_share() const {
     return shape_.experts > 0
                ? static_cast<double>(shape_.experts_per_token) / static_cast<double>(shape_.experts)
                : 1;
-  }
-
-  double plain_rate(double share) const {
-    const std::string_view format = e_.choice.plain == &numeric::fp32 ? "fp32" : "bf16";
-    return std::max(device_.rate(format), device_.rate("fp32")) * share * e_.count;
   }
 
   double head_rows() const { return s_.sequences + s_.prompts_finished; }
@@ -126,7 +112,7 @@ class StepModel {
     const double rows = head_rows(), weights = head_weights();
     if (rows <= 0) return {};
     return {weights * e_.choice.plain->bytes() / bandwidth(e_.efficiency.weight_bandwidth),
-            kOperations * weights * rows / plain_rate(e_.efficiency.head)};
+            kOperations * weights * rows / plain_rate(e_, e_.efficiency.head)};
   }
 
   // Cards beyond the number of heads read copies.
@@ -139,7 +125,7 @@ class StepModel {
     for (const CacheLayers& layers : shape_.cache)
       macs += static_cast<double>(layers.layers) * layers.macs * within(layers, s_.context);
     return Phase{bytes / (device_.bandwidth * e_.efficiency.cache_bandwidth * attention_cards()),
-                 kOperations * macs * s_.sequences / plain_rate(e_.efficiency.attention)}
+                 kOperations * macs * s_.sequences / plain_rate(e_, e_.efficiency.attention)}
         .seconds();
   }
 
@@ -150,7 +136,7 @@ class StepModel {
           layers.window > 0 ? s_.prompt_tokens * static_cast<double>(layers.window) : s_.prompt_positions;
       macs += static_cast<double>(layers.layers) * layers.prompt_macs * std::min(s_.prompt_positions, most);
     }
-    return kOperations * macs / plain_rate(e_.efficiency.attention);
+    return kOperations * macs / plain_rate(e_, e_.efficiency.attention);
   }
 
   static double within(const CacheLayers& layers, double context) {
@@ -184,6 +170,17 @@ Engine make_engine(const Shape& shape, const Choice& choice, const Device& devic
           .efficiency = efficiency,
           .run = execution(choice, device),
           .weights = fitted_weights(shape, choice)};
+}
+
+double plain_rate(const Engine& e, double share) {
+  const std::string_view format = e.choice.plain == &numeric::fp32 ? "fp32" : "bf16";
+  return std::max(e.device->rate(format), e.device->rate("fp32")) * share * e.count;
+}
+
+double stored_bytes(const Engine& e, const Matrices& m) {
+  return m.quantized() && e.choice.quantized()
+             ? matrix_bytes(m.rows, m.cols, e.weights)
+             : static_cast<double>(m.rows * m.cols) * e.choice.plain->bytes();
 }
 
 StepTime step_time(const Engine& engine, const Step& step) { return StepModel(engine, step).time(); }

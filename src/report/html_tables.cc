@@ -147,8 +147,16 @@ std::string main_table(const Study& study, const Verdict& verdict) {
   return out + kCloseTable;
 }
 
+bool knows_energy(const Study& study) {
+  for (const StudyRow& row : study.rows)
+    for (const SpeedResult& s : row.speed)
+      if (std::isfinite(s.prefill_joules) || std::isfinite(s.decode_joules)) return true;
+  return false;
+}
+
 std::string speed_table(const Study& study, const Verdict& verdict) {
   std::string body;
+  const bool energy = knows_energy(study);
   for (size_t i = 0; i < study.rows.size(); ++i) {
     bool first = true;
     const StudyRow& row = study.rows[i];
@@ -163,6 +171,9 @@ std::string speed_table(const Study& study, const Verdict& verdict) {
       body += cell(decode.mean, format_seconds(s.batch / decode.mean));
       body += cell(s.bandwidth_utilization, fmt::format("{:.0f}&#8239;%", s.bandwidth_utilization * 100));
       body += cell(s.flop_utilization, fmt::format("{:.0f}&#8239;%", s.flop_utilization * 100));
+      if (energy)
+        for (const double joules : {s.prefill_joules, s.decode_joules})
+          body += cell(joules, format_significant(joules, 3));
       body += "</tr>\n";
     }
   }
@@ -171,11 +182,14 @@ std::string speed_table(const Study& study, const Verdict& verdict) {
       "Rates count the tokens of all sequences of the batch. Bandwidth: weight bytes read by decode against "
       "the measured "
       "read bandwidth. Arithmetic: 2 · parameters · prefill rate against the measured peak of the type it "
-      "multiplies in.",
+      "multiplies in." +
+          std::string(energy ? " Energy: what the processors and their memory drew, whatever else ran." : ""),
       "flat");
   out += "<thead><tr><th scope=\"col\">Scheme</th>";
-  for (const std::string title : {"Batch", "Prefill, tokens/s", "Decode, tokens/s", "Time per token",
-                                  "Bandwidth used", "Arithmetic used"})
+  std::vector<std::string> titles = {"Batch",          "Prefill, tokens/s", "Decode, tokens/s",
+                                     "Time per token", "Bandwidth used",    "Arithmetic used"};
+  if (energy) titles.insert(titles.end(), {"Prefill, J per token", "Decode, J per token"});
+  for (const std::string& title : titles)
     out += fmt::format("<th scope=\"col\" class=\"num{}\">{}</th>",
                        title.ends_with("tokens/s") ? " rate" : "", title);
   return out + "</tr></thead>\n<tbody>\n" + body + kCloseTable;

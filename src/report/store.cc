@@ -174,6 +174,8 @@ void Store::State::insert_speed(int64_t run, const StudyRow& row) {
     metric.bind(run, "bandwidth_utilization", task, s.bandwidth_utilization, kNotMeasured, 1, "fraction")
         .run();
     metric.bind(run, "flop_utilization", task, s.flop_utilization, kNotMeasured, 1, "fraction").run();
+    metric.bind(run, "prefill_joules_per_token", task, s.prefill_joules, kNotMeasured, 1, "J").run();
+    metric.bind(run, "decode_joules_per_token", task, s.decode_joules, kNotMeasured, 1, "J").run();
   }
 }
 
@@ -259,13 +261,15 @@ void Store::State::read_speed(int64_t run, StudyRow& row) {
     const std::string task = s.text(0);
     speed.prefill = read_samples(run, "prefill_tokens_per_second", task);
     speed.decode = read_samples(run, "decode_tokens_per_second", task);
-    const auto fraction = [&](const char* name) {
+    const auto number = [&](const char* name) {
       const double value = metric.bind(run, name, task).step() ? metric.number(0) : kNotMeasured;
       metric.run();
       return value;
     };
-    speed.bandwidth_utilization = fraction("bandwidth_utilization");
-    speed.flop_utilization = fraction("flop_utilization");
+    speed.bandwidth_utilization = number("bandwidth_utilization");
+    speed.flop_utilization = number("flop_utilization");
+    speed.prefill_joules = number("prefill_joules_per_token");
+    speed.decode_joules = number("decode_joules_per_token");
     row.speed.push_back(std::move(speed));
   }
 }

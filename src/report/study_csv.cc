@@ -60,6 +60,8 @@ void add_row(const StudyRow& row, const Loss& loss, Cells& cells) {
         fmt::format(" batch={} prompt={} generate={}", s.batch, s.prompt_tokens, s.generate_tokens);
     add_rate(cells, "prefill_tokens_per_second" + load, s.prefill);
     add_rate(cells, "decode_tokens_per_second" + load, s.decode);
+    if (std::isfinite(s.prefill_joules)) cells.add("prefill_joules_per_token" + load, s.prefill_joules);
+    if (std::isfinite(s.decode_joules)) cells.add("decode_joules_per_token" + load, s.decode_joules);
   }
   for (const TaskResult& task : row.tasks) {
     cells.add(task.name + " acc", task.accuracy);

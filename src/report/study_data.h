@@ -35,6 +35,7 @@ struct SpeedResult {
   std::vector<double> prefill = {}, decode = {};
   double bandwidth_utilization = kNotMeasured;  // decode's weight reads over the measured read bandwidth
   double flop_utilization = kNotMeasured;       // prefill's 2·parameters·rate over the measured peak
+  double prefill_joules = kNotMeasured, decode_joules = kNotMeasured;  // of the machine, per token
 };
 
 // relative_error = tr(ΔW H ΔWᵀ) / tr(W H Wᵀ); basis says what H was: "identity" or "calibration".

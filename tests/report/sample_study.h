@@ -59,6 +59,8 @@ inline StudyRow sample_row(const SampleScheme& s, RowKind kind, int position, ba
     }
     speed.bandwidth_utilization = s.decode * s.megabytes / 1e3 / 35.4;
     speed.flop_utilization = s.prefill * 2 * 0.1345 / 7500;
+    speed.prefill_joules = 90 / s.prefill;
+    speed.decode_joules = 70 / s.decode;
     row.speed.push_back(speed);
   }
   for (const char* task : {"arc_easy", "hellaswag", "lambada", "winogrande"}) {

@@ -72,6 +72,8 @@ void expect_same(const StudyRow& a, const StudyRow& b) {
     EXPECT_EQ(a.speed[i].decode, b.speed[i].decode);
     expect_same(a.speed[i].bandwidth_utilization, b.speed[i].bandwidth_utilization);
     expect_same(a.speed[i].flop_utilization, b.speed[i].flop_utilization);
+    expect_same(a.speed[i].prefill_joules, b.speed[i].prefill_joules);
+    expect_same(a.speed[i].decode_joules, b.speed[i].decode_joules);
   }
   ASSERT_EQ(a.tasks.size(), b.tasks.size());
   for (size_t i = 0; i < a.tasks.size(); ++i) {
@@ -104,6 +106,7 @@ TEST_F(StoreTest, KeepsEveryNumber) {
   study.rows[3].provenance.seed = UINT64_MAX;
   study.rows[4].perplexity.error = kNotMeasured;
   study.rows[4].speed[0].flop_utilization = kNotMeasured;
+  study.rows[4].speed[0].decode_joules = kNotMeasured;
   study.facts.notes = {"one", "two"};
   {
     Store store(path_, Store::Mode::write);

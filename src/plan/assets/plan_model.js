@@ -18,7 +18,7 @@ const planModel = (() => {
   // On a CPU: generated rows stream the weights once for every eight of them, prompts run at the rate of products.
   function measured(k, weights, rows, prompt) {
     const bytes = weights * k.bits / 8;
-    const one = bytes / (bytes <= k.cache_bytes ? k.one_row_cached : k.one_row);
+    const one = bytes / k.one_row;
     const eight = Math.max(one, bytes / k.eight_rows);
     const few = rows <= 0 ? 0 : one + (Math.min(rows, 8) - 1) / 7 * (eight - one);
     return few * Math.max(1, rows / 8) + 2 * weights * prompt / k.prompt;
@@ -48,7 +48,7 @@ const planModel = (() => {
     const tokens = s.sequences + s.prompt;
     return (e.kernel ? measuredLinears(e, s) : linears(e, tokens)) + headSeconds(e, s.sequences + s.finished) +
       attention(e, s) + e.collectives * (e.collective_seconds + tokens * e.token_seconds) +
-      e.step_seconds + e.layer_seconds + e.sequence_seconds * s.sequences;
+      e.step_seconds + e.sequence_seconds * s.sequences;
   }
 
   const withPrompts = (q, sequences, prompts) => ({

@@ -9,19 +9,6 @@ namespace {
 
 using base::Json;
 
-constexpr double kRegionsPerLayer = 5;  // step_time.cc
-
-double plain_rate(const Engine& e, double share) {
-  const std::string_view format = e.choice.plain == &numeric::fp32 ? "fp32" : "bf16";
-  return std::max(e.device->rate(format), e.device->rate("fp32")) * share * e.count;
-}
-
-double stored_bytes(const Engine& e, const Matrices& m) {
-  return m.quantized() && e.choice.quantized()
-             ? matrix_bytes(m.rows, m.cols, e.weights)
-             : static_cast<double>(m.rows * m.cols) * e.choice.plain->bytes();
-}
-
 Json matrices_of(const Engine& e) {
   Json list = Json::array();
   for (const Matrices& m : e.shape->matrices)
@@ -48,17 +35,10 @@ Json cache_of(const Engine& e) {
   return list;
 }
 
-// What a CPU's kernels reach, measured; null: the rates hold.
-Json kernel_json(const Efficiency& efficiency, std::string_view scheme) {
-  const auto found = efficiency.kernels.find(scheme);
-  if (found == efficiency.kernels.end()) return nullptr;
-  const KernelSpeed& k = found->second;
-  return {{"bits", k.bits},
-          {"one_row", k.one_row},
-          {"one_row_cached", k.one_row_cached},
-          {"eight_rows", k.eight_rows},
-          {"prompt", k.prompt},
-          {"cache_bytes", efficiency.last_level_cache}};
+// What a CPU's blocks reach, measured; null: the rates hold.
+Json kernel_json(const KernelSpeed* k) {
+  if (!k) return nullptr;
+  return {{"bits", k->bits}, {"one_row", k->one_row}, {"eight_rows", k->eight_rows}, {"prompt", k->prompt}};
 }
 
 Json engine_json(const Engine& e, const Memory& memory) {
@@ -84,10 +64,9 @@ Json engine_json(const Engine& e, const Memory& memory) {
           {"collective_seconds", share.collective_seconds},
           {"token_seconds",
            e.count > 1 ? 2 * static_cast<double>(shape.hidden) / (e.device->link_bandwidth * share.link) : 0},
-          {"kernel", kernel_json(share, e.choice.scheme ? e.choice.scheme->name : "BF16")},
-          {"head_kernel", kernel_json(share, "BF16")},
+          {"kernel", kernel_json(share.kernel(shape.name, e.choice.scheme ? e.choice.scheme->name : "BF16"))},
+          {"head_kernel", kernel_json(share.kernel(shape.name, "head"))},
           {"step_seconds", share.step_seconds},
-          {"layer_seconds", kRegionsPerLayer * share.region_seconds * static_cast<double>(shape.layers)},
           {"sequence_seconds", share.sequence_seconds},
           {"step_tokens", share.step_tokens}};
 }

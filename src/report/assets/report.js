@@ -35,6 +35,15 @@
       if (rows.some(of)) speeds.push({label: `${word}, batch ${batch}`, title: `${word} tokens/s, batch ${batch}`, of});
     }
 
+  // Where a counter exists: what a token costs, at the smallest batch.
+  for (const [phase, word] of [['decode', 'generated'], ['prefill', 'prompt']]) {
+    const of = row => {
+      const joules = row.speed.length ? row.speed[0][phase + '_joules_per_token'] : null;
+      return known(joules) ? [joules, 0] : null;
+    };
+    if (rows.some(of)) speeds.push({label: `energy, ${word} token`, title: `joules a ${word} token`, lowIsGood: true, of});
+  }
+
   function points(x, y) {
     const placed = [];
     for (const row of rows) {

@@ -1,0 +1,195 @@
+#include "bench/block_rates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+
+#include "base/log.h"
+#include "base/machine.h"
+#include "base/rng.h"
+#include "kernels/peaks.h"
+#include "model/decoder.h"
+#include "quant/method.h"
+
+namespace aquatint::bench {
+namespace {
+
+using kernels::Phase;
+
+constexpr int kSequences = 8;  // of a step over prompts; as many rows are generated at once
+constexpr int kRepeats = 7;
+constexpr double kPatience = 2;  // seconds of steps after which no more are run
+constexpr int64_t kTokens = 16;  // rows of the embedding, all that is needed
+// Blocks in turn hold so many times what the last-level cache does.
+constexpr double kBeyondCache = 3;
+
+model::Config complete(model::Config c) {
+  c.windows.assign(static_cast<size_t>(c.layers), 0);
+  c.rope_inv_freq.assign(static_cast<size_t>(c.head_dim / 2), 0.01f);
+  c.rms_eps = 1e-5f;
+  return c;
+}
+
+std::vector<float> random_values(int64_t rows, int64_t cols) {
+  constexpr size_t kDraws = 1 << 12;
+  base::Rng rng(1);
+  std::vector<float> draws(kDraws), values(static_cast<size_t>(rows * cols));
+  for (float& draw : draws) draw = static_cast<float>(rng.normal() / std::sqrt(static_cast<double>(cols)));
+  for (float& value : values) value = draws[rng.next() % kDraws];
+  return values;
+}
+
+tensor::QuantizedMatrix random_bf16(int64_t rows, int64_t cols) {
+  tensor::QuantizedMatrix m;
+  m.format = &numeric::bf16;
+  m.rows = rows;
+  m.cols = cols;
+  std::vector<uint16_t> codes;
+  for (const float value : random_values(rows, cols)) codes.push_back(numeric::float_to_bf16(value));
+  m.codes = tensor::Storage::copy_of(std::span<const uint16_t>(codes));
+  return m;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// One linear's matrices, quantized once and packed as often as there are blocks.
+using Parts = std::vector<tensor::QuantizedMatrix>;
+
+class Blocks {
+ public:
+  Blocks(const model::Config& config, const BlockScheme& scheme, const model::Backend& backend,
+         const kernels::PackedMatrix& head)
+      : config_(config),
+        backend_(backend),
+        head_(head),
+        embedding_(random_bf16(kTokens, config.hidden_size)),
+        hidden_(random_values(kSequences, config.hidden_size)),
+        logits_(static_cast<size_t>(kSequences * config.vocab_size)) {
+    const int64_t h = config.hidden_size, mlp = config.intermediate_size;
+    const Parts qkv = make({config.q_width(), config.kv_width(), config.kv_width()}, h, scheme),
+                out = make({h}, config.q_width(), scheme), gate_up = make({mlp, mlp}, h, scheme),
+                down = make({h}, mlp, scheme);
+    const auto enough = kBeyondCache * static_cast<double>(kernels::last_level_cache_bytes());
+    do {
+      model::Block& b = blocks_.emplace_back();
+      b.attention_norm.assign(static_cast<size_t>(h), 1);
+      b.mlp_norm.assign(static_cast<size_t>(h), 1);
+      model::pack_linear(b.qkv, qkv, backend);
+      model::pack_linear(b.attention_out, out, backend);
+      model::pack_linear(b.gate_up, gate_up, backend);
+      model::pack_linear(b.down, down, backend);
+    } while (static_cast<int64_t>(blocks_.size()) < config.layers &&
+             static_cast<double>(blocks_.size()) * bytes() < enough);
+    for (int i = 0; i < kSequences; ++i)
+      caches_.emplace_back(config, kRateRows / kSequences, backend.kv_format());
+  }
+
+  double bytes() const {
+    const model::Block& b = blocks_.front();
+    return static_cast<double>(b.qkv.bytes() + b.attention_out.bytes() + b.gate_up.bytes() + b.down.bytes());
+  }
+
+  struct Seconds {
+    double block = 0, head = 0;  // of one block; of the head
+  };
+
+  // A step of so many sequences with so many rows each; the head scores one of each.
+  Seconds step(Phase phase, int sequences, int rows_each) {
+    const model::Machine machine{config_, backend_, serial_};
+    step_.reserve(config_, int64_t{sequences} * rows_each, false);
+    const std::vector<int32_t> tokens(static_cast<size_t>(rows_each), 1);
+    std::vector<double> block, head;
+    const auto begin = base::Clock::now();
+    for (int i = 0; i <= kRepeats && base::seconds_since(begin) < kPatience; ++i) {
+      base::throw_if_stopped();
+      step_.clear(phase);
+      for (int s = 0; s < sequences; ++s) step_.add(tokens, caches_[static_cast<size_t>(s)]);
+      model::embed(machine, embedding_, step_);
+      const auto start = base::Clock::now();
+      for (size_t layer = 0; layer < blocks_.size(); ++layer)
+        model::decoder_block(machine, blocks_[layer], 0, step_);
+      const auto middle = base::Clock::now();
+      backend_.kernels->linear(head_, hidden_.data(), sequences, phase, nullptr, false, logits_.data(),
+                               *backend_.pool);
+      const double after = base::seconds_since(middle);
+      if (i == 0) continue;  // settles threads and clock
+      block.push_back((base::seconds_since(start) - after) / static_cast<double>(blocks_.size()));
+      head.push_back(after);
+    }
+    if (block.empty()) return step(phase, sequences, rows_each);  // one step takes all the patience
+    return {median(block), median(head)};
+  }
+
+ private:
+  Parts make(std::initializer_list<int64_t> rows, int64_t cols, const BlockScheme& scheme) const {
+    Parts parts;
+    for (const int64_t n : rows) {
+      parts.push_back(scheme.weights ? quant::rtn.quantize(random_values(n, cols), n, cols, *scheme.weights,
+                                                           {}, *backend_.pool)
+                                     : random_bf16(n, cols));
+      parts.back().input = scheme.input;
+      if (scheme.input.needs_calibration()) parts.back().input.static_scale = 1;  // any, for its speed
+    }
+    return parts;
+  }
+
+  const model::Config& config_;
+  const model::Backend& backend_;
+  const kernels::PackedMatrix& head_;
+  base::ThreadPool serial_{1};
+  tensor::QuantizedMatrix embedding_;
+  std::vector<float> hidden_, logits_;
+  std::vector<model::Block> blocks_;
+  std::vector<model::KvCache> caches_;
+  model::Step step_;
+};
+
+std::unique_ptr<kernels::PackedMatrix> packed_head(const model::Config& config,
+                                                   const model::Backend& backend) {
+  const tensor::QuantizedMatrix matrix = random_bf16(config.vocab_size, config.hidden_size);
+  const tensor::QuantizedMatrix* part = &matrix;
+  return backend.kernels->pack({&part, 1}, backend.precision, *backend.pool);
+}
+
+double block_weights(const model::Config& c) {
+  return static_cast<double>(c.hidden_size * (2 * c.q_width() + 2 * c.kv_width() + 3 * c.intermediate_size));
+}
+
+}  // namespace
+
+std::vector<BlockRate> measure_blocks(const model::Config& shape, const std::vector<BlockScheme>& schemes,
+                                      const model::Backend& backend) {
+  const model::Config config = complete(shape);
+  const auto head = packed_head(config, backend);
+  BlockRate of_head{.scheme = kHeadRate,
+                    .weights = static_cast<double>(config.vocab_size * config.hidden_size)};
+  of_head.bits = 8 * static_cast<double>(head->bytes()) / of_head.weights;
+  std::vector<BlockRate> rates;
+  for (const BlockScheme& scheme : schemes) {
+    base::progress("measuring blocks", static_cast<int64_t>(rates.size()),
+                   static_cast<int64_t>(schemes.size()), "schemes");
+    Blocks blocks(config, scheme, backend, *head);
+    const auto one = blocks.step(Phase::decode, 1, 1), eight = blocks.step(Phase::decode, kSequences, 1),
+               prompt = blocks.step(Phase::prefill, kSequences, kRateRows / kSequences);
+    const double weights = block_weights(config);
+    rates.push_back({.scheme = scheme.name,
+                     .weights = weights,
+                     .bits = 8 * blocks.bytes() / weights,
+                     .row = one.block,
+                     .eight_rows = eight.block,
+                     .prompt_row = prompt.block / kRateRows});
+    of_head.row = one.head;
+    of_head.eight_rows = eight.head;
+    of_head.prompt_row = prompt.head / kSequences;
+  }
+  base::progress("measuring blocks", static_cast<int64_t>(rates.size()), static_cast<int64_t>(rates.size()),
+                 "schemes");
+  rates.push_back(of_head);
+  return rates;
+}
+
+}  // namespace aquatint::bench
