@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Holds what `aquatint plan --gpu cpu` predicts of this machine against `aquatint bench`, scheme by scheme. Rows are kept in
-docs/planner-cpu.json with machine, version and date; docs/planner-cpu.md is written from all of them.
+docs/planner-cpu.json with machine, version and date; docs/planner-cpu.md is written from all of them. Both take turns, since a machine's
+rates drift: the medians of the turns are kept, and the median of the ratios.
 
-  planner_cpu.py MODEL... [--schemes BF16,W8A16,W4A16,W8A8] [--prompt-tokens 512] [--generate-tokens 64]
+  planner_cpu.py MODEL... [--schemes BF16,W8A16,W4A16,W8A8] [--prompt-tokens 512] [--generate-tokens 64] [--turns 5]
 """
 import argparse
 import json
@@ -21,8 +22,9 @@ ROWS = ROOT / "docs/planner-cpu.json"
 PAGE = """# The planner against this machine
 
 Written by `benchmarks/planner_cpu.py`; do not edit; its rows are kept in `planner-cpu.json`. One user: a prompt, then generated tokens.
-`plan --gpu cpu` measures the machine's peaks and kernels for some seconds and predicts from the model's shape; `bench` runs the model
-that `quantize` made. Memory: weights, workspace and cache as planned, the peak of the process as measured.
+`plan --gpu cpu` measures the machine's peaks and decoder blocks of the model's shape and predicts from them; `bench` runs the model
+that `quantize` made. Both in turns: medians, and the median of the ratios within a turn with the least and the largest of them. Memory:
+weights, workspace and cache as planned, the peak of the process as measured.
 
 | model | scheme | tokens | prefill, tok/s: predicted, measured | | decode, tok/s: predicted, measured | | memory, MB: predicted, measured | | machine |
 |---|---|---|---|---|---|---|---|---|---|
@@ -38,19 +40,48 @@ def predictions(options, model):
             for c in found["candidates"]}
 
 
-def measured(options, model, scheme, folder):
-    if scheme != "BF16":
-        measure.run(options, "quantize", model, "--to", folder, "--scheme", scheme)
-    found = measure.run(options, "bench", model if scheme == "BF16" else folder, "--prompt-tokens", options.prompt_tokens,
-                        "--generate-tokens", options.generate_tokens, "--batch", 1, "--repeat", 3)
+def measured(options, folder):
+    found = measure.run(options, "bench", folder, "--prompt-tokens", options.prompt_tokens, "--generate-tokens", options.generate_tokens,
+                        "--batch", 1, "--repeat", 3)
     run = found["runs"][0]
     return {"prefill": statistics.median(run["prefill_tokens_per_second"]["samples"]),
             "decode": statistics.median(run["decode_tokens_per_second"]["samples"]), "memory": found["peak_ram_bytes"]}
 
 
+def quantized(options, model, room):
+    """The model's folder by scheme."""
+    folders = {}
+    for scheme in options.schemes.split(","):
+        folders[scheme] = model if scheme == "BF16" else room / scheme
+        if scheme != "BF16":
+            measure.run(options, "quantize", model, "--to", folders[scheme], "--scheme", scheme)
+    return folders
+
+
+def in_turns(options, model, folders):
+    """Predictions and measurements by scheme, one of each a turn."""
+    turns = {scheme: [] for scheme in folders}
+    for turn in range(options.turns):
+        predicted = predictions(options, model)
+        for scheme, folder in folders.items():
+            turns[scheme].append((predicted[scheme], measured(options, folder)))
+            print(model.name, turn, scheme, *turns[scheme][-1], flush=True)
+    return turns
+
+
+def summary(turns):
+    names = turns[0][0].keys()
+    ratios = {name: sorted(predicted[name] / real[name] for predicted, real in turns) for name in names}
+    return {"predicted": {name: statistics.median(turn[0][name] for turn in turns) for name in names},
+            "measured": {name: statistics.median(turn[1][name] for turn in turns) for name in names},
+            "ratio": {name: [statistics.median(found), found[0], found[-1]] for name, found in ratios.items()}, "turns": len(turns)}
+
+
 def cells(row, name, unit=1.0):
     predicted, real = row["predicted"][name] / unit, row["measured"][name] / unit
-    return f"{predicted:.0f}, {real:.0f} | {100 * (predicted / real - 1):+.0f} %"
+    middle, least, most = row["ratio"][name]
+    spread = f" ({100 * (least - 1):+.0f} … {100 * (most - 1):+.0f})" if row["turns"] > 1 else ""
+    return f"{predicted:.0f}, {real:.0f} | {100 * (middle - 1):+.0f} %{spread}"
 
 
 def main():
@@ -59,18 +90,16 @@ def main():
     parser.add_argument("--schemes", default="BF16,W8A16,W4A16,W8A8")
     parser.add_argument("--prompt-tokens", type=int, default=512)
     parser.add_argument("--generate-tokens", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--aquatint", type=pathlib.Path, default=ROOT / "build/release/aquatint")
     options = parser.parse_args()
     rows = json.loads(ROWS.read_text()) if ROWS.exists() else {}
     for model in options.models:
-        predicted = predictions(options, model)
-        for scheme in options.schemes.split(","):
-            with tempfile.TemporaryDirectory() as room:
-                real = measured(options, model, scheme, pathlib.Path(room) / "model")
-            row = {"predicted": predicted[scheme], "measured": real, "tokens": [options.prompt_tokens, options.generate_tokens],
-                   **ledger.origin()}
+        with tempfile.TemporaryDirectory() as room:
+            found = in_turns(options, model, quantized(options, model, pathlib.Path(room)))
+        for scheme, turns in found.items():
+            row = {**summary(turns), "tokens": [options.prompt_tokens, options.generate_tokens], **ledger.origin()}
             rows[f"{row['machine']} | {model.name} | {scheme}"] = row
-            print(model.name, scheme, row["predicted"], real, flush=True)
     ROWS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
     text = PAGE
     for key, row in sorted(rows.items()):

@@ -17,8 +17,9 @@ namespace {
 using kernels::Phase;
 
 constexpr int kSequences = 8;  // of a step over prompts; as many rows are generated at once
-constexpr int kRepeats = 7;
-constexpr double kPatience = 2;  // seconds of steps after which no more are run
+// Of a step: repeats and seconds at least, and seconds after which no more are run.
+constexpr size_t kRepeats = 7;
+constexpr double kSettled = 0.7, kPatience = 3;
 constexpr int64_t kTokens = 16;  // rows of the embedding, all that is needed
 // Blocks in turn hold so many times what the last-level cache does.
 constexpr double kBeyondCache = 3;
@@ -104,7 +105,11 @@ class Blocks {
     const std::vector<int32_t> tokens(static_cast<size_t>(rows_each), 1);
     std::vector<double> block, head;
     const auto begin = base::Clock::now();
-    for (int i = 0; i <= kRepeats && base::seconds_since(begin) < kPatience; ++i) {
+    const auto enough = [&] {
+      const double passed = base::seconds_since(begin);
+      return !block.empty() && (passed > kPatience || (passed > kSettled && block.size() >= kRepeats));
+    };
+    for (bool first = true; !enough(); first = false) {
       base::throw_if_stopped();
       step_.clear(phase);
       for (int s = 0; s < sequences; ++s) step_.add(tokens, caches_[static_cast<size_t>(s)]);
@@ -116,11 +121,10 @@ class Blocks {
       backend_.kernels->linear(head_, hidden_.data(), sequences, phase, nullptr, false, logits_.data(),
                                *backend_.pool);
       const double after = base::seconds_since(middle);
-      if (i == 0) continue;  // settles threads and clock
+      if (first) continue;  // settles threads and clock
       block.push_back((base::seconds_since(start) - after) / static_cast<double>(blocks_.size()));
       head.push_back(after);
     }
-    if (block.empty()) return step(phase, sequences, rows_each);  // one step takes all the patience
     return {median(block), median(head)};
   }
 
