@@ -31,11 +31,14 @@ StudyOptions resolved(StudyOptions o) {
   return o;
 }
 
-void prepare_folder(const StudyOptions& o) {
+void refuse_another_study(const StudyOptions& o) {
   const fs::path store = o.to / "study.sqlite";
   if (!o.resume && fs::exists(store))
     throw base::BadUsage(fmt::format(
         "{}: holds a study already; add --resume to go on with it, or choose another --to", o.to.string()));
+}
+
+void make_folder(const StudyOptions& o) {
   std::error_code error;
   fs::create_directories(o.to / "checkpoints", error);
   if (error)
@@ -116,8 +119,9 @@ StudyInputs read_inputs(const StudyOptions& o, const Backend& backend) {
 report::Study run_study(const StudyOptions& given) {
   const StudyOptions o = resolved(given);
   const Backend backend(o.backend);
-  prepare_folder(o);
+  refuse_another_study(o);
   const StudyInputs inputs = read_inputs(o, backend);
+  make_folder(o);
   report::Store store(o.to / "study.sqlite", report::Store::Mode::write);
   store.save_facts(make_facts(o, inputs, backend));
   StudyRows rows(o, inputs, backend, store);

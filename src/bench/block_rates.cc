@@ -21,8 +21,8 @@ constexpr int kSequences = 8;  // of a step over prompts; as many rows are gener
 constexpr size_t kRepeats = 7;
 constexpr double kSettled = 0.7, kPatience = 3;
 constexpr int64_t kTokens = 16;  // rows of the embedding, all that is needed
-// Blocks in turn hold so many times what the last-level cache does.
-constexpr double kBeyondCache = 3;
+// Blocks in turn hold so many times what the last-level cache does, and so many bytes.
+constexpr double kBeyondCache = 3, kBlockBytes = 512e6;
 
 model::Config complete(model::Config c) {
   c.windows.assign(static_cast<size_t>(c.layers), 0);
@@ -74,7 +74,8 @@ class Blocks {
     const Parts qkv = make({config.q_width(), config.kv_width(), config.kv_width()}, h, scheme),
                 out = make({h}, config.q_width(), scheme), gate_up = make({mlp, mlp}, h, scheme),
                 down = make({h}, mlp, scheme);
-    const auto enough = kBeyondCache * static_cast<double>(kernels::last_level_cache_bytes());
+    const double enough =
+        std::max(kBlockBytes, kBeyondCache * static_cast<double>(kernels::last_level_cache_bytes()));
     do {
       model::Block& b = blocks_.emplace_back();
       b.attention_norm.assign(static_cast<size_t>(h), 1);

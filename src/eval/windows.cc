@@ -45,9 +45,9 @@ Windows::Windows(std::vector<int32_t> tokens, int32_t bos, const WindowOptions& 
         base::checked_mul(static_cast<uint64_t>(options.windows) - 1, static_cast<uint64_t>(options_.stride));
     const auto needed = base::checked_add(before_last.value_or(UINT64_MAX), static_cast<uint64_t>(context));
     throw base::BadInput(fmt::format(
-        "{}: {} tokens make {} windows of --context {}, but --windows {} needs {}; give a longer text "
+        "{}: {} tokens make {} window{} of --context {}, but --windows {} needs {}; give a longer text "
         "or fewer windows",
-        where, found, count_, context, options.windows, needed.value_or(UINT64_MAX)));
+        where, found, count_, count_ == 1 ? "" : "s", context, options.windows, needed.value_or(UINT64_MAX)));
   }
   if (options.windows > 0) count_ = options.windows;
   options_.windows = count_;
