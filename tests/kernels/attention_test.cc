@@ -33,19 +33,18 @@ struct Sequence {
   KvLayout layout() const { return kv_layout(format, shape.head_dim, capacity, kv_recent(format, 0)); }
   std::byte* data() { return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64; }
   AttentionSpan span(int64_t first_row, int64_t position, int64_t rows) {
-    const KvLayer cache = {data(), format, capacity, kv_recent(format, 0), key_scale, value_scale};
-    return {cache, first_row, rows, position};
+    return {{data(), format, capacity, kv_recent(format, 0)}, first_row, rows, position};
   }
   int64_t width() const { return shape.heads * shape.head_dim; }
   void store(const KernelSet& set, int64_t position, int64_t rows, base::ThreadPool& pool) {
     const float* k = qkv.data() + position * stride + width();
-    set.store_kv(span(0, position, rows), shape, k, k + shape.kv_heads * shape.head_dim, stride, pool);
+    const AttentionSpan part = span(0, position, rows);
+    set.store_kv({{&part, 1}}, shape, k, k + shape.kv_heads * shape.head_dim, stride, pool);
   }
 
   AttentionShape shape;
   KvFormat format;
   int64_t tokens, capacity, stride;
-  float key_scale = 0, value_scale = 0;
   std::vector<float> qkv;
   std::vector<std::byte> memory;
 };
@@ -64,7 +63,7 @@ std::vector<float> attend(const KernelSet& set, Sequence& s, Precision precision
     s.store(set, position, rows, pool);
     Guarded out(rows * s.width(), 1);
     const AttentionSpan span = s.span(0, position, rows);
-    set.attention({&span, 1}, s.shape, precision, phase, s.qkv.data() + position * s.stride, s.stride,
+    set.attention({{&span, 1}}, s.shape, precision, phase, s.qkv.data() + position * s.stride, s.stride,
                   out.data(), pool);
     out.expect_intact();
     all.insert(all.end(), out.data(), out.data() + rows * s.width());
@@ -147,7 +146,7 @@ void expect_same_bits(const KernelSet& set, const Case& c, KvFormat format, Phas
     q.insert(q.end(), b.qkv.begin() + p * b.stride, b.qkv.begin() + (p + rows) * b.stride);
     const AttentionSpan spans[] = {a.span(0, p, rows), b.span(rows, p, rows)};
     std::vector<float> out(static_cast<size_t>(2 * rows * a.width()));
-    set.attention({spans, 2}, a.shape, Precision::bf16, phase, q.data(), a.stride, out.data(), pool);
+    set.attention({spans}, a.shape, Precision::bf16, phase, q.data(), a.stride, out.data(), pool);
     const size_t bytes = static_cast<size_t>(rows * a.width()) * sizeof(float);
     ASSERT_EQ(0, std::memcmp(out.data(), want_a.data() + p * a.width(), bytes))
         << set.name << " " << name(format) << " at " << p;
@@ -194,18 +193,49 @@ TEST_P(Attention, CalibratedScalesAreStoredAndSaturate) {
     Sequence got(c, format, 3), want(c, format, 3);
     const float largest = format == KvFormat::int8 ? 127 : 448;
     for (Sequence* s : {&got, &want}) {
-      s->key_scale = 2.5f / largest;
-      s->value_scale = 3 / largest;
+      s->shape.key_scale = 2.5f / largest;
+      s->shape.value_scale = 3 / largest;
     }
     got.store(set_, 0, c.tokens, pool_);
     want.store(ref::set, 0, c.tokens, pool_);
     EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.memory.size() - 64)) << set_.name;
     for (int64_t p = 0; p < c.tokens; ++p) {
-      EXPECT_EQ(base::load<float>(got.data() + got.layout().key_scales + 4 * p), got.key_scale);
-      EXPECT_EQ(base::load<float>(got.data() + got.layout().value_scales + 4 * p), got.value_scale);
+      EXPECT_EQ(base::load<float>(got.data() + got.layout().key_scales + 4 * p), got.shape.key_scale);
+      EXPECT_EQ(base::load<float>(got.data() + got.layout().value_scales + 4 * p), got.shape.value_scale);
     }
     const auto attended = attend(set_, got, Precision::bf16, Phase::prefill, pool_);
     for (const float x : attended) ASSERT_LE(std::fabs(x), 3 * 128.01f / 127);
+  }
+}
+
+// The layers of a cache lie behind each other and do not touch.
+TEST_P(Attention, LayersLieBehindEachOther) {
+  for (const KvFormat format : kFormats) {
+    Case c = kCases[2];
+    Sequence alone(c, format, 3);
+    alone.store(set_, 0, c.tokens, pool_);
+    const auto layer_bytes = static_cast<size_t>(c.kv_heads * alone.layout().head_bytes);
+    std::vector<std::byte> memory(3 * layer_bytes + 64, std::byte{0xff});
+    std::byte* data = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+    AttentionSpan span = alone.span(0, 0, c.tokens);
+    span.cache.data = data;
+    AttentionShape shape = alone.shape;
+    shape.layer = 1;
+    const float* k = alone.qkv.data() + alone.width();
+    set_.store_kv({{&span, 1}}, shape, k, k + c.kv_heads * c.dim, alone.stride, pool_);
+    const std::vector<std::byte> untouched(layer_bytes, std::byte{0xff});
+    EXPECT_EQ(0, std::memcmp(data, untouched.data(), layer_bytes)) << set_.name << " " << name(format);
+    EXPECT_EQ(0, std::memcmp(data + layer_bytes, alone.data(), layer_bytes)) << set_.name << name(format);
+    EXPECT_EQ(0, std::memcmp(data + 2 * layer_bytes, untouched.data(), layer_bytes)) << set_.name;
+    const AttentionSpan first = alone.span(0, 0, c.tokens);
+    std::vector<float> want(static_cast<size_t>(c.tokens * alone.width())), got(want.size());
+    for (const Phase phase : {Phase::prefill, Phase::decode}) {
+      set_.attention({{&first, 1}}, alone.shape, Precision::bf16, phase, alone.qkv.data(), alone.stride,
+                     want.data(), pool_);
+      set_.attention({{&span, 1}}, shape, Precision::bf16, phase, alone.qkv.data(), alone.stride, got.data(),
+                     pool_);
+      EXPECT_EQ(got, want) << set_.name << " " << name(format);
+    }
   }
 }
 

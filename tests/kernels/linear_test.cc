@@ -123,7 +123,7 @@ void check(const KernelSet& set, const WeightKind& kind, const Case& c, Precisio
   for (const Phase phase : {Phase::prefill, Phase::decode}) {
     const Expected e = expect_linear(m, precision, phase, x.data() + c.misalignment, c.rows, bias.data());
     Guarded y(c.rows * c.out, c.misalignment);
-    set.linear(*packed, x.data() + c.misalignment, c.rows, phase, bias.data(), false, y.data(), pool);
+    set.linear(*packed, x.data() + c.misalignment, c.rows, phase, bias.data(), false, y.data(), c.out, pool);
     y.expect_intact();
     Worst worst;
     for (int64_t i = 0; i < c.rows * c.out; ++i)
@@ -178,13 +178,14 @@ TEST_P(Linear, RowsDoNotDependOnTheirCompany) {
       base::ThreadPool one(1);
       const auto first = set.pack({&part, 1}, precision, one);
       for (int64_t r = 0; r < kRows; ++r)
-        set.linear(*first, x.data() + r * kIn, 1, phase, nullptr, false, want.data() + r * kOut, one);
+        set.linear(*first, x.data() + r * kIn, 1, phase, nullptr, false, want.data() + r * kOut, kOut, one);
       for (const int threads : {1, 2, 3}) {
         base::ThreadPool pool(threads);
         const auto packed = set.pack({&part, 1}, precision, pool);
         for (int64_t rows = 1; rows <= kRows; rows += threads == 2 ? 1 : 13) {
           std::vector<float> y(static_cast<size_t>(rows * kOut));
-          set.linear(*packed, x.data() + (kRows - rows) * kIn, rows, phase, nullptr, false, y.data(), pool);
+          set.linear(*packed, x.data() + (kRows - rows) * kIn, rows, phase, nullptr, false, y.data(), kOut,
+                     pool);
           ASSERT_EQ(0, std::memcmp(y.data(), want.data() + (kRows - rows) * kOut, y.size() * sizeof(float)))
               << set.name << " " << kind.name << ", " << rows << " rows, " << threads << " threads";
         }
@@ -208,11 +209,11 @@ TEST_P(Linear, PartsAreStackedAndResultsAccumulate) {
   ASSERT_EQ(both->rows(), 61);
   for (const Phase phase : {Phase::prefill, Phase::decode}) {
     std::vector<float> y = before, ya(5 * 21), yb(5 * 40);
-    set.linear(*both, x.data(), 5, phase, nullptr, true, y.data(), pool);
+    set.linear(*both, x.data(), 5, phase, nullptr, true, y.data(), 61, pool);
     set.linear(*set.pack({parts, 1}, Precision::bf16, pool), x.data(), 5, phase, nullptr, false, ya.data(),
-               pool);
+               21, pool);
     set.linear(*set.pack({parts + 1, 1}, Precision::bf16, pool), x.data(), 5, phase, nullptr, false,
-               yb.data(), pool);
+               yb.data(), 40, pool);
     for (int64_t r = 0; r < 5; ++r)
       for (int64_t o = 0; o < 61; ++o) {
         const float alone =
@@ -220,6 +221,36 @@ TEST_P(Linear, PartsAreStackedAndResultsAccumulate) {
         const auto at = static_cast<size_t>(r * 61 + o);
         EXPECT_NEAR(y[at], alone + before[at], 1e-6 * (1 + std::fabs(alone))) << r << " " << o;
       }
+  }
+}
+
+// Rows of y a stride apart: what lies between them stays.
+TEST_P(Linear, WritesIntoColumns) {
+  const KernelSet& set = *GetParam();
+  constexpr int64_t kOut = 37, kIn = 128, kRows = 21, kStride = 90, kFirst = 12;
+  base::ThreadPool pool(2);
+  const std::vector<float> x = cases::random_floats(kRows * kIn, 3),
+                           before = cases::random_floats(kRows * kStride, 4);
+  for (const WeightKind& kind : cases::weight_kinds()) {
+    if (!divides(kind, kIn)) continue;
+    const QuantizedMatrix m = cases::random_matrix(kind, kOut, kIn, 1);
+    const QuantizedMatrix* part = &m;
+    const auto packed = set.pack({&part, 1}, Precision::bf16, pool);
+    for (const Phase phase : {Phase::prefill, Phase::decode}) {
+      std::vector<float> want(kRows * kOut), got = before;
+      for (int64_t r = 0; r < kRows; ++r)
+        std::copy_n(before.data() + r * kStride + kFirst, kOut, want.data() + r * kOut);
+      set.linear(*packed, x.data(), kRows, phase, nullptr, true, want.data(), kOut, pool);
+      set.linear(*packed, x.data(), kRows, phase, nullptr, true, got.data() + kFirst, kStride, pool);
+      for (int64_t r = 0; r < kRows; ++r)
+        for (int64_t i = 0; i < kStride; ++i) {
+          const bool inside = i >= kFirst && i < kFirst + kOut;
+          ASSERT_EQ(got[static_cast<size_t>(r * kStride + i)],
+                    inside ? want[static_cast<size_t>(r * kOut + i - kFirst)]
+                           : before[static_cast<size_t>(r * kStride + i)])
+              << set.name << " " << kind.name << ", row " << r << ", column " << i;
+        }
+    }
   }
 }
 
@@ -237,7 +268,7 @@ TEST_P(Linear, PartsKeepTheirArithmetic) {
   const auto multiply = [&](std::span<const QuantizedMatrix* const> parts, Precision precision, Phase phase) {
     const auto packed = set.pack(parts, precision, pool);
     std::vector<float> y(static_cast<size_t>(kRows * packed->rows()));
-    set.linear(*packed, x.data(), kRows, phase, nullptr, false, y.data(), pool);
+    set.linear(*packed, x.data(), kRows, phase, nullptr, false, y.data(), packed->rows(), pool);
     return y;
   };
   const auto expect_kept = [&](const QuantizedMatrix& a, const QuantizedMatrix& b, Precision precision,

@@ -47,6 +47,18 @@ TEST_P(Rows, RmsNormInPlaceAndOfZeros) {
   EXPECT_EQ(x[0], 0.0f);
 }
 
+TEST_P(Rows, RmsNormOfRunsIsThatOfEach) {
+  constexpr int64_t kRows = 3, kRuns = 4, kWidth = 20, kStride = kRuns * kWidth + 7;
+  const std::vector<float> weight = cases::random_floats(kWidth, 2);
+  std::vector<float> x = cases::random_floats(kRows * kStride, 1), want = x;
+  for (int64_t row = 0; row < kRows; ++row) {
+    float* runs = want.data() + row * kStride + 3;
+    set_.rms_norm(runs, weight.data(), 1e-5f, kRuns, kWidth, runs, pool_);
+  }
+  set_.rms_norm_runs(x.data() + 3, weight.data(), 1e-5f, kRows, kStride, kRuns, kWidth, pool_);
+  EXPECT_EQ(x, want);
+}
+
 // cos and sin in FP32 (1 ulp each), two products and a sum.
 TEST_P(Rows, Rope) {
   for (const int64_t dim : {2, 6, 32, 64, 80, 128}) {

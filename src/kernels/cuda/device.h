@@ -56,7 +56,7 @@ void synchronize();
 // Working memory of operations, kept between calls: at least `bytes`, aligned to 256. What is asked for under
 // another purpose does not overlap it. A caller's kernels have read it before the next caller's overwrite it,
 // since all are in one stream.
-enum class Purpose { linear_input, linear_partial, weights, attention, spans, other };
+enum class Purpose { linear_input, linear_partial, weights, attention, spans, gemm, other };
 void* workspace(Purpose purpose, size_t bytes);
 
 int multiprocessors();
