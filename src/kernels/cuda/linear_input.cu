@@ -22,6 +22,18 @@ __device__ inline float power_of_two(int exponent) {
 
 __device__ inline float to_bf16_value(float x) { return __uint_as_float(ptx::to_bf16(x, 0.0f) << 16); }
 
+// x / y as IEEE 754 rounds it, in few registers and without a call: approximate, then corrected twice by what
+// is left over. Tiny divisors are lifted first; quotients below 2^−30 may be off, and round to 0 on any grid.
+__device__ inline float divide(float x, float y) {
+  const float lift = y < 0x1p-60f ? 0x1p80f : 1.0f;
+  x *= lift, y *= lift;
+  float inverse = __fdividef(1.0f, y);
+  inverse = __fmaf_rn(__fmaf_rn(-y, inverse, 1.0f), inverse, inverse);
+  float quotient = __fmul_rn(x, inverse);
+  quotient = __fmaf_rn(__fmaf_rn(-y, quotient, x), inverse, quotient);
+  return __fmaf_rn(__fmaf_rn(-y, quotient, x), inverse, quotient);
+}
+
 // The nearest number of a format, ties to even.
 __device__ inline float on_grid(const Grid& g, float x) {
   if (g.integer) return fminf(fmaxf(rintf(x), g.low), g.high);
@@ -36,15 +48,15 @@ __device__ inline float group_scale(const InputRule& rule, float largest) {
   if (rule.group_scale == GroupScale::power) {
     const uint32_t bumped = __float_as_uint(largest) + (1u << (22 - rule.kept_bits));
     const int exponent = static_cast<int>(bumped >> 23) - 127 - rule.top_exponent;
-    return ldexpf(1.0f, exponent < -127 ? -127 : exponent);
+    return exponent < -126 ? 0x1p-127f : power_of_two(exponent);
   }
   if (rule.group_scale == GroupScale::plain) {
-    const float scale = __fdiv_rn(largest, rule.range);
+    const float scale = divide(largest, rule.range);
     return scale == 0 ? 0x1p-23f : scale;
   }
   const Grid e4m3 = {false, -448, 448, 3, -6};
-  const float scale = on_grid(e4m3, __fmul_rn(rule.constant, __fdiv_rn(largest, rule.range)));
-  return __fdiv_rn(scale == 0 ? 0.125f : scale, rule.constant);
+  const float scale = on_grid(e4m3, __fmul_rn(rule.constant, divide(largest, rule.range)));
+  return divide(scale == 0 ? 0.125f : scale, rule.constant);
 }
 
 struct Token {
@@ -85,13 +97,14 @@ __device__ inline float token_scale(const InputRule& rule, const Token& t) {
   float largest = 0;
   for (int col = thread_in_block(); col < t.cols; col += kThreads)
     largest = fmaxf(largest, fabsf(plain_value(rule, t, col)));
-  const float scale = __fdiv_rn(block_sum(largest, true), rule.range);
+  const float scale = divide(block_sum(largest, true), rule.range);
   return scale == 0 ? 0x1p-23f : scale;
 }
 
 // Largest magnitude of the piece's neighbours that share a scale: `lanes` of them, a power of two.
 __device__ inline float shared_largest(const float (&v)[kPiece], int lanes) {
   float largest = 0;
+  AQ_UNROLL
   for (int i = 0; i < kPiece; ++i) largest = fmaxf(largest, fabsf(v[i]));
   for (int distance = 1; distance < lanes; distance *= 2)
     largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, distance));
@@ -110,11 +123,12 @@ __device__ inline void round_groups(const InputRule& rule, const Token& t, int f
   const int lanes = rule.group / kPiece;
   const bool regular = rule.group % kPiece == 0 && lanes <= kWarp && (lanes & (lanes - 1)) == 0;
   float scale = regular ? group_scale(rule, shared_largest(v, lanes)) : 0.0f;
+  AQ_UNROLL
   for (int i = 0; i < kPiece; ++i) {
     if (first + i >= t.cols) continue;
     if (!regular && (i == 0 || (first + i) % rule.group == 0))
       scale = group_scale(rule, group_largest(rule, t, first + i));
-    v[i] = __fmul_rn(on_grid(rule.grid, __fdiv_rn(v[i], scale)), scale);
+    v[i] = __fmul_rn(on_grid(rule.grid, divide(v[i], scale)), scale);
     if (rule.to_bf16) v[i] = to_bf16_value(v[i]);
   }
 }
@@ -122,17 +136,20 @@ __device__ inline void round_groups(const InputRule& rule, const Token& t, int f
 // Sixteen columns as the rule rounds them; `step` is the scale of blocks. All lanes of a warp come along.
 __device__ inline void round_piece(const InputRule& rule, const Token& t, int first, float scale,
                                    float (&v)[kPiece], float& step) {
+  AQ_UNROLL
   for (int i = 0; i < kPiece; ++i) v[i] = plain_value(rule, t, first + i);
   step = 1;
   if (rule.blocks) {
     const float largest = shared_largest(v, kBlockColumns / kPiece);
-    const float inverse = largest > 0x1p-100f ? __fdiv_rn(127.0f, largest) : 0.0f;
-    step = __fdiv_rn(largest, 127.0f);
+    const float inverse = largest > 0x1p-100f ? divide(127.0f, largest) : 0.0f;
+    step = divide(largest, 127.0f);
+    AQ_UNROLL
     for (int i = 0; i < kPiece; ++i) v[i] = rintf(__fmul_rn(v[i], inverse));
   } else if (rule.scale == InputScale::groups) {
     round_groups(rule, t, first, v);
   } else if (rule.scale != InputScale::none) {
-    for (int i = 0; i < kPiece; ++i) v[i] = on_grid(rule.grid, __fdiv_rn(v[i], scale));
+    AQ_UNROLL
+    for (int i = 0; i < kPiece; ++i) v[i] = on_grid(rule.grid, divide(v[i], scale));
   }
 }
 
@@ -140,12 +157,14 @@ __device__ inline void store_piece(const Inputs& in, void* values, int64_t token
                                    const float (&v)[kPiece]) {
   if (in.order == InputOrder::fp32) {
     float4* to = reinterpret_cast<float4*>(static_cast<float*>(values) + token * in.depth + first);
+    AQ_UNROLL
     for (int i = 0; i < kPiece; i += 4) to[i / 4] = make_float4(v[i], v[i + 1], v[i + 2], v[i + 3]);
     return;
   }
   const bool steps = in.order == InputOrder::steps;
   uint16_t* row = static_cast<uint16_t*>(values) +
                   (steps ? (first / kBlockColumns * in.tokens + token) * kBlockColumns : token * in.depth);
+  AQ_UNROLL
   for (int i = 0; i < kPiece; i += 4) {
     const int at = steps ? input_place(first % kBlockColumns + i) : first + i;
     *reinterpret_cast<uint2*>(row + at) =
@@ -155,11 +174,12 @@ __device__ inline void store_piece(const Inputs& in, void* values, int64_t token
 
 __device__ inline float sum_of(const float (&v)[kPiece]) {
   float sum = 0;
+  AQ_UNROLL
   for (int i = 0; i < kPiece; ++i) sum += v[i];
   return sum;
 }
 
-__global__ void __launch_bounds__(kThreads) round_tokens(InputRule rule, Inputs in) {
+__global__ void __launch_bounds__(kThreads, 2) round_tokens(InputRule rule, Inputs in) {
   const int64_t token = blockIdx.x;
   const Token t = {in.x + token * in.cols, static_cast<int>(in.cols)};
   const float scale = token_scale(rule, t);
@@ -179,6 +199,7 @@ __global__ void __launch_bounds__(kThreads) round_tokens(InputRule rule, Inputs 
     if (in.steps && first % kBlockColumns == 0)
       in.steps[token * (depth / kBlockColumns) + first / kBlockColumns] = step;
     if (rule.threshold <= 0) continue;
+    AQ_UNROLL
     for (int i = 0; i < kPiece; ++i) v[i] = outlier_value(rule, t, first + i);
     store_piece(in, in.outliers, token, first, v);
     const float outlier_sum = sum_of(v);
