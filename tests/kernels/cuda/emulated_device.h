@@ -23,6 +23,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __restrict__
+#define __grid_constant__
 
 struct alignas(8) float2 {
   float x, y;

@@ -158,7 +158,7 @@ TEST(LinearPack, KeepsWideGroupsAndBlocks) {
     }
   QuantizedMatrix m = cases::random_matrix({"fp8", &fp8_e4m3, 128, &fp32}, 200, 256, 2);
   m.block_rows = 128;
-  check({"blocks"}, m, Precision::bf16);
+  check({"blocks", &fp8_e4m3}, m, Precision::bf16);
   EXPECT_EQ(plan_part(m, Precision::bf16).record.codes, Codes::e4m3);
 }
 
