@@ -58,7 +58,6 @@ class FencedMemory final : public kernels::Memory {
     const Open open;
     for (uint64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, bytes);
   }
-  uint64_t left() const override { return kBytes - end_; }
 
  private:
   static constexpr uint64_t kPage = 4096, kBytes = uint64_t{4} << 30;
