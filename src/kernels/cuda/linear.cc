@@ -1,6 +1,5 @@
 // The slots pack and linear: weights on the device, and which kernels multiply them.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "kernels/cuda/linear_input.h"
 #include "kernels/cuda/linear_pack.h"
 #include "kernels/cuda/linear_prefill.h"
+#include "kernels/cuda/linear_rule.h"
 #include "kernels/cuda/slots.h"
 #include "kernels/input_rounding.h"
 
@@ -17,7 +17,6 @@ namespace aquatint::kernels::cuda {
 namespace {
 
 using numeric::ActivationScheme;
-using numeric::Format;
 using tensor::QuantizedMatrix;
 
 // Parts that are multiplied by one launch: their blocks of rows one after the other.
@@ -162,43 +161,6 @@ Group make_group(std::span<const Part> parts) {
 
 // ---- inputs
 
-Grid grid_of(const Format& format) {
-  Grid g;
-  g.high = format.max;
-  g.integer = format.kind == numeric::Kind::integer;
-  g.low = g.integer ? -static_cast<float>(1 << (format.bits - 1)) : -format.max;
-  if (g.integer) return g;
-  const float next = format.decode(format.encode(1.0f) + 1);
-  g.mantissa = -std::ilogb(next - 1.0f);
-  g.exponent = std::ilogb(format.smallest) + g.mantissa;
-  return g;
-}
-
-InputRule rule_of(const ActivationScheme& scheme, Precision precision, bool blocks) {
-  InputRule r;
-  r.to_bf16 = precision != Precision::fp32;
-  r.blocks = blocks;
-  if (!scheme.format) return r;
-  const Format& format = *scheme.format;
-  const bool integer = format.kind == numeric::Kind::integer;
-  r.grid = grid_of(format);
-  r.threshold = scheme.outlier_threshold;
-  r.constant = scheme.static_scale;
-  r.range = r.threshold > 0 || !integer ? format.max : static_cast<float>((1 << format.bits) - 1) / 2.0f;
-  if (scheme.granularity != numeric::Granularity::group || scheme.group <= 0 || !scheme.dynamic) {
-    r.scale = scheme.dynamic ? InputScale::token : InputScale::constant;
-    return r;
-  }
-  r.scale = InputScale::groups;
-  r.group = scheme.group;
-  r.group_scale = scheme.scale_format == &numeric::e8m0       ? GroupScale::power
-                  : scheme.scale_format == &numeric::fp8_e4m3 ? GroupScale::e4m3
-                                                              : GroupScale::plain;
-  r.kept_bits = format.bits == 6 ? 3 : 1;  // as numeric::mx_scale
-  r.top_exponent = std::ilogb(format.max);
-  return r;
-}
-
 // Working memory in pieces.
 class Pieces {
  public:
@@ -256,7 +218,7 @@ void decode(const DeviceMatrix& w, const float* x, int64_t rows, bool blocks, co
   for (const Group& g : w.groups)
     if (met(g)) any = true, sums |= g.offsets;
   if (!any) return;
-  const InputRule rule = rule_of(w.input, w.precision, blocks);
+  const InputRule rule = input_rule(w.input, w.precision, blocks);
   const Inputs in = round(rule, sums, {x, rows, w.in_features, w.depth, InputOrder::steps});
   const DecodeInputs of_codes = {static_cast<const uint16_t*>(in.values),
                                  static_cast<int>(rows),
@@ -324,7 +286,7 @@ void multiply_dense(const Group& g, const Dense& values, const void* inputs, int
 constexpr int64_t kDenseTokens = 4096;
 
 void prefill(const DeviceMatrix& w, const float* x, int64_t rows, const DecodeOutput& out) {
-  const InputRule rule = rule_of(w.input, w.precision, false);
+  const InputRule rule = input_rule(w.input, w.precision, false);
   const InputOrder order = w.precision == Precision::fp32 ? InputOrder::fp32 : InputOrder::bf16;
   const Inputs in = round(rule, false, {x, rows, w.in_features, w.depth, order});
   for (const Group& g : w.groups) {
