@@ -2,6 +2,7 @@
 #include "kernels/linear_checks.h"
 
 #include "kernels/cuda/slots.h"
+#include "kernels/products_checks.h"
 
 namespace aquatint::kernels {
 namespace {
@@ -12,12 +13,17 @@ const KernelSet* emulated_cuda() {
     s.name = "emulated_cuda";
     s.pack = cuda::pack;
     s.linear = cuda::linear;
+    s.add_product = cuda::add_product;
+    s.add_product_fp64 = cuda::add_product_fp64;
+    s.add_cross = cuda::add_cross;
     return s;
   }();
   return &set;
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::Values(emulated_cuda()), set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Products, testing::Values(emulated_cuda()), product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::Values(emulated_cuda()), product_set_name);
 
 // Depths of several chunks, more items than the device takes at once, a record of two blocks at the end.
 TEST(CudaLinear, LongRowsAreSplit) {
