@@ -2,7 +2,7 @@
 # knows CUDA, whose runtime is linked statically, and looks for a driver when it is first called.
 #   AQUATINT_CUDA  AUTO: where nvcc is found; ON: an error where it is not; OFF
 set(AQUATINT_CUDA AUTO CACHE STRING "build the kernels for GPUs: AUTO (where nvcc is), ON, OFF")
-set(AQUATINT_NVCC_FLAGS -std=c++20 -arch=sm_90a -O3 -lineinfo -Xcompiler=-Wall,-Wextra
+set(AQUATINT_NVCC_FLAGS -std=c++20 -arch=sm_90a -O3 -lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra
     CACHE STRING "what nvcc is given")
 
 set(AQUATINT_NVCC "")
