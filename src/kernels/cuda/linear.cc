@@ -1,6 +1,5 @@
 // The slots pack and linear: weights on the device, and which kernels multiply them.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "kernels/cuda/linear_input.h"
 #include "kernels/cuda/linear_pack.h"
 #include "kernels/cuda/linear_prefill.h"
+#include "kernels/cuda/linear_rule.h"
 #include "kernels/cuda/slots.h"
 #include "kernels/input_rounding.h"
 
@@ -162,43 +162,6 @@ Group make_group(std::span<const Part> parts) {
 
 // ---- inputs
 
-Grid grid_of(const Format& format) {
-  Grid g;
-  g.high = format.max;
-  g.integer = format.kind == numeric::Kind::integer;
-  g.low = g.integer ? -static_cast<float>(1 << (format.bits - 1)) : -format.max;
-  if (g.integer) return g;
-  const float next = format.decode(format.encode(1.0f) + 1);
-  g.mantissa = -std::ilogb(next - 1.0f);
-  g.exponent = std::ilogb(format.smallest) + g.mantissa;
-  return g;
-}
-
-InputRule rule_of(const ActivationScheme& scheme, Precision precision, bool blocks) {
-  InputRule r;
-  r.to_bf16 = precision != Precision::fp32;
-  r.blocks = blocks;
-  if (!scheme.format) return r;
-  const Format& format = *scheme.format;
-  const bool integer = format.kind == numeric::Kind::integer;
-  r.grid = grid_of(format);
-  r.threshold = scheme.outlier_threshold;
-  r.constant = scheme.static_scale;
-  r.range = r.threshold > 0 || !integer ? format.max : static_cast<float>((1 << format.bits) - 1) / 2.0f;
-  if (scheme.granularity != numeric::Granularity::group || scheme.group <= 0 || !scheme.dynamic) {
-    r.scale = scheme.dynamic ? InputScale::token : InputScale::constant;
-    return r;
-  }
-  r.scale = InputScale::groups;
-  r.group = scheme.group;
-  r.group_scale = scheme.scale_format == &numeric::e8m0       ? GroupScale::power
-                  : scheme.scale_format == &numeric::fp8_e4m3 ? GroupScale::e4m3
-                                                              : GroupScale::plain;
-  r.kept_bits = format.bits == 6 ? 3 : 1;  // as numeric::mx_scale
-  r.top_exponent = std::ilogb(format.max);
-  return r;
-}
-
 // Working memory in pieces.
 class Pieces {
  public:
@@ -256,7 +219,7 @@ void decode(const DeviceMatrix& w, const float* x, int64_t rows, bool blocks, co
   for (const Group& g : w.groups)
     if (met(g)) any = true, sums |= g.offsets;
   if (!any) return;
-  const InputRule rule = rule_of(w.input, w.precision, blocks);
+  const InputRule rule = input_rule(w.input, w.precision, blocks);
   const Inputs in = round(rule, sums, {x, rows, w.in_features, w.depth, InputOrder::steps});
   const DecodeInputs of_codes = {static_cast<const uint16_t*>(in.values),
                                  static_cast<int>(rows),
@@ -278,34 +241,61 @@ void decode(const DeviceMatrix& w, const float* x, int64_t rows, bool blocks, co
   }
 }
 
-// Rows of a group as a dense product reads them.
-struct Dense {
-  GemmType type;
-  const void* values;
-};
+// What a group is multiplied in: codes of 8 bits where both sides are such and all scales stand outside.
+GemmType dense_type(const DeviceMatrix& w, const Group& g) {
+  if (g.values) return GemmType::fp32;
+  const Format* input = w.input.format;
+  const bool whole_rows = w.input.granularity != numeric::Granularity::group || !w.input.dynamic;
+  if (!input || !whole_rows || w.input.outlier_threshold > 0 || g.w.plan.units > 0 || !g.w.row_factors ||
+      g.w.row_offsets)
+    return GemmType::bf16;
+  const Codes codes = g.w.plan.codes;
+  const bool fit_int8 = (codes == Codes::int8 || codes == Codes::int4) && g.w.plan.bias > 0;  // signed
+  if (fit_int8 && input->kind == numeric::Kind::integer) return GemmType::int8;
+  return codes == Codes::e4m3 && input == &numeric::fp8_e4m3 ? GemmType::fp8_e4m3 : GemmType::bf16;
+}
 
-Dense dense_values(const Group& g) {
-  if (g.values) return {GemmType::fp32, g.values};
-  const size_t bytes = static_cast<size_t>(g.w.row_blocks * kBlockRows * g.depth) * sizeof(uint16_t);
-  auto* values = static_cast<uint16_t*>(workspace(Purpose::weights, bytes));
-  decode_to_bf16(g.w, values);
-  return {GemmType::bf16, values};
+InputOrder order_of(GemmType type) {
+  switch (type) {
+    case GemmType::fp32:
+      return InputOrder::fp32;
+    case GemmType::int8:
+      return InputOrder::int8;
+    case GemmType::fp8_e4m3:
+      return InputOrder::e4m3;
+    default:
+      return InputOrder::bf16;
+  }
+}
+
+// Rows of a group as a dense product reads them.
+const void* dense_values(const Group& g, GemmType type) {
+  if (type == GemmType::fp32) return g.values;
+  const size_t count = static_cast<size_t>(g.w.row_blocks * kBlockRows * g.depth);
+  void* values = workspace(Purpose::weights, count * (type == GemmType::bf16 ? 2 : 1));
+  if (type == GemmType::bf16)
+    decode_to_bf16(g.w, static_cast<uint16_t*>(values));
+  else
+    decode_to_bytes(g.w, static_cast<uint8_t*>(values));
+  return values;
 }
 
 bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-void multiply_dense(const Group& g, const Dense& values, const void* inputs, int64_t input_row, int64_t rows,
-                    const float* scales, const DecodeOutput& out) {
-  Gemm product;
-  product.type = values.type;
-  product.m = rows;
-  product.k = g.depth;
-  product.a = inputs;
-  product.a_row = input_row;
-  product.b = values.values;
-  product.b_row = g.depth;
+// a, a_row, m and the type of `product` are set.
+void multiply_dense(const Group& g, Gemm product, const void* values, const float* scales,
+                    const DecodeOutput& out) {
+  product.k = product.b_row = g.depth;
+  product.b = values;
+  if (product.type == GemmType::fp8_e4m3) {
+    product.scale = GemmScale::row;
+    product.a_scale = scales;
+    product.b_scale = g.w.row_factors;
+    scales = nullptr;
+  }
   float* y = out.y + g.first_row;
-  if (g.dense && !scales && !out.bias && g.rows % 4 == 0 && out.y_row % 4 == 0 && aligned(y)) {
+  const bool direct = g.dense && !scales && !out.bias && product.type != GemmType::int8;
+  if (direct && g.rows % 16 == 0 && out.y_row % 4 == 0 && aligned(y)) {
     product.n = g.rows;
     product.d = y;
     product.d_row = out.y_row;
@@ -313,25 +303,39 @@ void multiply_dense(const Group& g, const Dense& values, const void* inputs, int
     return gemm(product);
   }
   product.n = product.d_row = int64_t{g.w.row_blocks} * kBlockRows;
-  auto* products = static_cast<float*>(
-      workspace(Purpose::linear_partial, static_cast<size_t>(rows * product.n) * sizeof(float)));
-  product.d = products;
+  product.d = workspace(Purpose::linear_partial, static_cast<size_t>(product.m * product.n) * sizeof(float));
   gemm(product);
-  finish_products(g.w, {products, rows, scales}, out);
+  Finish f;
+  f.tokens = product.m;
+  f.scales = scales;
+  if (product.type == GemmType::int8)
+    f.sums = static_cast<const int32_t*>(product.d);
+  else
+    f.products = static_cast<const float*>(product.d);
+  finish_products(g.w, f, out);
 }
 
 // Tokens that go through at once, so that working memory stays small.
 constexpr int64_t kDenseTokens = 4096;
 
-void prefill(const DeviceMatrix& w, const float* x, int64_t rows, const DecodeOutput& out) {
-  const InputRule rule = rule_of(w.input, w.precision, false);
-  const InputOrder order = w.precision == Precision::fp32 ? InputOrder::fp32 : InputOrder::bf16;
-  const Inputs in = round(rule, false, {x, rows, w.in_features, w.depth, order});
+// The groups that are multiplied in one type.
+void prefill(const DeviceMatrix& w, const float* x, int64_t rows, GemmType type, const DecodeOutput& out) {
+  const auto met = [&](const Group& g) { return dense_type(w, g) == type; };
+  if (std::none_of(w.groups.begin(), w.groups.end(), met)) return;
+  const InputRule rule = input_rule(w.input, w.precision, false);
+  const Inputs in = round(rule, false, {x, rows, w.in_features, w.depth, order_of(type)});
+  Gemm product;
+  product.type = type;
+  product.m = rows;
+  product.a_row = in.depth;
   for (const Group& g : w.groups) {
-    const Dense values = dense_values(g);
-    multiply_dense(g, values, in.values, in.depth, rows, has_scales(rule) ? in.scales : nullptr, out);
-    if (rule.threshold > 0)
-      multiply_dense(g, values, in.outliers, in.depth, rows, nullptr, {out.y, out.y_row, nullptr, true});
+    if (!met(g)) continue;
+    const void* values = dense_values(g, type);
+    product.a = in.values;
+    multiply_dense(g, product, values, has_scales(rule) ? in.scales : nullptr, out);
+    if (rule.threshold <= 0) continue;
+    product.a = in.outliers;
+    multiply_dense(g, product, values, nullptr, {out.y, out.y_row, nullptr, true});
   }
 }
 
@@ -373,8 +377,9 @@ void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, co
     return;
   }
   for (int64_t first = 0; first < rows; first += kDenseTokens)
-    prefill(m, x + first * m.in_features, std::min(kDenseTokens, rows - first),
-            {y + first * y_row, y_row, bias, accumulate});
+    for (const GemmType type : {GemmType::fp32, GemmType::bf16, GemmType::fp8_e4m3, GemmType::int8})
+      prefill(m, x + first * m.in_features, std::min(kDenseTokens, rows - first), type,
+              {y + first * y_row, y_row, bias, accumulate});
 }
 
 }  // namespace aquatint::kernels::cuda

@@ -299,8 +299,14 @@ __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTil
 
 // ---- the kernel
 
+// Whether two blocks of threads share an SM: where 128 registers a thread are enough, and shared memory for
+// two rings is there (start()).
 template <Codes codes, int kUnits, int kTiles, int kBlocks>
-__global__ void __launch_bounds__(kThreads, kBlocks* kTiles* kUnits < 8 && kBlocks == 1 ? 2 : 1)
+constexpr bool kPaired = kBlocks == 1 && codes != Codes::bf16 &&
+                         (kTiles == 1 || (kUnits != 0 && kUnits != 4));
+
+template <Codes codes, int kUnits, int kTiles, int kBlocks>
+__global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBlocks> ? 2 : 1)
     multiply(const __grid_constant__ DecodeJob job) {
   DecodeShared& s = shared<DecodeShared>();
   LookUp* look = reinterpret_cast<LookUp*>(&s + 1);
@@ -364,9 +370,8 @@ void start(DecodeJob job) {
   const uint32_t fixed = sizeof(DecodeShared) + (codes == Codes::book4 ? sizeof(LookUp) : 0) +
                          kDecodeWarps * kWarpSums<kTiles, kBlocks> * sizeof(float);
   const uint32_t stage = static_cast<uint32_t>(kDecodeWarps * kBlocks * job.w.plan.bytes());
-  // Two blocks of threads on an SM where two stages allow it.
   constexpr uint32_t kHalf = 112 * 1024, kWhole = 227 * 1024;
-  const bool two = kBlocks == 1 && fixed + 2 * stage <= kHalf;
+  const bool two = kPaired<codes, kUnits, kTiles, kBlocks> && fixed + 2 * stage <= kHalf;
   const uint32_t most = ((two ? kHalf : kWhole) - fixed) / stage;
   job.stages = static_cast<int>(most < kMostStages ? most : kMostStages);
   const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks, items = tiles * job.w.chunks.chunks;

@@ -153,6 +153,24 @@ __device__ inline void round_piece(const InputRule& rule, const Token& t, int fi
   }
 }
 
+// Code of a number that E4M3 has.
+__device__ inline uint32_t e4m3_code(float x) {
+  const uint32_t bits = __float_as_uint(x), sign = bits >> 24 & 0x80;
+  if (fabsf(x) < 0x1p-6f) return sign | static_cast<uint32_t>(fabsf(x) * 0x1p9f);
+  return sign | ((bits >> 20 & 0x7ff) - (120u << 3));
+}
+
+__device__ inline void store_codes(const Inputs& in, uint8_t* to, const float (&v)[kPiece]) {
+  uint32_t words[kPiece / 4] = {};
+  AQ_UNROLL
+  for (int i = 0; i < kPiece; ++i) {
+    const uint32_t code =
+        in.order == InputOrder::int8 ? static_cast<uint32_t>(static_cast<int>(v[i])) & 0xff : e4m3_code(v[i]);
+    words[i / 4] |= code << 8 * (i % 4);
+  }
+  *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
+}
+
 __device__ inline void store_piece(const Inputs& in, void* values, int64_t token, int first,
                                    const float (&v)[kPiece]) {
   if (in.order == InputOrder::fp32) {
@@ -161,6 +179,8 @@ __device__ inline void store_piece(const Inputs& in, void* values, int64_t token
     for (int i = 0; i < kPiece; i += 4) to[i / 4] = make_float4(v[i], v[i + 1], v[i + 2], v[i + 3]);
     return;
   }
+  if (in.order == InputOrder::int8 || in.order == InputOrder::e4m3)
+    return store_codes(in, static_cast<uint8_t*>(values) + token * in.depth + first, v);
   const bool steps = in.order == InputOrder::steps;
   uint16_t* row = static_cast<uint16_t*>(values) +
                   (steps ? (first / kBlockColumns * in.tokens + token) * kBlockColumns : token * in.depth);

@@ -45,6 +45,8 @@ enum class InputOrder : int8_t {
   steps,  // BF16 [depth / 64][tokens][64], columns of a step by input_place()
   bf16,   // BF16 [tokens][depth]
   fp32,   // FP32 [tokens][depth]
+  int8,   // codes [tokens][depth]
+  e4m3,   // the same
 };
 
 struct Inputs {
