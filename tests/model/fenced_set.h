@@ -120,6 +120,8 @@ inline const kernels::KernelSet& fenced_set() {
     s.rope = Opened<&KernelSet::rope>::call;
     s.rotate_runs = Opened<&KernelSet::rotate_runs>::call;
     s.swiglu = Opened<&KernelSet::swiglu>::call;
+    s.logit_stats = Opened<&KernelSet::logit_stats>::call;
+    s.divergence = Opened<&KernelSet::divergence>::call;
     s.store_kv = [](const kernels::Spans& spans, const kernels::AttentionShape& shape, const float* k,
                     const float* v, int64_t stride, base::ThreadPool& pool) {
       const FencedMemory::Open open;

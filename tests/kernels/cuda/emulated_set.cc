@@ -2,11 +2,11 @@
 
 #include "kernels/cuda/sets.h"
 
-namespace aquatint::kernels {
+namespace aquatint::kernels::cuda {
 
-const KernelSet& emulated_cuda() {
+const KernelSet& emulated_set() {
   static const KernelSet set = [] {
-    KernelSet s = cuda::make_set();
+    KernelSet s = make_set();
     s.name = "emulated_cuda";
     s.rows_per_step = 100;  // so that small tests have several steps
     return s;
@@ -14,4 +14,4 @@ const KernelSet& emulated_cuda() {
   return set;
 }
 
-}  // namespace aquatint::kernels
+}  // namespace aquatint::kernels::cuda

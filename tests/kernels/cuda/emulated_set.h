@@ -2,8 +2,8 @@
 #pragma once
 #include "kernels/ops.h"
 
-namespace aquatint::kernels {
+namespace aquatint::kernels::cuda {
 
-const KernelSet& emulated_cuda();
+const KernelSet& emulated_set();
 
-}  // namespace aquatint::kernels
+}  // namespace aquatint::kernels::cuda
