@@ -67,8 +67,7 @@ class Batch {
     const model::Config& config = model.config();
     const int64_t timed = std::max(prompt_, generate_), capacity = depth_ + timed;
     check_memory(model, capacity, batch);
-    for (int i = 0; i < batch; ++i)
-      caches_.emplace_back(config, capacity, model.backend().kv_format(), depth_ > 0 ? timed : 0);
+    for (int i = 0; i < batch; ++i) caches_.push_back(model.cache(capacity, depth_ > 0 ? timed : 0));
     base::Rng rng(w.seed);
     tokens_.resize(static_cast<size_t>(capacity * batch));
     for (int32_t& token : tokens_)

@@ -20,7 +20,8 @@ std::vector<TokenScore> Head::score(const float* hidden, std::span<const int32_t
   for (int64_t begin = 0; begin < count; begin += kHeadRows) {
     const int64_t rows = std::min(kHeadRows, count - begin);
     const float* rows_logits = logits(hidden + begin * width, rows);
-    model_.backend().kernels->logit_stats(rows_logits, rows, vocab, stats.data(), *model_.backend().pool);
+    model_.backend().host_kernels().logit_stats(rows_logits, rows, vocab, stats.data(),
+                                                *model_.backend().pool);
     for (int64_t row = 0; row < rows; ++row) {
       const int32_t target = targets[static_cast<size_t>(begin + row)];
       const kernels::LogitStats& of_row = stats[static_cast<size_t>(row)];

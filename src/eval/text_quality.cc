@@ -35,7 +35,7 @@ class Pass {
   Pass(model::Model& model, const Windows& windows)
       : model_(model),
         windows_(windows),
-        cache_(model.config(), windows.options().context, model.backend().kv_format()),
+        cache_(model.cache(windows.options().context)),
         hidden_(static_cast<size_t>(windows.options().context * model.config().hidden_size)) {}
 
   // The state before each scored token of window i: [scored_per_window][hidden_size].
@@ -147,7 +147,8 @@ double compare_window(Head& reference, Head& model, const float* reference_state
     const int64_t n = std::min(kHeadRows, count - begin);
     const float* expected = reference.logits(reference_states + begin * reference_width, n);
     const float* found = model.logits(states + begin * config.hidden_size, n);
-    backend.kernels->divergence(expected, found, n, config.vocab_size, rows.data() + begin, *backend.pool);
+    backend.host_kernels().divergence(expected, found, n, config.vocab_size, rows.data() + begin,
+                                      *backend.pool);
     for (int64_t i = 0; i < n; ++i)
       nll += rows[static_cast<size_t>(begin + i)].model.log_sum_exp -
              found[i * config.vocab_size + targets[static_cast<size_t>(begin + i)]];

@@ -9,10 +9,6 @@
 namespace aquatint::model {
 namespace {
 
-// Rows that go through the decoder at once: enough to use a matrix well once it is loaded, few enough that
-// the step's arrays stay in the cache and do not grow with the prompt.
-constexpr int64_t kRowsPerStep = 512;
-
 bool borrows(const tensor::QuantizedMatrix& m) {
   if (m.deferred) return true;
   for (const tensor::Storage* s :
@@ -21,23 +17,24 @@ bool borrows(const tensor::QuantizedMatrix& m) {
   return false;
 }
 
-bool in_pieces(const Weights& weights) {
-  const auto in_pieces = [](const Linear& l) { return l.pieces.size() > 1 || !l.low_rank.empty(); };
-  return std::any_of(weights.blocks.begin(), weights.blocks.end(), [&](const Block& b) {
-    return in_pieces(b.qkv) || in_pieces(b.attention_out) || in_pieces(b.gate_up) || in_pieces(b.down);
-  });
-}
+// Rows of logits that are copied from a device at a time.
+constexpr int64_t kHeadRows = 64;
 
 }  // namespace
+
+const kernels::KernelSet& Backend::host_kernels() const {
+  if (memory().is_host()) return *kernels;
+  static const kernels::KernelSet& best = kernels::kernel_set("auto");
+  return best;
+}
 
 struct Model::State {
   Config config;
   Backend backend;
   std::shared_ptr<const checkpoint::Checkpoint> kept;  // while the embedding borrows from it
   Weights weights;
-  bool pieces = false;
   Step step;
-  base::ThreadPool serial{1};
+  kernels::Array<float> head_input, head_output;  // of a device
 
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
 };
@@ -71,13 +68,15 @@ std::unique_ptr<Model> Model::load(std::shared_ptr<const checkpoint::Checkpoint>
   if (as_asked && !kv->dynamic)
     for (int64_t layer = 0; layer < state->config.layers; ++layer)
       state->weights.blocks[static_cast<size_t>(layer)].kv_scales = checkpoint::kv_scales(*checkpoint, layer);
-  state->pieces = in_pieces(state->weights);
   if (borrows(state->weights.embedding)) state->kept = std::move(checkpoint);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
 
 const Config& Model::config() const { return state_->config; }
 const Backend& Model::backend() const { return state_->backend; }
+KvCache Model::cache(int64_t capacity, int64_t rewind) const {
+  return KvCache(config(), capacity, backend().kv_format(), backend().memory(), rewind);
+}
 std::string Model::cache_words() const {
   const bool calibrated = !state_->weights.blocks.empty() && state_->weights.blocks[0].kv_scales.key > 0;
   return fmt::format("{}{}", kernels::name(backend().kv_format()), calibrated ? ", calibrated scales" : "");
@@ -90,16 +89,17 @@ void Model::forward(std::span<const int32_t> tokens, std::span<const Segment> se
   State& s = *state_;
   s.check(tokens, segments);
   const int64_t count = static_cast<int64_t>(tokens.size());
-  s.step.reserve(s.config, std::min(kRowsPerStep, count), s.pieces);
+  const int64_t most = s.backend.kernels->rows_per_step;
+  s.step.reserve(s.config, s.backend.memory(), std::min(most, count));
   s.step.clear(phase);
   int64_t done = 0, gathered = 0;
   for (const Segment& segment : segments)
     for (int64_t rows_left = segment.rows; rows_left > 0;) {
-      const int64_t rows = std::min(rows_left, kRowsPerStep - s.step.rows);
+      const int64_t rows = std::min(rows_left, most - s.step.rows);
       s.step.add(tokens.subspan(static_cast<size_t>(gathered), static_cast<size_t>(rows)), *segment.cache);
       rows_left -= rows;
       gathered += rows;
-      if (s.step.rows < kRowsPerStep && gathered < count) continue;
+      if (s.step.rows < most && gathered < count) continue;
       run_step(hidden + done * s.config.hidden_size);
       done = gathered;
       s.step.clear(phase);
@@ -108,17 +108,36 @@ void Model::forward(std::span<const int32_t> tokens, std::span<const Segment> se
 
 void Model::run_step(float* hidden) {
   State& s = *state_;
-  const Machine machine{s.config, s.backend, s.serial};
+  const Machine machine{s.config, s.backend};
+  s.step.place();
   embed(machine, s.weights.embedding, s.step);
   for (int64_t layer = 0; layer < s.config.layers; ++layer)
     decoder_block(machine, s.weights.blocks[static_cast<size_t>(layer)], layer, s.step);
-  leave_blocks(machine, s.weights.final_norm, s.step.rows, s.step.x.data(), hidden);
+  const kernels::Memory& memory = s.backend.memory();
+  float* to = memory.is_host() ? hidden : s.step.normed.data();
+  leave_blocks(machine, s.weights.final_norm, s.step.rows, s.step.x.data(), to);
+  if (!memory.is_host())
+    memory.read(hidden, to, static_cast<uint64_t>(s.step.rows * s.config.hidden_size) * sizeof(float));
   for (size_t i = 0; i < s.step.spans.size(); ++i) s.step.caches[i]->length_ += s.step.spans[i].rows;
 }
 
 void Model::logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const {
-  state_->backend.kernels->linear(*state_->weights.head, hidden, rows, phase, nullptr, false, logits,
-                                  *state_->backend.pool);
+  State& s = *state_;
+  const kernels::Memory& memory = s.backend.memory();
+  const auto multiply = [&](const float* from, int64_t count, float* to) {
+    s.backend.kernels->linear(*s.weights.head, from, count, phase, nullptr, false, to, s.config.vocab_size,
+                              *s.backend.pool);
+  };
+  if (memory.is_host()) return multiply(hidden, rows, logits);
+  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size, most = std::min(rows, kHeadRows);
+  s.head_input.reserve(memory, static_cast<size_t>(most * width), "the head's input");
+  s.head_output.reserve(memory, static_cast<size_t>(most * vocab), "the logits of a batch");
+  for (int64_t row = 0; row < rows; row += most) {
+    const int64_t count = std::min(most, rows - row);
+    s.head_input.write({hidden + row * width, static_cast<size_t>(count * width)});
+    multiply(s.head_input.data(), count, s.head_output.data());
+    s.head_output.read({logits + row * vocab, static_cast<size_t>(count * vocab)});
+  }
 }
 
 }  // namespace aquatint::model

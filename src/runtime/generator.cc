@@ -72,13 +72,12 @@ class Run {
     while (admitted_ < prompts_.size() && static_cast<int64_t>(active_.size()) < options_.batch) {
       const int64_t length = static_cast<int64_t>(prompts_[admitted_].size());
       const int64_t limit = std::min(options_.max_tokens, model_.config().max_positions - length);
-      auto sequence = std::make_unique<Sequence>(
-          Sequence{.prompt = admitted_,
-                   .limit = limit,
-                   .cache = model::KvCache(model_.config(), length + limit - 1, model_.backend().kv_format()),
-                   .sampler = Sampler(options_.sampling, admitted_),
-                   .stream = {},
-                   .result = {}});
+      auto sequence = std::make_unique<Sequence>(Sequence{.prompt = admitted_,
+                                                          .limit = limit,
+                                                          .cache = model_.cache(length + limit - 1),
+                                                          .sampler = Sampler(options_.sampling, admitted_),
+                                                          .stream = {},
+                                                          .result = {}});
       if (tokenizer_) sequence->stream.emplace(*tokenizer_);
       sequence->result.prompt_tokens = length;
       active_.push_back(std::move(sequence));

@@ -33,8 +33,7 @@ std::vector<float> run_staged(const checkpoint::Checkpoint& checkpoint, const Ru
     }
   }
   std::vector<float> normed(states.x.size());
-  base::ThreadPool serial(1);
-  leave_blocks({config, backend, serial}, weights.final_norm,
+  leave_blocks({config, backend}, weights.final_norm,
                static_cast<int64_t>(states.x.size()) / config.hidden_size, states.x.data(), normed.data());
   return normed;
 }

@@ -214,15 +214,26 @@ void run(const Launch& launch, const std::function<void()>& thread) {
 
 namespace aquatint::kernels::cuda {
 
-DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) {
-  if (bytes > 0 && posix_memalign(&data_, 256, bytes) != 0) throw std::bad_alloc();
-  std::memset(data_, 0xff, bytes);  // nobody may count on zeros
+void open() {}
+std::string device_name() { return "emulated"; }
+
+void* allocate(size_t bytes, std::string_view, std::string_view) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 256, bytes) != 0) throw std::bad_alloc();
+  std::memset(memory, 0xff, bytes);  // nobody may count on zeros
+  return memory;
 }
-DeviceBuffer::~DeviceBuffer() { std::free(data_); }
+void release(void* memory) { std::free(memory); }
+MemoryUse memory_use() { return {uint64_t{1} << 40, 0, 0, 0}; }
 
 Stream stream() { return nullptr; }
 void copy_to_device(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void copy_to_host(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void copy_runs(void* to, size_t to_step, const void* from, size_t from_step, size_t bytes, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    std::memcpy(static_cast<std::byte*>(to) + i * to_step,
+                static_cast<const std::byte*>(from) + i * from_step, bytes);
+}
 void zero(void* at, size_t bytes) { std::memset(at, 0, bytes); }
 void synchronize() {}
 void* workspace(Purpose purpose, size_t bytes) {
