@@ -211,7 +211,8 @@ bool has_scales(const InputRule& rule) {
   return rule.scale == InputScale::token || rule.scale == InputScale::constant;
 }
 
-void decode(const DeviceMatrix& w, const float* x, int64_t rows, bool blocks, const DecodeOutput& out) {
+void decode_tokens(const DeviceMatrix& w, const float* x, int64_t rows, bool blocks,
+                   const DecodeOutput& out) {
   const auto met = [&](const Group& g) {
     return g.integers == blocks || w.precision != Precision::int8 || w.input.format;
   };
@@ -319,7 +320,8 @@ void multiply_dense(const Group& g, Gemm product, const void* values, const floa
 constexpr int64_t kDenseTokens = 4096;
 
 // The groups that are multiplied in one type.
-void prefill(const DeviceMatrix& w, const float* x, int64_t rows, GemmType type, const DecodeOutput& out) {
+void prefill_tokens(const DeviceMatrix& w, const float* x, int64_t rows, GemmType type,
+                    const DecodeOutput& out) {
   const auto met = [&](const Group& g) { return dense_type(w, g) == type; };
   if (std::none_of(w.groups.begin(), w.groups.end(), met)) return;
   const InputRule rule = input_rule(w.input, w.precision, false);
@@ -371,15 +373,15 @@ void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, co
             bool accumulate, float* y, int64_t y_row, base::ThreadPool&) {
   const DeviceMatrix& m = static_cast<const DeviceMatrix&>(w);
   if (phase == Phase::decode && m.precision != Precision::fp32) {
-    decode(m, x, rows, false, {y, y_row, bias, accumulate});
+    decode_tokens(m, x, rows, false, {y, y_row, bias, accumulate});
     if (m.precision == Precision::int8 && !m.input.format)
-      decode(m, x, rows, true, {y, y_row, bias, accumulate});
+      decode_tokens(m, x, rows, true, {y, y_row, bias, accumulate});
     return;
   }
   for (int64_t first = 0; first < rows; first += kDenseTokens)
     for (const GemmType type : {GemmType::fp32, GemmType::bf16, GemmType::fp8_e4m3, GemmType::int8})
-      prefill(m, x + first * m.in_features, std::min(kDenseTokens, rows - first), type,
-              {y + first * y_row, y_row, bias, accumulate});
+      prefill_tokens(m, x + first * m.in_features, std::min(kDenseTokens, rows - first), type,
+                     {y + first * y_row, y_row, bias, accumulate});
 }
 
 }  // namespace aquatint::kernels::cuda

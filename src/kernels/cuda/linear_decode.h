@@ -39,8 +39,27 @@ struct DecodeOutput {
   bool accumulate = false;
 };
 
-constexpr int kDecodeTokens = 16;  // that go through the weight together
+constexpr int kDecodeTokens = 32;  // that go through the weight together
 
 void decode_linear(const DecodeWeight& w, const DecodeInputs& in, const DecodeOutput& out);
 
+namespace decode {
+
+struct DecodeJob {
+  DecodeWeight w;
+  DecodeInputs in;
+  DecodeOutput out;
+  int first_token = 0, tokens = 0;  // of this pass
+  int stages = 0;
+  float* partial = nullptr;  // [row blocks][chunks][tokens][64]
+};
+
+// A source of its own for each kind of codes, since these are many kernels.
+void start_int4(const DecodeJob& job);
+void start_book4(const DecodeJob& job);
+void start_int8(const DecodeJob& job);
+void start_e4m3(const DecodeJob& job);
+void start_bf16(const DecodeJob& job);
+
+}  // namespace decode
 }  // namespace aquatint::kernels::cuda

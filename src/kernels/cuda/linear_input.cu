@@ -3,6 +3,7 @@
 #include "kernels/cuda/linear_input.h"
 
 #include "kernels/cuda/linear_plan.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/cuda/ptx/pairs.h"
 #include "kernels/cuda/simt.h"
 
@@ -200,6 +201,8 @@ __device__ inline float sum_of(const float (&v)[kPiece]) {
 }
 
 __global__ void __launch_bounds__(kThreads, 2) round_tokens(InputRule rule, Inputs in) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   const int64_t token = blockIdx.x;
   const Token t = {in.x + token * in.cols, static_cast<int>(in.cols)};
   const float scale = token_scale(rule, t);
@@ -237,9 +240,11 @@ __global__ void __launch_bounds__(kThreads, 2) round_tokens(InputRule rule, Inpu
 }  // namespace
 
 void round_inputs(const InputRule& rule, const Inputs& in) {
-  launch(
-      {.grid = {static_cast<uint32_t>(in.tokens)}, .block = {kThreads}, .shared_bytes = sizeof(InputShared)},
-      stream(), round_tokens, rule, in);
+  launch({.grid = {static_cast<uint32_t>(in.tokens)},
+          .block = {kThreads},
+          .shared_bytes = sizeof(InputShared),
+          .early = true},
+         stream(), round_tokens, rule, in);
 }
 
 }  // namespace aquatint::kernels::cuda

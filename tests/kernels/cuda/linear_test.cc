@@ -41,6 +41,13 @@ TEST(CudaLinear, LongRowsAreSplit) {
       check(*emulated_cuda(), kind, {70, kind.group < 0 ? 4224 : 4168, rows, 0}, Precision::bf16, pool);
 }
 
+TEST(CudaLinear, ManyTokensGoInPasses) {
+  base::ThreadPool pool(2);
+  for (const WeightKind& kind : cases::weight_kinds())
+    if (kind.name == "w4a16_asym" || kind.name == "llm_int8" || kind.name == "bf16")
+      check(*emulated_cuda(), kind, {70, 192, 75, 1}, Precision::bf16, pool);
+}
+
 TEST(CudaLinear, NansOfE4m3StayNans) {
   base::ThreadPool pool(1);
   QuantizedMatrix m = cases::random_matrix({"fp8", &numeric::fp8_e4m3, 0, &numeric::fp32}, 3, 40, 2);

@@ -4,16 +4,17 @@
 //
 // Limit: the bandwidth of device memory. In flight on an SM: stages × 8 warps × a record (2 to 8 KB) in each
 // of two blocks, 64 KB and more, where Little's law asks for about 25 KB (4.8 TB/s, 700 ns, 132 SMs).
-// Expected share, unmeasured: 85 % from 16 MB on, for up to 16 tokens.
-#include "kernels/cuda/linear_decode.h"
-
+// Expected share, unmeasured: 85 % from 16 MB on, for up to 16 tokens;
+// of 17 to 32 inputs weigh more than 4-bit codes.
+#pragma once
 #include "kernels/cuda/linear_codes.h"
+#include "kernels/cuda/linear_decode.h"
 #include "kernels/cuda/ptx/bulk_copy.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/cuda/ptx/warp_mma.h"
 #include "kernels/cuda/simt.h"
 
-namespace aquatint::kernels::cuda {
-namespace {
+namespace aquatint::kernels::cuda::decode {
 
 constexpr int kThreads = kDecodeWarps * kWarp;
 
@@ -23,18 +24,10 @@ struct DecodeShared {
   uint32_t last;
   uint32_t pad[15];
 };
-struct DecodeJob {
-  DecodeWeight w;
-  DecodeInputs in;
-  DecodeOutput out;
-  int first_token = 0, tokens = 0;  // of this pass
-  int stages = 0;
-  float* partial = nullptr;  // [row blocks][chunks][tokens][64]
-};
 
 // Numbers between the sums of two tokens, so that lanes write to banks of their own.
 template <int kBlocks>
-constexpr int kTokenStride = kBlocks* kBlockRows + 4;
+constexpr int kTokenStride = kBlockRows* kBlocks + 4;
 template <int kTiles, int kBlocks>
 constexpr int kWarpSums = kTiles * 8 * kTokenStride<kBlocks>;
 
@@ -56,8 +49,8 @@ __device__ inline void load_inputs(const DecodeJob& job, int step, StepInputs<kT
     if (token < job.tokens) {
       const int64_t at = static_cast<int64_t>(step) * job.in.tokens + job.first_token + token;
       const uint4* from = reinterpret_cast<const uint4*>(job.in.values + at * kBlockColumns + lane % 4 * 16);
-      v[0] = __ldg(from);
-      v[1] = __ldg(from + 1);
+      v[0] = from[0];
+      v[1] = from[1];
     }
     AQ_UNROLL
     for (int i = 0; i < kDepthTiles; ++i) {
@@ -75,7 +68,7 @@ __device__ inline int lane_token(const DecodeJob& job, int n, int which) {
 
 __device__ inline float step_scale(const DecodeJob& job, int n, int which, int step) {
   const int token = lane_token(job, n, which);
-  return token < 0 ? 0.0f : __ldg(job.in.steps + token * static_cast<int64_t>(job.in.pieces / 4) + step);
+  return token < 0 ? 0.0f : *(job.in.steps + token * static_cast<int64_t>(job.in.pieces / 4) + step);
 }
 // Sum of the inputs of a unit of a step.
 template <int kUnits>
@@ -86,7 +79,7 @@ __device__ inline float unit_sum(const DecodeJob& job, int n, int which, int ste
   const float* from = job.in.sums + token * static_cast<int64_t>(job.in.pieces) + step * 4 + unit * kPieces;
   float sum = 0;
   AQ_UNROLL
-  for (int i = 0; i < kPieces; ++i) sum += __ldg(from + i);
+  for (int i = 0; i < kPieces; ++i) sum += from[i];
   return sum;
 }
 
@@ -303,7 +296,7 @@ __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTil
 // two rings is there (start()).
 template <Codes codes, int kUnits, int kTiles, int kBlocks>
 constexpr bool kPaired = kBlocks == 1 && codes != Codes::bf16 &&
-                         (kTiles == 1 || (kUnits != 0 && kUnits != 4));
+                         (kTiles == 1 || (kTiles == 2 && kUnits != 0 && kUnits != 4));
 
 template <Codes codes, int kUnits, int kTiles, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBlocks> ? 2 : 1)
@@ -332,6 +325,8 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
     if (lane == 0) ask<kBlocks>(job, ahead, ring + i * stage_bytes, &s.full[warp][i], policy);
     ahead.next(job, items);
   }
+  ptx::let_next_start();
+  ptx::wait_for_previous();  // weights do not change; all else does
   Walk at{static_cast<int>(blockIdx.x), 0, 0};
   at.find(job, items);
   int stage = 0;
@@ -378,15 +373,18 @@ void start(DecodeJob job) {
   const int resident = multiprocessors() * (two ? 2 : 1);
   launch({.grid = {static_cast<uint32_t>(items < resident ? items : resident)},
           .block = {kThreads},
-          .shared_bytes = fixed + static_cast<uint32_t>(job.stages) * stage},
+          .shared_bytes = fixed + static_cast<uint32_t>(job.stages) * stage,
+          .early = true},
          stream(), multiply<codes, kUnits, kTiles, kBlocks>, job);
 }
 
-// One tile of tokens, or two; codes of 4 bits then two blocks of rows, since inputs weigh as much as they.
+// One tile of tokens, two or four; of two, codes of 4 bits meet them with two blocks of rows, since inputs
+// weigh as much as they.
 template <Codes codes, int kUnits>
 void start_tokens(const DecodeJob& job) {
   if (job.tokens <= 8) return start<codes, kUnits, 1, 1>(job);
-  start<codes, kUnits, 2, code_bits(codes) == 4 ? 2 : 1>(job);
+  if (job.tokens <= 16) return start < codes, kUnits, 2, code_bits(codes) == 4 ? 2 : 1 > (job);
+  start<codes, kUnits, 4, 1>(job);
 }
 
 template <Codes codes>
@@ -403,35 +401,4 @@ void start_units(const DecodeJob& job) {
   }
 }
 
-void start_codes(const DecodeJob& job) {
-  switch (job.w.plan.codes) {
-    case Codes::int4:
-      return start_units<Codes::int4>(job);
-    case Codes::book4:
-      return start_units<Codes::book4>(job);
-    case Codes::int8:
-      return start_units<Codes::int8>(job);
-    case Codes::e4m3:
-      return start_units<Codes::e4m3>(job);
-    default:
-      return start_tokens<Codes::bf16, 0>(job);
-  }
-}
-
-}  // namespace
-
-void decode_linear(const DecodeWeight& w, const DecodeInputs& in, const DecodeOutput& out) {
-  DecodeJob job{w, in, out};
-  if (w.chunks.chunks > 1) {
-    const int64_t sums = int64_t{w.row_blocks} * w.chunks.chunks * kDecodeTokens * kBlockRows;
-    job.partial =
-        static_cast<float*>(workspace(Purpose::linear_partial, static_cast<size_t>(sums) * sizeof(float)));
-  }
-  for (job.first_token = 0; job.first_token < in.tokens; job.first_token += kDecodeTokens) {
-    job.tokens = in.tokens - job.first_token;
-    if (job.tokens > kDecodeTokens) job.tokens = kDecodeTokens;
-    start_codes(job);
-  }
-}
-
-}  // namespace aquatint::kernels::cuda
+}  // namespace aquatint::kernels::cuda::decode

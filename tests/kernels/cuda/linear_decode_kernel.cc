@@ -1,2 +1,0 @@
-// The kernel, read by the C++ compiler.
-#include "kernels/cuda/linear_decode.cu"
