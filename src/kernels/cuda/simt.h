@@ -13,8 +13,10 @@
 #include "kernels/cuda/device.h"
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+#define AQ_UNROLL _Pragma("unroll")  // before a loop: its arrays stay in registers
 #else
 #include "kernels/cuda/emulated_device.h"  // of tests/
+#define AQ_UNROLL
 #endif
 
 namespace aquatint::kernels::cuda {

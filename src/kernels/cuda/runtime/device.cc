@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "kernels/cuda/allocator.h"
-#include "kernels/cuda/staging.h"
+#include "kernels/cuda/runtime/staging.h"
 
 namespace aquatint::kernels::cuda {
 namespace {
