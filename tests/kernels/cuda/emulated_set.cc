@@ -1,23 +1,14 @@
 #include "kernels/cuda/emulated_set.h"
 
-#include "kernels/cuda/slots.h"
-#include "kernels/ref/ref.h"
+#include "kernels/cuda/sets.h"
 
 namespace aquatint::kernels::cuda {
 
 const KernelSet& emulated_set() {
   static const KernelSet set = [] {
-    KernelSet s = ref::set;
+    KernelSet s = make_set();
     s.name = "emulated_cuda";
-    s.rms_norm = rms_norm;
-    s.rms_norm_runs = rms_norm_runs;
-    s.rope = rope;
-    s.store_kv = store_kv;
-    s.attention = attention;
-    s.rotate_runs = rotate_runs;
-    s.swiglu = swiglu;
-    s.logit_stats = logit_stats;
-    s.divergence = divergence;
+    s.rows_per_step = 100;  // so that small tests have several steps
     return s;
   }();
   return set;

@@ -1,4 +1,4 @@
-// The CUDA set over the emulated device, its linears and products apart: those of `ref`.
+// The CUDA set on the emulated device: the same kernels, read by the C++ compiler.
 #pragma once
 #include "kernels/ops.h"
 
