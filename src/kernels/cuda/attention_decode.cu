@@ -22,7 +22,7 @@ struct DecodeArgs {
   const float* q;
   int64_t q_stride;
   float* out;
-  float* partials;  // [span][row][head][chunk][partial_stride]
+  float* partials;       // [span][row][head][chunk][partial_stride]
   int64_t rows, chunks;  // most rows of a span, most chunks of a row
 };
 
@@ -63,8 +63,10 @@ struct DecodePlan {
   static constexpr int kWarpBytes = kStagesBytes + Query<slabs>::kWarpBytes;
   static constexpr int kWidth = kSquare * slabs;
   static constexpr int kJoinBytes = kWarps * kTileHeads * (kWidth + 2) * 4;
-  static constexpr int kSharedBytes = kWarps * kWarpBytes > kJoinBytes ? kWarps * kWarpBytes : kJoinBytes;
-  static constexpr int kBlocksAtOnce = slabs > 4 ? 1 : slabs > 2 || format == KvFormat::int4 ? 2 : 3;  // of an SM
+  static constexpr int kSharedBytes = kWarps * kWarpBytes > kJoinBytes ? kWarps* kWarpBytes : kJoinBytes;
+  static constexpr int kBlocksAtOnce = slabs > 4                               ? 1
+                                       : slabs > 2 || format == KvFormat::int4 ? 2
+                                                                               : 3;  // of an SM
 };
 
 // What a block's warps share of the work.
@@ -82,24 +84,27 @@ __device__ inline void attend_range(const DecodeTask& task, const KvSource& sour
                                     WarpSums<TileRows::eight_split, slabs>& sums) {
   using Stage = KvStage<slabs, blocks>;
   constexpr int kStep = kSquare * blocks, kTurn = kStep * kWarps, kWait = 2 * Plan::kAhead - 1;
-  int64_t at = begin / kStep * kStep + kStep * ((warp_id() - static_cast<int>(begin / kStep % kWarps) + kWarps) % kWarps);
+  int64_t at = begin / kStep * kStep +
+               kStep * ((warp_id() - static_cast<int>(begin / kStep % kWarps) + kWarps) % kWarps);
   if (at >= end) return;
   Query<slabs> query(memory + Plan::kStagesBytes);
   load_query<f, TileRows::eight_split>(query, task.dim, [&](int) {
     const int row = lane_id() / 4;
     return row < task.heads ? task.q + row * task.dim : nullptr;
   });
-  const auto there = [end](int64_t from) { return static_cast<int>(end - from < kStep ? end - from : kStep); };
+  const auto there = [end](int64_t from) {
+    return static_cast<int>(end - from < kStep ? end - from : kStep);
+  };
   const auto keys = [&](int64_t from, int stage) {
     if (from < end)
-      copy_keys<f>(Stage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), task.dim, lane_id(),
-                   kWarp);
+      copy_keys<f>(Stage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), task.dim,
+                   lane_id(), kWarp);
     ptx::close_copies();
   };
   const auto values = [&](int64_t from, int stage) {
     if (from < end)
-      copy_values<f>(Stage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from), lane_id(),
-                     kWarp);
+      copy_values<f>(Stage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from),
+                     lane_id(), kWarp);
     ptx::close_copies();
   };
   for (int stage = 0; stage < Plan::kAhead; ++stage) {
@@ -119,8 +124,8 @@ __device__ inline void attend_range(const DecodeTask& task, const KvSource& sour
     ptx::wait_copies<kWait>();
     clear_behind<f>(value_stage, there(at), lane_id(), kWarp);
     __syncwarp();
-    sums.template weigh<f, blocks>(value_stage.pieces() + lane_id(), value_stage.template words<f>(), there(at),
-                                   s);
+    sums.template weigh<f, blocks>(value_stage.pieces() + lane_id(), value_stage.template words<f>(),
+                                   there(at), s);
     __syncwarp();
     values(at + Plan::kAhead * kTurn, stage);
   }
@@ -154,11 +159,13 @@ __device__ inline void join_warps(const WarpResults<width>& r, int heads, int di
 
 // Grid: chunks, (row, key head, tile of its query heads), spans.
 template <KvFormat format, int slabs>
-__global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBlocksAtOnce)) attend_chunks(DecodeArgs args) {
+__global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBlocksAtOnce))
+    attend_chunks(DecodeArgs args) {
   using Plan = DecodePlan<format, slabs>;
   const AttentionShape& shape = args.shape;
   const AttentionSpan span = args.spans[blockIdx.z];
-  const auto group = static_cast<int>(shape.heads / shape.kv_heads), tiles = (group + kTileHeads - 1) / kTileHeads;
+  const auto group = static_cast<int>(shape.heads / shape.kv_heads),
+             tiles = (group + kTileHeads - 1) / kTileHeads;
   const int tile = static_cast<int>(blockIdx.y) % tiles;
   const int64_t kv = blockIdx.y / tiles % shape.kv_heads, row = blockIdx.y / tiles / shape.kv_heads;
   if (row >= span.rows) return;
@@ -270,11 +277,20 @@ void attention_decode(const AttentionCall& call) {
                           static_cast<uint32_t>(spans)},
                  .block = {kWarps * kWarp}};
   switch (call.format()) {
-    case KvFormat::bf16: start<KvFormat::bf16>(l, args); break;
-    case KvFormat::fp8_e4m3: start<KvFormat::fp8_e4m3>(l, args); break;
-    case KvFormat::int8: start<KvFormat::int8>(l, args); break;
-    case KvFormat::int4: start<KvFormat::int4>(l, args); break;
-    case KvFormat::fp32: return attention_plain(call);
+    case KvFormat::bf16:
+      start<KvFormat::bf16>(l, args);
+      break;
+    case KvFormat::fp8_e4m3:
+      start<KvFormat::fp8_e4m3>(l, args);
+      break;
+    case KvFormat::int8:
+      start<KvFormat::int8>(l, args);
+      break;
+    case KvFormat::int4:
+      start<KvFormat::int4>(l, args);
+      break;
+    case KvFormat::fp32:
+      return attention_plain(call);
   }
   launch({.grid = {static_cast<uint32_t>(rows * shape.heads), static_cast<uint32_t>(spans)},
           .block = {threads_for(shape.head_dim, 128)}},

@@ -50,7 +50,8 @@ struct Reader {
   __device__ T at(int64_t offset) const {
     return *reinterpret_cast<const T*>(head.data + offset);
   }
-  __device__ float number(const KvPlane& plane, int64_t lane, int64_t index, int64_t scales, int64_t p) const {
+  __device__ float number(const KvPlane& plane, int64_t lane, int64_t index, int64_t scales,
+                          int64_t p) const {
     const auto per_lane = static_cast<int>(plane.per_lane);
     const KvFormat form = per_lane == 2 ? KvFormat::bf16 : head.layout.format;
     const float value =
@@ -122,7 +123,8 @@ void attention_plain(const AttentionCall& call) {
   int64_t rows = 0;
   for (const AttentionSpan& span : call.spans.list) rows = std::max(rows, span.rows);
   const auto bytes = sizeof(PlainShared) + 2 * static_cast<size_t>(call.shape.head_dim) * sizeof(float);
-  launch({.grid = {static_cast<uint32_t>(rows * call.shape.heads), static_cast<uint32_t>(call.spans.list.size())},
+  launch({.grid = {static_cast<uint32_t>(rows * call.shape.heads),
+                   static_cast<uint32_t>(call.spans.list.size())},
           .block = {kPlainThreads},
           .shared_bytes = static_cast<uint32_t>(bytes)},
          stream(), attend_plainly,

@@ -1,10 +1,10 @@
 // Attention of prompts: 64 rows (tokens times the query heads of one key head, token-major) against units of
-// positions that begin at multiples of their size, keys and values through shared memory in the order of mma's
-// operands, running maxima (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). A row's
-// arithmetic depends on its position only: units that a row does not see leave its sums as they are.
+// positions that begin at multiples of their size, keys and values through shared memory in the order of
+// mma's operands, running maxima (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). A
+// row's arithmetic depends on its position only: units that a row does not see leave its sums as they are.
 //
-// Limit: the tensor cores by mma.sync, at best 60 % of their rate; weights go through in two parts, so half of
-// the products are done twice: 40 % of the rate counted by useful products.
+// Limit: the tensor cores by mma.sync, at best 60 % of their rate; weights go through in two parts, so half
+// of the products are done twice: 40 % of the rate counted by useful products.
 #include <algorithm>
 
 #include "kernels/cuda/attention.h"
@@ -16,6 +16,8 @@ namespace {
 constexpr int kWarps = 4, kThreads = kWarps * kWarp;
 constexpr int kWarpRows = 16, kTileRows = kWarps * kWarpRows;
 constexpr TileRows kRows = TileRows::sixteen;
+template <int slabs>
+using TileQuery = Query<slabs, (slabs > 2)>;  // sums of 64 dimensions leave no room for more in registers
 
 struct PrefillArgs {
   const AttentionSpan* spans;
@@ -31,7 +33,7 @@ struct PrefillPlan {
   static constexpr int kCodeBytes = KvStage<slabs, kBlocks>::template kBytes<format>;
   static constexpr int kRingBytes = KvStage<slabs, kBlocks>::template kBytes<KvFormat::bf16>;
   static constexpr int kStageBytes = format == KvFormat::int4 ? kRingBytes : kCodeBytes;
-  static constexpr int kSharedBytes = 4 * kStageBytes + kWarps * Query<slabs>::kWarpBytes;
+  static constexpr int kSharedBytes = 4 * kStageBytes + kWarps * TileQuery<slabs>::kWarpBytes;
 };
 
 // Positions from the first to the last that one row, or some rows, see in one form.
@@ -80,7 +82,8 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
 
   // Of the warp's rows, and of this thread's.
   const int64_t warp_first = tile.first + warp_id() * kWarpRows;
-  const int64_t warp_last = warp_first + kWarpRows - 1 < tile.last() ? warp_first + kWarpRows - 1 : tile.last();
+  const int64_t warp_last =
+      warp_first + kWarpRows - 1 < tile.last() ? warp_first + kWarpRows - 1 : tile.last();
   const bool idle = warp_first > tile.last();
   const Seen some{tile.seen<format, f>(idle ? tile.last() : warp_first).lowest,
                   tile.seen<format, f>(warp_last).highest};
@@ -94,11 +97,13 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
     lowest[half] = own.lowest;
     highest[half] = own.highest;
   }
-  Query<slabs> query(memory + 4 * Plan::kStageBytes + warp_id() * Query<slabs>::kWarpBytes);
+  TileQuery<slabs> query(memory + 4 * Plan::kStageBytes + warp_id() * TileQuery<slabs>::kWarpBytes);
   load_query<f, kRows>(query, dim, [&](int half) { return rows.q[half]; });
 
   const KvSource source = KvSource::of(head, f != format);
-  const auto there = [end](int64_t from) { return static_cast<int>(end - from < kStep ? end - from : kStep); };
+  const auto there = [end](int64_t from) {
+    return static_cast<int>(end - from < kStep ? end - from : kStep);
+  };
   const auto keys = [&](int64_t from, int stage) {
     if (from < end)
       copy_keys<f>(Stage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), dim,
@@ -165,7 +170,8 @@ __global__ void __launch_bounds__(kThreads, (slabs > 4 ? 1 : 2)) attend_tiles(Pr
   sums.clear();
   std::byte* memory = &shared<std::byte>();
   attend_form<format, format>(tile, head, queries, memory, sums);
-  if constexpr (format == KvFormat::int4) attend_form<format, KvFormat::bf16>(tile, head, queries, memory, sums);
+  if constexpr (format == KvFormat::int4)
+    attend_form<format, KvFormat::bf16>(tile, head, queries, memory, sums);
   sums.join_parts();
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -203,11 +209,20 @@ void attention_prefill(const AttentionCall& call) {
                           static_cast<uint32_t>(call.spans.list.size())},
                  .block = {kThreads}};
   switch (call.format()) {
-    case KvFormat::bf16: start<KvFormat::bf16>(l, args); break;
-    case KvFormat::fp8_e4m3: start<KvFormat::fp8_e4m3>(l, args); break;
-    case KvFormat::int8: start<KvFormat::int8>(l, args); break;
-    case KvFormat::int4: start<KvFormat::int4>(l, args); break;
-    case KvFormat::fp32: attention_plain(call);
+    case KvFormat::bf16:
+      start<KvFormat::bf16>(l, args);
+      break;
+    case KvFormat::fp8_e4m3:
+      start<KvFormat::fp8_e4m3>(l, args);
+      break;
+    case KvFormat::int8:
+      start<KvFormat::int8>(l, args);
+      break;
+    case KvFormat::int4:
+      start<KvFormat::int4>(l, args);
+      break;
+    case KvFormat::fp32:
+      attention_plain(call);
   }
 }
 

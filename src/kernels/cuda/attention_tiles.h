@@ -2,7 +2,8 @@
 //
 // Lines of a cache (kv_layout.h) are read as they lie, 16 bytes a lane: four positions (of keys) or four
 // dimensions (of values), each a column of one of four mma tiles. Since the order of columns and of depth is
-// free, both products take their operands without moving anything between lanes. With lane = 4 · group + part:
+// free, both products take their operands without moving anything between lanes. With lane = 4 · group +
+// part:
 //
 //   keys    tile i, column n is position 4 n + i: the strip group / 4, its lanes 4 (group % 4) … + 3. So a
 //           thread's sums of tile i are positions 8 part + i and 8 part + 4 + i.
@@ -44,8 +45,8 @@ __host__ __device__ constexpr PieceAt value_piece(KvFormat f, int slab, int piec
   return {2 * slab + lane / 16, lane % 4 * pieces_of(f) + piece, lane / 4 % 4 * 16};
 }
 
-// Slots 0 … 3 of a thread in one step of depth: slots 0, 1 are b[0] (and a[0]), 2, 3 b[1] (and a[2]). Codes of
-// 8 and 4 bits are taken apart two and two, 16 bits from each other.
+// Slots 0 … 3 of a thread in one step of depth: slots 0, 1 are b[0] (and a[0]), 2, 3 b[1] (and a[2]). Codes
+// of 8 and 4 bits are taken apart two and two, 16 bits from each other.
 __host__ __device__ constexpr int slot_order(KvFormat f, int slot) {
   return f == KvFormat::bf16 ? slot : slot % 2 * 2 + slot / 2;
 }
@@ -137,8 +138,8 @@ struct Query<slabs, true> {
 };
 
 // `row` gives the query of tile row r (of this thread: its group, and group + 8), or null.
-template <KvFormat f, TileRows rows, int slabs, class Row>
-__device__ inline void load_query(Query<slabs>& query, int dim, Row row) {
+template <KvFormat f, TileRows rows, int slabs, bool in_shared, class Row>
+__device__ inline void load_query(Query<slabs, in_shared>& query, int dim, Row row) {
   const int part = lane_id() % 4;
   const float* of_row[2] = {row(0), rows == TileRows::sixteen ? row(1) : nullptr};
 #pragma unroll
@@ -157,8 +158,9 @@ __device__ inline void load_query(Query<slabs>& query, int dim, Row row) {
 }
 
 // s[block][tile][…] = q · codes of keys; `codes` are the lane's pieces, kWarp uint4 apart.
-template <KvFormat f, TileRows rows, int slabs, int blocks>
-__device__ inline void score_codes(const uint4* codes, const Query<slabs>& query, float (&s)[blocks][4][4]) {
+template <KvFormat f, TileRows rows, int slabs, bool in_shared, int blocks>
+__device__ inline void score_codes(const uint4* codes, const Query<slabs, in_shared>& query,
+                                   float (&s)[blocks][4][4]) {
   constexpr int kPieces = pieces_of(f);
 #pragma unroll
   for (int slab = 0; slab < slabs; ++slab)
@@ -182,9 +184,9 @@ __device__ inline void score_codes(const uint4* codes, const Query<slabs>& query
 }
 
 // int4's: q · (scale · code + minimum) = (q scale) · code + q · minimum, pairs by dimension.
-template <TileRows rows, int slabs, int blocks>
-__device__ inline void score_int4(const uint4* codes, const uint32_t* pairs, int dim, const Query<slabs>& query,
-                                  float (&s)[blocks][4][4]) {
+template <TileRows rows, int slabs, bool in_shared, int blocks>
+__device__ inline void score_int4(const uint4* codes, const uint32_t* pairs, int dim,
+                                  const Query<slabs, in_shared>& query, float (&s)[blocks][4][4]) {
   constexpr KvFormat f = KvFormat::int4;
   const int part = lane_id() % 4;
   float offset[4] = {};
@@ -305,7 +307,8 @@ struct WarpSums {
     constexpr int kPieces = pieces_of(f);
 #pragma unroll
     for (int block = 0; block < blocks; ++block) {
-      if constexpr (f != KvFormat::bf16) scale_weights<f>(factors + kSquare * block, visible - kSquare * block, s[block]);
+      if constexpr (f != KvFormat::bf16)
+        scale_weights<f>(factors + kSquare * block, visible - kSquare * block, s[block]);
       SplitPair a[2][2][kRows];  // [step][slots 0, 1 or 2, 3]
 #pragma unroll
       for (int k = 0; k < 4 * kRows; ++k) {
@@ -398,7 +401,8 @@ __device__ inline void scale_scores(const uint32_t* factors, float (&s)[blocks][
 #pragma unroll
       for (int i = 0; i < 4; ++i)
 #pragma unroll
-        for (int half = 0; half < rows; ++half) s[block][i][2 * half + j] *= __uint_as_float(word_of(words, i));
+        for (int half = 0; half < rows; ++half)
+          s[block][i][2 * half + j] *= __uint_as_float(word_of(words, i));
     }
 }
 
@@ -407,13 +411,13 @@ __device__ inline void scale_scores(const uint32_t* factors, float (&s)[blocks][
 template <int slabs, int blocks>
 struct KvStage {
   template <KvFormat f>
-  static constexpr int kPieces = blocks * slabs * pieces_of(f);
+  static constexpr int kPieces = blocks* slabs* pieces_of(f);
   template <KvFormat f>
   static constexpr int kWords = f == KvFormat::bf16   ? 0
-                                : f == KvFormat::int4 ? kSquare * (slabs > blocks ? slabs : blocks)
-                                                      : kSquare * blocks;
+                                : f == KvFormat::int4 ? kSquare*(slabs > blocks ? slabs : blocks)
+                                                      : kSquare* blocks;
   template <KvFormat f>
-  static constexpr int kBytes = kPieces<f> * kWarp * 16 + kWords<f> * 4;
+  static constexpr int kBytes = kPieces<f>* kWarp * 16 + kWords<f> * 4;
 
   std::byte* at;
 
@@ -446,12 +450,11 @@ struct KvSource {
 
 __device__ inline void copy_words(uint32_t* to, const std::byte* from, int count, int there, int thread,
                                   int threads) {
-  for (int i = thread; i < count / 4; i += threads)
-    ptx::copy_async(to + 4 * i, from + 16 * i, 4 * i < there);
+  for (int i = thread; i < count / 4; i += threads) ptx::copy_async(to + 4 * i, from + 16 * i, 4 * i < there);
 }
 
-// copy(i, checked) for this thread's warp's share of the pieces. Where all of them are there, as in nearly all
-// squares of heads of 64, 128 or 256 dimensions, nothing is checked.
+// copy(i, checked) for this thread's warp's share of the pieces. Where all of them are there, as in nearly
+// all squares of heads of 64, 128 or 256 dimensions, nothing is checked.
 template <int pieces, class Copy>
 __device__ inline void for_pieces(bool all, int thread, int threads, Copy copy) {
   if (all) {
@@ -481,9 +484,8 @@ __device__ inline void copy_keys(const KvStage<slabs, blocks>& stage, const KvSo
   };
   for_pieces<kPieces>(there == kSquare * blocks && dim == kSquare * slabs, thread, threads, copy);
   if constexpr (f == KvFormat::int4)
-    copy_words(stage.template words<f>(),
-               source.key_words + begin / kKvGroup * source.value_lines * kKvLine, kSquare * slabs, dim, thread,
-               threads);
+    copy_words(stage.template words<f>(), source.key_words + begin / kKvGroup * source.value_lines * kKvLine,
+               kSquare * slabs, dim, thread, threads);
   else if constexpr (f != KvFormat::bf16)
     copy_words(stage.template words<f>(), source.key_words + 4 * begin, kSquare * blocks, there, thread,
                threads);
@@ -493,8 +495,8 @@ template <KvFormat f, int slabs, int blocks>
 __device__ inline void copy_values(const KvStage<slabs, blocks>& stage, const KvSource& source, int64_t begin,
                                    int there, int thread, int threads) {
   constexpr int kPieces = KvStage<slabs, blocks>::template kPieces<f>;
-  constexpr int kGroups = 4 * pieces_of(f);            // of positions in a square
-  constexpr int kPositions = kSquare / kGroups;        // of a group
+  constexpr int kGroups = 4 * pieces_of(f);      // of positions in a square
+  constexpr int kPositions = kSquare / kGroups;  // of a group
   const int lane = thread % kWarp, group_bytes = source.value_lines * static_cast<int>(kKvLine);
   const std::byte* codes = source.values + source.slot(begin) / kPositions * group_bytes;
   const auto copy = [&](int i, bool checked) {
@@ -528,9 +530,9 @@ __device__ inline void clear_behind(const KvStage<slabs, blocks>& stage, int the
 }
 
 // What a stage's keys make of the queries.
-template <KvFormat f, TileRows rows, int slabs, int blocks>
-__device__ inline void score_stage(const KvStage<slabs, blocks>& stage, const Query<slabs>& query, int dim,
-                                   float (&s)[blocks][4][4]) {
+template <KvFormat f, TileRows rows, int slabs, bool in_shared, int blocks>
+__device__ inline void score_stage(const KvStage<slabs, blocks>& stage, const Query<slabs, in_shared>& query,
+                                   int dim, float (&s)[blocks][4][4]) {
 #pragma unroll
   for (int i = 0; i < blocks * 16; ++i) s[i / 16][i / 4 % 4][i % 4] = 0;
   const uint4* codes = stage.pieces() + lane_id();

@@ -13,7 +13,7 @@
 namespace aquatint::kernels::cuda {
 namespace {
 
-constexpr int kRowWarps = 4;       // rows of a block
+constexpr int kRowWarps = 4;  // rows of a block
 constexpr int kGroupThreads = 128;
 
 struct NewRows {
@@ -167,13 +167,14 @@ void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, c
   int64_t rows = 0;
   for (const AttentionSpan& span : spans.list) rows = std::max(rows, span.rows);
   if (rows == 0) return;
-  const auto heads = static_cast<uint32_t>(2 * shape.kv_heads), count = static_cast<uint32_t>(spans.list.size());
+  const auto heads = static_cast<uint32_t>(2 * shape.kv_heads),
+             count = static_cast<uint32_t>(spans.list.size());
   launch({.grid = {heads, static_cast<uint32_t>(blocks_for(rows, kRowWarps)), count},
           .block = {kRowWarps * kWarp}},
          stream(), store_rows, spans.placed, shape, NewRows{k, v, stride});
   if (spans.list[0].cache.format != KvFormat::int4) return;
-  const auto bytes = sizeof(GroupShared) +
-                     static_cast<size_t>(kKvGroup * group_stride(shape.head_dim)) * sizeof(uint16_t);
+  const auto bytes =
+      sizeof(GroupShared) + static_cast<size_t>(kKvGroup * group_stride(shape.head_dim)) * sizeof(uint16_t);
   launch({.grid = {heads, static_cast<uint32_t>(blocks_for(rows, kKvGroup)), count},
           .block = {kGroupThreads},
           .shared_bytes = static_cast<uint32_t>(bytes)},

@@ -13,8 +13,8 @@
 namespace aquatint::kernels::cuda {
 namespace {
 
-constexpr int kMixColumns = 16;           // of M's inputs that a block holds aside together
-constexpr int kMixRows = 4;               // outputs of M that a thread sums together
+constexpr int kMixColumns = 16;  // of M's inputs that a block holds aside together
+constexpr int kMixRows = 4;      // outputs of M that a thread sums together
 constexpr int64_t kMostShared = 227 * 1024;
 
 // A rotation's numbers in the device's memory.
@@ -178,8 +178,8 @@ void rotate_in_steps(const RotationView& r, float* x, int64_t rows, int64_t stri
     launch(l, stream(), rotate_step, r, step, half, x, stride, runs, from);
   };
   const auto mix = [&] {
-    auto* from = static_cast<float*>(workspace(
-        Purpose::other, static_cast<size_t>(rows * runs * r.width) * sizeof(float)));
+    auto* from = static_cast<float*>(
+        workspace(Purpose::other, static_cast<size_t>(rows * runs * r.width) * sizeof(float)));
     launch(l, stream(), copy_runs, static_cast<const float*>(x), stride, runs, r.width, from);
     start(Step::mix, 0, from);
   };

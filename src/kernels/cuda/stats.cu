@@ -1,5 +1,5 @@
-// Statistics of next-token distributions in one pass over the logits, FP64 sums. A block per row; at many rows
-// it is limited by FP64 exponentials (about 30 operations a logit), at two fifths of the memory's rate.
+// Statistics of next-token distributions in one pass over the logits, FP64 sums. A block per row; at many
+// rows it is limited by FP64 exponentials (about 30 operations a logit), at two fifths of the memory's rate.
 #include <cstring>
 #include <limits>
 
@@ -117,7 +117,8 @@ __device__ inline LogitStats finished(const Softmax& s) {
   return {static_cast<double>(s.largest) + log(s.sum), s.top};
 }
 
-__global__ void __launch_bounds__(kStatThreads) stat_rows(const float* logits, int64_t cols, LogitStats* out) {
+__global__ void __launch_bounds__(kStatThreads)
+    stat_rows(const float* logits, int64_t cols, LogitStats* out) {
   const float* row = logits + int64_t{blockIdx.x} * cols;
   Softmax s;
   for_logits(cols, [&](int64_t i, int count, int64_t step) {

@@ -1,6 +1,6 @@
 // Copies from global to shared memory that go on while the thread does (cp.async), 16 bytes each, in groups
-// that end in the order in which they were closed. What a thread copied, others may read behind its wait and a
-// barrier.
+// that end in the order in which they were closed. What a thread copied, others may read behind its wait and
+// a barrier.
 #pragma once
 #include "kernels/cuda/simt.h"
 
