@@ -49,7 +49,7 @@ void linear(State& state, const KernelSet& set, const std::string& kind, Precisi
   std::vector<float> y(static_cast<size_t>(rows * out));
   size_t next = 0;
   for (auto _ : state) {
-    set.linear(*packed[next], x.data(), rows, phase, nullptr, false, y.data(), pool);
+    set.linear(*packed[next], x.data(), rows, phase, nullptr, false, y.data(), out, pool);
     next = (next + 1) % packed.size();
   }
   const auto count = static_cast<double>(state.iterations());
@@ -100,25 +100,25 @@ struct Smol {
     for (size_t i = 0; i < kLayers; ++i) {
       const AttentionSpan span = {kv[i], 0, rows, position};
       set.rms_norm(x.data(), ones.data(), 1e-5f, rows, kHidden, h.data(), pool);
-      set.linear(*weights[4 * i], h.data(), rows, phase, nullptr, false, qkv.data(), pool);
+      set.linear(*weights[4 * i], h.data(), rows, phase, nullptr, false, qkv.data(), kQkv, pool);
       set.rope(qkv.data(), rows, kQkv, 12, 64, positions.data(), frequencies.data(), 1.0f, pool);
-      set.store_kv(span, shape, qkv.data() + 576, qkv.data() + 768, kQkv, pool);
-      set.attention({&span, 1}, shape, precision, phase, qkv.data(), kQkv, h.data(), pool);
-      set.linear(*weights[4 * i + 1], h.data(), rows, phase, nullptr, true, x.data(), pool);
+      set.store_kv({{&span, 1}}, shape, qkv.data() + 576, qkv.data() + 768, kQkv, pool);
+      set.attention({{&span, 1}}, shape, precision, phase, qkv.data(), kQkv, h.data(), pool);
+      set.linear(*weights[4 * i + 1], h.data(), rows, phase, nullptr, true, x.data(), kHidden, pool);
       set.rms_norm(x.data(), ones.data(), 1e-5f, rows, kHidden, h.data(), pool);
-      set.linear(*weights[4 * i + 2], h.data(), rows, phase, nullptr, false, gate_up.data(), pool);
+      set.linear(*weights[4 * i + 2], h.data(), rows, phase, nullptr, false, gate_up.data(), 2 * kFeed, pool);
       set.swiglu(gate_up.data(), rows, kFeed, feed.data(), pool);
-      set.linear(*weights[4 * i + 3], feed.data(), rows, phase, nullptr, true, x.data(), pool);
+      set.linear(*weights[4 * i + 3], feed.data(), rows, phase, nullptr, true, x.data(), kHidden, pool);
     }
     set.linear(*weights.back(), x.data() + (rows - 1) * kHidden, 1, phase, nullptr, false, logits.data(),
-               pool);
+               kVocabulary, pool);
   }
 
   const KernelSet& set;
   Precision precision;
   base::ThreadPool pool;
   std::vector<std::byte> cache;
-  std::vector<KvLayer> kv;
+  std::vector<KvView> kv;
   std::vector<float> frequencies;
   std::vector<std::unique_ptr<PackedMatrix>> weights;
 };
@@ -148,14 +148,15 @@ void attention(State& state, const KernelSet& set, KvFormat format, Phase phase,
   const auto span = [&](int64_t layer, int64_t position, int64_t count) {
     return AttentionSpan{{cache.get() + layer * bytes, format, tokens, recent}, 0, count, position};
   };
+  const auto store = [&](const AttentionSpan& s) {
+    set.store_kv({{&s, 1}}, shape, q.data() + 576, q.data() + 768, 960, pool);
+  };
   for (int64_t layer = 0; layer < layers; ++layer)
-    for (int64_t p = 0; p < tokens; p += kKvRows)
-      set.store_kv(span(layer, p, std::min(kKvRows, tokens - p)), shape, q.data() + 576, q.data() + 768, 960,
-                   pool);
+    for (int64_t p = 0; p < tokens; p += kKvRows) store(span(layer, p, std::min(kKvRows, tokens - p)));
   int64_t layer = 0;
   for (auto _ : state) {
     const AttentionSpan s = span(layer, tokens - rows, rows);
-    set.attention({&s, 1}, shape, Precision::bf16, phase, queries.data(), 960, out.data(), pool);
+    set.attention({{&s, 1}}, shape, Precision::bf16, phase, queries.data(), 960, out.data(), pool);
     layer = (layer + 1) % layers;
   }
   const double pairs =

@@ -4,6 +4,7 @@ function(aquatint_room name)
   cmake_parse_arguments(ROOM "" "" "USES;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "/cuda/")  # cuda.cmake
   if(AQUATINT_PORTABLE)
     list(FILTER sources EXCLUDE REGEX "/cpu/(avx|amx)[^/]*\\.cc$")
   endif()

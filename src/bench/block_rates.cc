@@ -68,8 +68,9 @@ class Blocks {
         backend_(backend),
         head_(head),
         embedding_(random_bf16(kTokens, config.hidden_size)),
-        hidden_(random_values(kSequences, config.hidden_size)),
-        logits_(static_cast<size_t>(kSequences * config.vocab_size)) {
+        memory_(backend.memory()),
+        hidden_(memory_, random_values(kSequences, config.hidden_size), "states"),
+        logits_(memory_, static_cast<size_t>(kSequences * config.vocab_size), "logits") {
     const int64_t h = config.hidden_size, mlp = config.intermediate_size;
     const Parts qkv = make({config.q_width(), config.kv_width(), config.kv_width()}, h, scheme),
                 out = make({h}, config.q_width(), scheme), gate_up = make({mlp, mlp}, h, scheme),
@@ -78,8 +79,8 @@ class Blocks {
         std::max(kBlockBytes, kBeyondCache * static_cast<double>(kernels::last_level_cache_bytes()));
     do {
       model::Block& b = blocks_.emplace_back();
-      b.attention_norm.assign(static_cast<size_t>(h), 1);
-      b.mlp_norm.assign(static_cast<size_t>(h), 1);
+      b.attention_norm.values.assign(static_cast<size_t>(h), 1);
+      b.mlp_norm.values.assign(static_cast<size_t>(h), 1);
       model::pack_linear(b.qkv, qkv, backend);
       model::pack_linear(b.attention_out, out, backend);
       model::pack_linear(b.gate_up, gate_up, backend);
@@ -87,7 +88,7 @@ class Blocks {
     } while (static_cast<int64_t>(blocks_.size()) < config.layers &&
              static_cast<double>(blocks_.size()) * bytes() < enough);
     for (int i = 0; i < kSequences; ++i)
-      caches_.emplace_back(config, kRateRows / kSequences, backend.kv_format());
+      caches_.emplace_back(config, kRateRows / kSequences, backend.kv_format(), memory_);
   }
 
   double bytes() const {
@@ -101,8 +102,8 @@ class Blocks {
 
   // A step of so many sequences with so many rows each; the head scores one of each.
   Seconds step(Phase phase, int sequences, int rows_each) {
-    const model::Machine machine{config_, backend_, serial_};
-    step_.reserve(config_, int64_t{sequences} * rows_each, false);
+    const model::Machine machine{config_, backend_};
+    step_.reserve(config_, memory_, int64_t{sequences} * rows_each);
     const std::vector<int32_t> tokens(static_cast<size_t>(rows_each), 1);
     std::vector<double> block, head;
     const auto begin = base::Clock::now();
@@ -114,13 +115,17 @@ class Blocks {
       base::throw_if_stopped();
       step_.clear(phase);
       for (int s = 0; s < sequences; ++s) step_.add(tokens, caches_[static_cast<size_t>(s)]);
+      step_.place();
       model::embed(machine, embedding_, step_);
+      wait_for(step_.x);
       const auto start = base::Clock::now();
       for (size_t layer = 0; layer < blocks_.size(); ++layer)
         model::decoder_block(machine, blocks_[layer], 0, step_);
+      wait_for(step_.x);
       const auto middle = base::Clock::now();
       backend_.kernels->linear(head_, hidden_.data(), sequences, phase, nullptr, false, logits_.data(),
-                               *backend_.pool);
+                               config_.vocab_size, *backend_.pool);
+      wait_for(logits_);
       const double after = base::seconds_since(middle);
       if (first) continue;  // settles threads and clock
       block.push_back((base::seconds_since(start) - after) / static_cast<double>(blocks_.size()));
@@ -130,6 +135,12 @@ class Blocks {
   }
 
  private:
+  // Until the device has made it.
+  static void wait_for(const kernels::Array<float>& array) {
+    float first = 0;
+    array.read(std::span(&first, 1));
+  }
+
   Parts make(std::initializer_list<int64_t> rows, int64_t cols, const BlockScheme& scheme) const {
     Parts parts;
     for (const int64_t n : rows) {
@@ -145,9 +156,9 @@ class Blocks {
   const model::Config& config_;
   const model::Backend& backend_;
   const kernels::PackedMatrix& head_;
-  base::ThreadPool serial_{1};
   tensor::QuantizedMatrix embedding_;
-  std::vector<float> hidden_, logits_;
+  const kernels::Memory& memory_;
+  kernels::Array<float> hidden_, logits_;
   std::vector<model::Block> blocks_;
   std::vector<model::KvCache> caches_;
   model::Step step_;

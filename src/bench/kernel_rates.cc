@@ -94,7 +94,7 @@ class Bench {
     const auto bytes = static_cast<double>(w->bytes());
     const auto seconds = [&](int64_t rows, Phase phase, const std::function<void()>& before) {
       return median_seconds(
-          before, [&] { set_.linear(*w, x_.data(), rows, phase, nullptr, false, y_.data(), pool_); });
+          before, [&] { set_.linear(*w, x_.data(), rows, phase, nullptr, false, y_.data(), m.rows, pool_); });
     };
     const auto evict = [this] { evict_(); };
     const auto keep = [] {};
@@ -120,12 +120,14 @@ class Bench {
       return kernels::AttentionSpan{{cache.get(), format, kContext, recent}, 0, rows, position};
     };
     const std::vector<float> kv = normal_values(kernels::kKvRows * kv_width, 1);
-    for (int64_t p = 0; p < kContext; p += kernels::kKvRows)
-      set_.store_kv(span(p, kernels::kKvRows), shape, kv.data(), kv.data(), kv_width, pool_);
+    for (int64_t p = 0; p < kContext; p += kernels::kKvRows) {
+      const kernels::AttentionSpan s = span(p, kernels::kKvRows);
+      set_.store_kv({{&s, 1}}, shape, kv.data(), kv.data(), kv_width, pool_);
+    }
     const auto seconds = [&](const kernels::AttentionSpan& s, Phase phase) {
       return median_seconds([] {},
                             [&] {
-                              set_.attention({&s, 1}, shape, kernels::Precision::bf16, phase, x_.data(),
+                              set_.attention({{&s, 1}}, shape, kernels::Precision::bf16, phase, x_.data(),
                                              width, y_.data(), pool_);
                             });
     };

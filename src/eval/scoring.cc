@@ -52,7 +52,7 @@ class Prefixes {
   // A cache for the request at `place` that holds its prefix.
   model::KvCache start(size_t place, int64_t capacity, int64_t rewind) {
     const PrefixGroup& group = group_of(place);
-    if (group.length == 0) return {model_.config(), capacity, model_.backend().kv_format(), rewind};
+    if (group.length == 0) return model_.cache(capacity, rewind);
     return caches_.at(group.first).cache.fork(model_.config(), capacity);
   }
 

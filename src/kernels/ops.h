@@ -1,12 +1,17 @@
 // The kernel contract: every operation a decoder needs, over row-major FP32 activations. A KernelSet is one
 // implementation of all of it; `ref` is the readable definition, and every other set is tested against it.
 //
+// Operands, results and caches lie in the set's memory() (memory.h): the host's, or a device's, whose
+// operations run in the order of the calls, perhaps after these have returned. What a call takes as a span,
+// a struct or a number lies on the host and is read before it returns.
+//
 // Determinism: for one kernel set a row's result depends on that row alone — not on how many rows are
 // computed together, how prompts are chunked, or how many threads work. Arithmetic is chosen by Phase, never
 // by the row count.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +19,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "kernels/memory.h"
 #include "tensor/quantized_matrix.h"
 #include "tensor/rotation.h"
 
@@ -70,26 +76,38 @@ class PackedMatrix {
   virtual uint64_t bytes() const = 0;  // resident; what one pass over the weight reads
 };
 
-// Keys and values of one sequence in one layer: kv_heads blocks, as kv_layout.h says. Nothing is read that
-// was not stored.
-struct KvLayer {
-  std::byte* data = nullptr;  // aligned to 64 bytes
+// Keys and values of one sequence: layer behind layer kv_heads blocks, as kv_layout.h says. Nothing is read
+// that was not stored.
+struct KvView {
+  std::byte* data = nullptr;  // of the first layer, aligned to 64 bytes
   KvFormat format{};
-  int64_t capacity = 0;                  // positions
-  int64_t recent = 0;                    // kv_recent()
-  float key_scale = 0, value_scale = 0;  // calibrated, of fp8_e4m3 and int8; 0: each position has its own
+  int64_t capacity = 0;  // positions
+  int64_t recent = 0;    // kv_recent()
 };
 
 // One sequence's part of a batch: `rows` consecutive rows, whose first token stands at `position`.
 struct AttentionSpan {
-  KvLayer cache;
+  KvView cache;
   int64_t first_row = 0, rows = 0, position = 0;
 };
 
+// The parts of a batch. All have the same cache format.
+struct Spans {
+  std::span<const AttentionSpan> list;
+  const AttentionSpan* placed;  // the same in the set's memory
+
+  // Of sets in the host's memory.
+  Spans(std::span<const AttentionSpan> spans) : Spans(spans, spans.data()) {}
+  Spans(std::span<const AttentionSpan> spans, const AttentionSpan* at) : list(spans), placed(at) {}
+};
+
+// One layer's.
 struct AttentionShape {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t window = 0;  // > 0: a token sees itself and the window − 1 tokens before it (Mistral)
   float scale = 0;     // multiplies q · k, positive; usually 1/√head_dim
+  int64_t layer = 0;   // which of the caches'
+  float key_scale = 0, value_scale = 0;  // calibrated, of fp8_e4m3 and int8; 0: each position has its own
 };
 
 // Statistics of the next-token distributions that divergence and perplexity need, one row.
@@ -130,12 +148,14 @@ struct CrossProduct {
 constexpr int64_t kCrossRun = 128;  // rows of a column under one scale
 
 struct KernelSet {
-  std::string_view name;  // "ref", "scalar", "avx2", "avx512", "avx512_bf16", "amx"
+  std::string_view name;  // "ref", "scalar", "avx2", "avx512", "avx512_bf16", "amx", "cuda"
   std::string_view description;
   std::span<const std::string_view> needs;  // CPU features, named as in cpu_features.h
   bool usable() const;                      // this CPU and operating system have them
   // Measured: faster here than the sets behind it; null: wherever it is usable.
   bool (*worthwhile)() = nullptr;
+  const Memory& (*memory)() = host_memory;
+  int64_t rows_per_step = 512;  // that go through a decoder together: enough to use a matrix well once loaded
 
   // Matrices that share their input (q, k, v; gate, up) are packed together, rows stacked in the order given.
   // All must agree in cols and input scheme. Precision::fp32 keeps exact FP32 values of the weights; bf16 may
@@ -144,14 +164,18 @@ struct KernelSet {
                                         Precision precision, base::ThreadPool& pool);
 
   // y[rows, w.rows()] = x[rows, w.cols()] · wᵀ (+ bias) (+ y when accumulate). x is rounded first: to w's
-  // input scheme (dynamic int8 or E4M3 per token) if it has one, else to the precision w was packed for. y
-  // must not alias x.
+  // input scheme (dynamic int8 or E4M3 per token) if it has one, else to the precision w was packed for. Rows
+  // of y are y_row numbers apart. y must not alias x.
   void (*linear)(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
-                 bool accumulate, float* y, base::ThreadPool& pool);
+                 bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool);
 
   // y = x / √(mean(x²) + eps) · weight, row by row; y may alias x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t rows, int64_t cols, float* y,
                    base::ThreadPool& pool);
+  // The same in place for every run of `width` neighbours. x is [rows][stride], the runs start at x +
+  // run·width.
+  void (*rms_norm_runs)(float* x, const float* weight, float eps, int64_t rows, int64_t stride, int64_t runs,
+                        int64_t width, base::ThreadPool& pool);
 
   // Rotates halves (i, i + head_dim/2) of each head in place: angle(row, i) = float(position) · inv_freq[i]
   // in FP32, cos and sin multiplied by `attention_factor`. x is [rows][stride], heads start at x +
@@ -160,15 +184,15 @@ struct KernelSet {
                const int32_t* positions, const float* inv_freq, float attention_factor,
                base::ThreadPool& pool);
 
-  // Stores the span's keys and values in its cache's format. k, v are [rows][stride].
-  void (*store_kv)(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
+  // Stores the spans' keys and values in their caches' format. k, v are [rows][stride].
+  void (*store_kv)(const Spans& spans, const AttentionShape& shape, const float* k, const float* v,
                    int64_t stride, base::ThreadPool& pool);
 
   // Causal grouped-query attention; keys and values up to each token's own position are already in the cache,
   // and with int4 none behind the span's last. q is [rows][q_stride] (heads first), out is
-  // [rows][heads·head_dim]. All spans have the same cache format.
-  void (*attention)(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
-                    Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
+  // [rows][heads·head_dim].
+  void (*attention)(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase,
+                    const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
 
   // In place: every run of r.width() neighbours becomes run · R, or run · Rᵀ. x is [rows][stride], the runs
   // start at x + run·width. Where M is a Hadamard matrix, all sets but ref give the same bits.
@@ -192,9 +216,14 @@ struct KernelSet {
   // kCrossRun rows of a column share s = max|x| / 4095, codes are round(x / s); products of codes are summed
   // exactly over these rows, and the sums in FP32.
   void (*add_cross)(const CrossProduct& p, base::ThreadPool& pool);
+
+  // Does what body() does, which calls the operations above and neither reads nor writes their memory
+  // otherwise. Where it asks for the same calls with the same arguments as an earlier time, a device may
+  // start all of them at once. Null: nothing is gained.
+  void (*repeat)(const std::function<void()>& body) = nullptr;
 };
 
-// All sets built into this program, best first; `ref` last.
+// All sets for CPUs built into this program, best first; `ref` last.
 std::span<const KernelSet* const> kernel_sets();
 // "auto" takes the first usable one that is worthwhile. BadUsage for an unknown name or a set this machine
 // cannot run.

@@ -68,9 +68,9 @@ void AttentionGradient::forward(std::span<const float> qkv, int64_t rows, std::s
       const Head h = gather(qkv, head);
       float* p = weights_.data() + head * rows * rows;
       const std::vector<float> keys = transposed(h.k.data(), rows, d);
-      backend_.kernels->add_product({h.q.data(), d, keys.data(), rows, p, rows, rows, rows, d});
+      backend_.host_kernels().add_product({h.q.data(), d, keys.data(), rows, p, rows, rows, rows, d});
       softmax(p);
-      backend_.kernels->add_product(
+      backend_.host_kernels().add_product(
           {p, rows, h.v.data(), d, out.data() + h.q_first, config_.q_width(), rows, d, rows});
     }
   });
@@ -81,7 +81,7 @@ void AttentionGradient::backward(std::span<const float> qkv, std::span<const flo
   const int64_t d = config_.head_dim, rows = rows_, stride = config_.q_width() + 2 * config_.kv_width();
   const int64_t heads = config_.heads / config_.kv_heads;  // that share their keys and values
   const float scale = 1 / std::sqrt(static_cast<float>(d));
-  const kernels::KernelSet& k = *backend_.kernels;
+  const kernels::KernelSet& k = backend_.host_kernels();
   std::fill(by_qkv.begin(), by_qkv.end(), 0.0f);
   backend_.pool->parallel_for(config_.kv_heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t head = begin * heads; head < end * heads; ++head) {

@@ -66,7 +66,7 @@ void BlockGradient::linear(const BlockMatrices& weights, Stage stage, std::vecto
   const std::vector<float>& w = weights[static_cast<size_t>(stage)];
   AQ_CHECK(static_cast<int64_t>(w.size()) == rows * cols, "{} weights", w.size());
   const std::vector<float> columns = transposed(w.data(), rows, cols);
-  const std::vector<float>& bias = linear_of(vectors_, stage).bias;
+  const std::vector<float>& bias = linear_of(vectors_, stage).bias.values;
   y.assign(static_cast<size_t>(rows_ * rows), 0);
   for (int64_t r = 0; r < rows_ && !bias.empty(); ++r)
     std::copy(bias.begin(), bias.end(), y.begin() + r * rows);
@@ -93,9 +93,9 @@ void BlockGradient::norm_heads(std::vector<float>& qkv) const {
   for (int64_t row = 0; row < rows_; ++row) {
     float* q = qkv.data() + row * qkv_width();
     float* k = q + config_.q_width();
-    const auto norm = backend_.kernels->rms_norm;
-    norm(q, vectors_.q_norm.data(), config_.rms_eps, config_.heads, config_.head_dim, q, serial);
-    norm(k, vectors_.k_norm.data(), config_.rms_eps, config_.kv_heads, config_.head_dim, k, serial);
+    const auto norm = backend_.host_kernels().rms_norm;
+    norm(q, vectors_.q_norm.values.data(), config_.rms_eps, config_.heads, config_.head_dim, q, serial);
+    norm(k, vectors_.k_norm.values.data(), config_.rms_eps, config_.kv_heads, config_.head_dim, k, serial);
   }
 }
 
@@ -105,7 +105,7 @@ void BlockGradient::norm_heads_backward(std::vector<float>& by_qkv) const {
   for (int64_t row = 0; row < rows_; ++row)
     for (int64_t head = 0; head < config_.heads + config_.kv_heads; ++head) {
       const int64_t at = row * qkv_width() + head * d;
-      const std::vector<float>& weight = head < config_.heads ? vectors_.q_norm : vectors_.k_norm;
+      const std::vector<float>& weight = (head < config_.heads ? vectors_.q_norm : vectors_.k_norm).values;
       norm_backward(raw_qkv_.data() + at, weight.data(), config_.rms_eps, d, by_qkv.data() + at,
                     by_qkv.data() + at);
     }
@@ -133,7 +133,7 @@ void BlockGradient::turn(std::vector<float>& qkv, float direction) const {
 
 void BlockGradient::forward(const BlockMatrices& weights, std::span<const float> x, int64_t rows,
                             std::span<float> y) {
-  const kernels::KernelSet& k = *backend_.kernels;
+  const kernels::KernelSet& k = backend_.host_kernels();
   const int64_t hidden = config_.hidden_size;
   AQ_CHECK(static_cast<int64_t>(x.size()) == rows * hidden && x.size() == y.size(), "{} values", x.size());
   rows_ = rows;
@@ -141,7 +141,7 @@ void BlockGradient::forward(const BlockMatrices& weights, std::span<const float>
     inputs_[static_cast<size_t>(stage)].resize(static_cast<size_t>(rows * input_width(stage, config_)));
   auto& [normed, attended, mlp_normed, activated] = inputs_;
   x_.assign(x.begin(), x.end());
-  k.rms_norm(x_.data(), vectors_.attention_norm.data(), config_.rms_eps, rows, hidden, normed.data(),
+  k.rms_norm(x_.data(), vectors_.attention_norm.values.data(), config_.rms_eps, rows, hidden, normed.data(),
              *backend_.pool);
   linear(weights, Stage::qkv, raw_qkv_);
   qkv_ = raw_qkv_;
@@ -150,8 +150,8 @@ void BlockGradient::forward(const BlockMatrices& weights, std::span<const float>
   attention_.forward(qkv_, rows, attended);
   linear(weights, Stage::attention_out, middle_);
   for (size_t i = 0; i < x_.size(); ++i) middle_[i] += x_[i];
-  k.rms_norm(middle_.data(), vectors_.mlp_norm.data(), config_.rms_eps, rows, hidden, mlp_normed.data(),
-             *backend_.pool);
+  k.rms_norm(middle_.data(), vectors_.mlp_norm.values.data(), config_.rms_eps, rows, hidden,
+             mlp_normed.data(), *backend_.pool);
   linear(weights, Stage::gate_up, gate_up_);
   k.swiglu(gate_up_.data(), rows, config_.intermediate_size, activated.data(), *backend_.pool);
   std::vector<float> out;
@@ -178,14 +178,15 @@ void BlockGradient::backward(const BlockMatrices& weights, std::span<float> by_y
   const std::vector<float> by_activated = linear_backward(weights, Stage::down, by_y, by_weights);
   const std::vector<float> by_gate_up =
       swiglu_backward(gate_up_, by_activated, rows_, config_.intermediate_size, *backend_.pool);
-  add_through_norm(middle_, vectors_.mlp_norm,
+  add_through_norm(middle_, vectors_.mlp_norm.values,
                    linear_backward(weights, Stage::gate_up, by_gate_up, by_weights));
   const std::vector<float> by_attended = linear_backward(weights, Stage::attention_out, by_y, by_weights);
   std::vector<float> by_qkv(qkv_.size());
   attention_.backward(qkv_, by_attended, by_qkv);
   turn(by_qkv, -1);
   norm_heads_backward(by_qkv);
-  add_through_norm(x_, vectors_.attention_norm, linear_backward(weights, Stage::qkv, by_qkv, by_weights));
+  add_through_norm(x_, vectors_.attention_norm.values,
+                   linear_backward(weights, Stage::qkv, by_qkv, by_weights));
 }
 
 }  // namespace aquatint::model

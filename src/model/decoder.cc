@@ -11,167 +11,124 @@ namespace {
 
 using kernels::AttentionShape;
 using kernels::Precision;
+using FloatArray = kernels::Array<float>;
 
 // The kernel set's operations with what never changes within a step filled in.
 class Ops {
  public:
   Ops(const Machine& machine, Step& step)
-      : k_(*machine.backend.kernels), pool_(*machine.backend.pool), machine_(machine), step_(step) {}
+      : k_(*machine.backend.kernels),
+        pool_(*machine.backend.pool),
+        memory_(machine.backend.memory()),
+        machine_(machine),
+        step_(step) {}
 
-  void rms_norm(const std::vector<float>& x, const std::vector<float>& weight, std::vector<float>& y) const {
-    k_.rms_norm(x.data(), weight.data(), machine_.config.rms_eps, step_.rows, machine_.config.hidden_size,
-                y.data(), pool_);
+  void rms_norm(const FloatArray& x, const Vector& weight, FloatArray& y) const {
+    k_.rms_norm(x.data(), weight.in(memory_), machine_.config.rms_eps, step_.rows,
+                machine_.config.hidden_size, y.data(), pool_);
   }
 
-  void linear(const Linear& w, const std::vector<float>& x, std::vector<float>& y) const {
-    apply(w, x, y, false);
-  }
-  void add_linear(const Linear& w, const std::vector<float>& x, std::vector<float>& y) const {
-    apply(w, x, y, true);
-  }
+  void linear(const Linear& w, const FloatArray& x, FloatArray& y) const { apply(w, x, y, false); }
+  void add_linear(const Linear& w, const FloatArray& x, FloatArray& y) const { apply(w, x, y, true); }
 
-  // Each head of q and k on its own. They lie between the values of other tokens, so a row is a call.
-  void norm_heads(const Block& block, std::vector<float>& qkv) const {
+  // Each head of q and k on its own.
+  void norm_heads(const Block& block, FloatArray& qkv) const {
     if (block.q_norm.empty()) return;
     const Config& c = machine_.config;
-    pool_.parallel_for(step_.rows, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        float* q = qkv.data() + row * qkv_width();
-        float* k = q + c.q_width();
-        k_.rms_norm(q, block.q_norm.data(), c.rms_eps, c.heads, c.head_dim, q, machine_.serial);
-        k_.rms_norm(k, block.k_norm.data(), c.rms_eps, c.kv_heads, c.head_dim, k, machine_.serial);
-      }
-    });
+    k_.rms_norm_runs(qkv.data(), block.q_norm.in(memory_), c.rms_eps, step_.rows, qkv_width(), c.heads,
+                     c.head_dim, pool_);
+    k_.rms_norm_runs(qkv.data() + c.q_width(), block.k_norm.in(memory_), c.rms_eps, step_.rows, qkv_width(),
+                     c.kv_heads, c.head_dim, pool_);
   }
 
   // q and k heads lie side by side and turn alike.
-  void rope(std::vector<float>& qkv) const {
+  void rope(FloatArray& qkv) const {
     const Config& c = machine_.config;
-    k_.rope(qkv.data(), step_.rows, qkv_width(), c.heads + c.kv_heads, c.head_dim, step_.positions.data(),
-            c.rope_inv_freq.data(), c.rope_attention_factor, pool_);
+    k_.rope(qkv.data(), step_.rows, qkv_width(), c.heads + c.kv_heads, c.head_dim,
+            step_.placed_positions.data(), step_.inv_freq.data(), c.rope_attention_factor, pool_);
   }
 
-  void attention(const Block& block, int64_t layer, const std::vector<float>& qkv,
-                 std::vector<float>& out) const {
+  void attention(const Block& block, int64_t layer, const FloatArray& qkv, FloatArray& out) const {
     const Config& c = machine_.config;
-    const Precision precision = machine_.backend.precision;
     const AttentionShape shape{.heads = c.heads,
                                .kv_heads = c.kv_heads,
                                .head_dim = c.head_dim,
                                .window = c.windows[static_cast<size_t>(layer)],
-                               .scale = 1 / std::sqrt(static_cast<float>(c.head_dim))};
+                               .scale = 1 / std::sqrt(static_cast<float>(c.head_dim)),
+                               .layer = layer,
+                               .key_scale = block.kv_scales.key,
+                               .value_scale = block.kv_scales.value};
     const float* k = qkv.data() + c.q_width();
     const float* v = k + c.kv_width();
-    for (size_t i = 0; i < step_.spans.size(); ++i) {
-      kernels::KvLayer& cache = step_.spans[i].cache = step_.caches[i]->layer(layer);
-      cache.key_scale = block.kv_scales.key;
-      cache.value_scale = block.kv_scales.value;
+    for (const Step::Part& part : step_.part_list) {
+      const kernels::Spans spans(std::span(step_.parts).subspan(part.first, part.count),
+                                 step_.placed_parts.data() + part.first);
+      k_.store_kv(spans, shape, k, v, qkv_width(), pool_);
+      k_.attention(spans, shape, machine_.backend.precision, step_.phase, qkv.data(), qkv_width(), out.data(),
+                   pool_);
     }
-    for_parts([&](std::span<const kernels::AttentionSpan> spans) {
-      for (const kernels::AttentionSpan& span : spans) k_.store_kv(span, shape, k, v, qkv_width(), pool_);
-      k_.attention(spans, shape, precision, step_.phase, qkv.data(), qkv_width(), out.data(), pool_);
-    });
   }
 
   // Runs of the rotation's width in each row.
-  void rotate(const RotationPtr& rotation, std::vector<float>& x, int64_t stride, int64_t runs = 1) const {
+  void rotate(const RotationPtr& rotation, FloatArray& x, int64_t stride, int64_t runs = 1) const {
     if (rotation) k_.rotate_runs(*rotation, false, x.data(), step_.rows, stride, runs, pool_);
   }
-  void unrotate(const RotationPtr& rotation, std::vector<float>& x, int64_t stride, int64_t runs = 1,
+  void unrotate(const RotationPtr& rotation, FloatArray& x, int64_t stride, int64_t runs = 1,
                 int64_t first = 0) const {
     if (rotation) k_.rotate_runs(*rotation, true, x.data() + first, step_.rows, stride, runs, pool_);
   }
 
-  void swiglu(const std::vector<float>& gate_up, std::vector<float>& y) const {
+  void swiglu(const FloatArray& gate_up, FloatArray& y) const {
     k_.swiglu(gate_up.data(), step_.rows, machine_.config.intermediate_size, y.data(), pool_);
   }
 
   int64_t qkv_width() const { return machine_.config.q_width() + 2 * machine_.config.kv_width(); }
 
  private:
-  // body(spans): all of them, or, while an int4 cache takes few rows at a time, the next rows of each.
-  template <class Body>
-  void for_parts(Body body) const {
-    if (machine_.backend.kv_format() != kernels::KvFormat::int4) return body(step_.spans);
-    for (int64_t done = 0, more = 1; more > 0; done += kernels::kKvRows) {
-      more = 0;
-      step_.parts.clear();
-      for (const kernels::AttentionSpan& span : step_.spans) {
-        const int64_t rows = std::clamp<int64_t>(span.rows - done, 0, kernels::kKvRows);
-        if (rows > 0) step_.parts.push_back({span.cache, span.first_row + done, rows, span.position + done});
-        more = std::max(more, span.rows - done - rows);
-      }
-      body(step_.parts);
+  void apply(const Linear& w, const FloatArray& x, FloatArray& y, bool accumulate) const {
+    const float* bias = w.bias.empty() ? nullptr : w.bias.in(memory_);
+    int64_t first = 0;
+    for (const auto& piece : w.pieces) {
+      multiply(*piece, x.data(), bias ? bias + first : nullptr, accumulate, y.data() + first, w.rows);
+      first += piece->rows();
+    }
+    for (const PackedLowRank& part : w.low_rank) {
+      const int64_t rank = part.right->rows();
+      step_.directions.reserve(memory_, static_cast<size_t>(step_.rows * rank), "low-rank parts");
+      multiply(*part.right, x.data(), nullptr, false, step_.directions.data(), rank);
+      multiply(*part.left, step_.directions.data(), nullptr, true, y.data() + part.first_row, w.rows);
     }
   }
 
-  void apply(const Linear& w, const std::vector<float>& x, std::vector<float>& y, bool accumulate) const {
-    const float* bias = w.bias.empty() ? nullptr : w.bias.data();
-    if (w.pieces.size() == 1) {
-      multiply(*w.pieces[0], x.data(), bias, accumulate, y.data());
-    } else {
-      int64_t first = 0;
-      for (const auto& piece : w.pieces) {
-        multiply(*piece, x.data(), bias ? bias + first : nullptr, false, step_.piece.data());
-        scatter(piece->rows(), first, w.rows, accumulate, y.data());
-        first += piece->rows();
-      }
-    }
-    for (const PackedLowRank& part : w.low_rank) add_low_rank(part, w.rows, x.data(), y.data());
-  }
-
-  void add_low_rank(const PackedLowRank& part, int64_t stride, const float* x, float* y) const {
-    const auto needed = static_cast<size_t>(step_.rows * part.right->rows());
-    if (step_.directions.size() < needed) step_.directions.resize(needed);
-    multiply(*part.right, x, nullptr, false, step_.directions.data());
-    const int64_t width = part.left->rows();
-    if (width == stride) return multiply(*part.left, step_.directions.data(), nullptr, true, y);
-    multiply(*part.left, step_.directions.data(), nullptr, false, step_.piece.data());
-    scatter(width, part.first_row, stride, true, y);
-  }
-
-  void multiply(const kernels::PackedMatrix& w, const float* x, const float* bias, bool accumulate,
-                float* y) const {
-    k_.linear(w, x, step_.rows, step_.phase, bias, accumulate, y, pool_);
-  }
-
-  // Columns [first, first + width) of y, which has `stride` columns.
-  void scatter(int64_t width, int64_t first, int64_t stride, bool accumulate, float* y) const {
-    pool_.parallel_for(step_.rows, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const float* from = step_.piece.data() + row * width;
-        float* to = y + row * stride + first;
-        for (int64_t i = 0; i < width; ++i) to[i] = accumulate ? to[i] + from[i] : from[i];
-      }
-    });
+  void multiply(const kernels::PackedMatrix& w, const float* x, const float* bias, bool accumulate, float* y,
+                int64_t y_row) const {
+    k_.linear(w, x, step_.rows, step_.phase, bias, accumulate, y, y_row, pool_);
   }
 
   const kernels::KernelSet& k_;
   base::ThreadPool& pool_;
+  const kernels::Memory& memory_;
   const Machine& machine_;
   Step& step_;
 };
 
 }  // namespace
 
-void Step::reserve(const Config& c, int64_t new_rows, bool pieces) {
-  const auto grow = [new_rows](auto& array, int64_t width) {
-    const size_t size = static_cast<size_t>(new_rows * width);
-    if (array.size() < size) array.resize(size);
+void Step::reserve(const Config& c, const kernels::Memory& where, int64_t new_rows) {
+  memory = &where;
+  const auto grow = [&](auto& array, int64_t width) {
+    array.reserve(where, static_cast<size_t>(new_rows * width), "the activations of a step");
   };
-  const int64_t qkv_width = c.q_width() + 2 * c.kv_width();
   grow(x, c.hidden_size);
   grow(normed, c.hidden_size);
-  grow(qkv, qkv_width);
+  grow(qkv, c.q_width() + 2 * c.kv_width());
   grow(attended, c.q_width());
   grow(gate_up, 2 * c.intermediate_size);
   grow(activated, c.intermediate_size);
-  if (pieces) grow(piece, std::max({qkv_width, 2 * c.intermediate_size, c.hidden_size}));
+  grow(placed_positions, 1);
+  if (inv_freq.empty()) inv_freq = {where, std::span(c.rope_inv_freq), "rope's frequencies"};
   tokens.reserve(static_cast<size_t>(new_rows));
   positions.reserve(static_cast<size_t>(new_rows));
-  spans.reserve(static_cast<size_t>(new_rows));
-  parts.reserve(static_cast<size_t>(new_rows));
-  caches.reserve(static_cast<size_t>(new_rows));
 }
 
 void Step::clear(kernels::Phase new_phase) {
@@ -185,11 +142,34 @@ void Step::clear(kernels::Phase new_phase) {
 
 void Step::add(std::span<const int32_t> more, KvCache& cache) {
   const int64_t n = static_cast<int64_t>(more.size());
-  spans.push_back({.cache = {}, .first_row = rows, .rows = n, .position = cache.length()});
+  spans.push_back({.cache = cache.view(), .first_row = rows, .rows = n, .position = cache.length()});
   caches.push_back(&cache);
   tokens.insert(tokens.end(), more.begin(), more.end());
   for (int64_t i = 0; i < n; ++i) positions.push_back(static_cast<int32_t>(cache.length() + i));
   rows += n;
+}
+
+void Step::place() {
+  parts.clear();
+  part_list.clear();
+  if (spans.front().cache.format != kernels::KvFormat::int4) {
+    parts = spans;
+    part_list.push_back({0, spans.size()});
+  } else {
+    int64_t longest = 0;
+    for (const kernels::AttentionSpan& span : spans) longest = std::max(longest, span.rows);
+    for (int64_t done = 0; done < longest; done += kernels::kKvRows) {
+      const size_t first = parts.size();
+      for (const kernels::AttentionSpan& span : spans) {
+        const int64_t count = std::clamp<int64_t>(span.rows - done, 0, kernels::kKvRows);
+        if (count > 0) parts.push_back({span.cache, span.first_row + done, count, span.position + done});
+      }
+      part_list.push_back({first, parts.size() - first});
+    }
+  }
+  placed_parts.reserve(*memory, parts.size(), "the spans of a step");
+  placed_parts.write(parts);
+  placed_positions.write(positions);
 }
 
 void check_tokens(std::span<const int32_t> tokens, const Config& config) {
@@ -202,26 +182,30 @@ void check_tokens(std::span<const int32_t> tokens, const Config& config) {
 }
 
 void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step) {
+  const kernels::Memory& memory = machine.backend.memory();
   const int64_t width = embedding.cols;
+  std::vector<float> copied(memory.is_host() ? 0 : static_cast<size_t>(step.rows * width));
+  float* to = memory.is_host() ? step.x.data() : copied.data();
   machine.backend.pool->parallel_for(step.rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int32_t token = step.tokens[static_cast<size_t>(row)];
-      float* x = step.x.data() + row * width;
+      float* x = to + row * width;
       tensor::dequantize(embedding, token, token + 1, x);
       if (machine.backend.precision != Precision::fp32)
         for (int64_t i = 0; i < width; ++i) x[i] = numeric::bf16_to_float(numeric::float_to_bf16(x[i]));
     }
   });
+  step.x.write(copied);
   Ops(machine, step).rotate(machine.config.rotations.residual, step.x, width);
 }
 
-void leave_blocks(const Machine& machine, const std::vector<float>& final_norm, int64_t rows, float* x,
-                  float* hidden) {
+void leave_blocks(const Machine& machine, const Vector& final_norm, int64_t rows, float* x, float* hidden) {
   const kernels::KernelSet& k = *machine.backend.kernels;
   const Config& c = machine.config;
   if (const RotationPtr& r = c.rotations.residual)
     k.rotate_runs(*r, true, x, rows, c.hidden_size, 1, *machine.backend.pool);
-  k.rms_norm(x, final_norm.data(), c.rms_eps, rows, c.hidden_size, hidden, *machine.backend.pool);
+  k.rms_norm(x, final_norm.in(machine.backend.memory()), c.rms_eps, rows, c.hidden_size, hidden,
+             *machine.backend.pool);
 }
 
 void decoder_block(const Machine& machine, const Block& w, int64_t layer, Step& s) {
@@ -266,7 +250,7 @@ void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stag
 
 bool adds_to_residual(Stage stage) { return stage == Stage::attention_out || stage == Stage::down; }
 
-std::vector<float>& stage_input(Stage stage, Step& s) {
+FloatArray& stage_input(Stage stage, Step& s) {
   return stage == Stage::attention_out ? s.attended : stage == Stage::down ? s.activated : s.normed;
 }
 

@@ -14,31 +14,45 @@ namespace aquatint::model {
 struct Machine {
   const Config& config;
   const Backend& backend;
-  base::ThreadPool& serial;  // of one thread: for kernels called from inside a parallel region
 };
 
 // Rows that go through the decoder together, and room for what lies between two of its operations; each array
-// is [rows][width], widths as named.
+// is [rows][width], widths as named, in the kernels' memory.
 struct Step {
+  // Spans that store and attend together: all of them, or, while an int4 cache takes few rows at a time, the
+  // next rows of each.
+  struct Part {
+    size_t first, count;  // of `parts`
+  };
+
   kernels::Phase phase{};
   int64_t rows = 0;
-  std::vector<kernels::AttentionSpan> spans;  // caches are set layer by layer
-  std::vector<kernels::AttentionSpan> parts;  // of spans, where a cache takes few rows at a time
-  std::vector<KvCache*> caches;               // one per span
-  std::vector<int32_t> tokens, positions;     // [rows]
-  std::vector<float> x;                       // hidden_size: the residual stream
-  std::vector<float> normed;                  // hidden_size
-  std::vector<float> qkv;                     // q_width + 2 · kv_width
-  std::vector<float> attended;                // q_width
-  std::vector<float> gate_up;                 // 2 · intermediate_size
-  std::vector<float> activated;               // intermediate_size
-  std::vector<float> piece;  // the widest Linear; only when some Linear is in several pieces or has low_rank
-  std::vector<float> directions;  // the largest rank; grown by the first linear that asks for it
+  std::vector<kernels::AttentionSpan> spans;
+  std::vector<KvCache*> caches;            // one per span
+  std::vector<int32_t> tokens, positions;  // [rows]
 
-  void reserve(const Config& config, int64_t rows, bool pieces);
+  const kernels::Memory* memory = nullptr;
+  kernels::Array<float> x;          // hidden_size: the residual stream
+  kernels::Array<float> normed;     // hidden_size
+  kernels::Array<float> qkv;        // q_width + 2 · kv_width
+  kernels::Array<float> attended;   // q_width
+  kernels::Array<float> gate_up;    // 2 · intermediate_size
+  kernels::Array<float> activated;  // intermediate_size
+  // The largest rank; grown by the first linear that asks for it.
+  kernels::Array<float> directions;
+  kernels::Array<float> inv_freq;  // the config's
+
+  std::vector<kernels::AttentionSpan> parts;
+  std::vector<Part> part_list;
+  kernels::Array<kernels::AttentionSpan> placed_parts;
+  kernels::Array<int32_t> placed_positions;
+
+  void reserve(const Config& config, const kernels::Memory& memory, int64_t rows);
   void clear(kernels::Phase phase);
   // The next tokens of the sequence that lies in `cache`.
   void add(std::span<const int32_t> tokens, KvCache& cache);
+  // After the last add(): what kernels need to know of the spans.
+  void place();
 };
 
 // BadInput for a token outside the vocabulary.
@@ -48,9 +62,8 @@ void check_tokens(std::span<const int32_t> tokens, const Config& config);
 void embed(const Machine& machine, const tensor::QuantizedMatrix& embedding, Step& step);
 
 // hidden is the norm of x, [rows][hidden_size], that the head reads; x loses its rotation on the way and may
-// be hidden itself.
-void leave_blocks(const Machine& machine, const std::vector<float>& final_norm, int64_t rows, float* x,
-                  float* hidden);
+// be hidden itself. Both lie in the kernels' memory.
+void leave_blocks(const Machine& machine, const Vector& final_norm, int64_t rows, float* x, float* hidden);
 
 // x goes through one layer; its keys and values are appended to the caches.
 void decoder_block(const Machine& machine, const Block& block, int64_t layer, Step& step);
@@ -66,7 +79,7 @@ void enter_block(const Machine& machine, const Block& block, Step& step);
 void run_stage(const Machine& machine, const Block& block, int64_t layer, Stage stage, Step& step);
 bool adds_to_residual(Stage stage);
 // Where the stage's input lies, [rows][input_width].
-std::vector<float>& stage_input(Stage stage, Step& step);
+kernels::Array<float>& stage_input(Stage stage, Step& step);
 int64_t input_width(Stage stage, const Config& config);
 Linear& linear_of(Block& block, Stage stage);
 const Linear& linear_of(const Block& block, Stage stage);

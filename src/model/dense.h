@@ -26,9 +26,9 @@ inline void add_product(const float* a, const float* b, float* c, int64_t rows, 
   backend.pool->parallel_for((rows + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin * kRows; first < std::min(rows, end * kRows); first += kRows)
       for (int64_t k = 0; k < depth; k += kDepth)
-        backend.kernels->add_product({a + first * depth + k, depth, b + k * cols, cols, c + first * cols,
-                                      cols, std::min(kRows, rows - first), cols,
-                                      std::min(kDepth, depth - k)});
+        backend.host_kernels().add_product({a + first * depth + k, depth, b + k * cols, cols,
+                                            c + first * cols, cols, std::min(kRows, rows - first), cols,
+                                            std::min(kDepth, depth - k)});
   });
 }
 

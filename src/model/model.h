@@ -26,6 +26,10 @@ struct Backend {
     return kv.value_or(precision == kernels::Precision::fp32 ? kernels::KvFormat::fp32
                                                              : kernels::KvFormat::bf16);
   }
+  const kernels::Memory& memory() const { return kernels->memory(); }
+  // For arrays of the host: the same kernels, or the best ones for this CPU where theirs lie on a device.
+  const kernels::KernelSet& host_kernels() const;
+  Backend on_host() const { return {&host_kernels(), pool, precision, kv}; }
 };
 
 // The next `rows` tokens of one sequence.
@@ -46,6 +50,8 @@ class Model {
   // As it was asked for; where that left `kv` open and precision is below FP32, with the format that the
   // checkpoint asks for.
   const Backend& backend() const;
+  // An empty cache for a sequence of this model; as KvCache's constructor.
+  KvCache cache(int64_t capacity, int64_t rewind = 0) const;
   std::string cache_words() const;    // "bf16", "fp8_e4m3, calibrated scales"
   uint64_t weight_bytes() const;      // packed, resident
   uint64_t bytes_per_decode() const;  // weight bytes that one generated token reads (embedding rows excluded)
@@ -54,15 +60,29 @@ class Model {
   // hidden is [tokens.size()][hidden_size]: the states after the final norm, which logits() turns into
   // next-token scores. Long prompts go through in pieces, so that memory does not grow with them. Throws
   // OutOfResource past a capacity and BadInput for a token outside the vocabulary, both before anything is
-  // run. One call at a time.
+  // run. One call at a time. Where the kernels' memory is a device's, embeddings are copied to it and states
+  // back, 4 · hidden_size bytes a token each way.
   void forward(std::span<const int32_t> tokens, std::span<const Segment> segments, kernels::Phase phase,
                float* hidden);
-  // logits is [rows][vocab_size].
+  // The same, of each segment's last row alone: last is [segments.size()][hidden_size].
+  void forward_last(std::span<const int32_t> tokens, std::span<const Segment> segments, kernels::Phase phase,
+                    float* last);
+  // One token of each sequence goes through as by forward() in Phase::decode; next[i] is what has the largest
+  // logit behind token i, the lowest one on ties. Nothing else leaves a device.
+  void next_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments, int32_t* next);
+  // logits is [rows][vocab_size]; from a device they are copied, 4 · vocab_size bytes a row.
   void logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const;
+  // What evaluation wants to know of logits, of which nothing else leaves a device: of each row its
+  // statistics and the logit of targets[row].
+  void score(const float* hidden, std::span<const int32_t> targets, kernels::LogitStats* stats,
+             float* target_logits) const;
+  // The same against a reference with the same vocabulary and kernels.
+  void compare(const Model& reference, const float* reference_hidden, const float* hidden,
+               std::span<const int32_t> targets, kernels::Divergence* divergences,
+               float* target_logits) const;
 
  private:
   struct State;
-  void run_step(float* hidden);
   explicit Model(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -60,8 +60,8 @@ class StagedBlock {
   const Backend& backend_;
   Config config_;  // of a model that has this layer alone
   HiddenStates& states_;
-  base::ThreadPool serial_{1};
   Step step_;
+  std::vector<float> copied_;          // keys and values, from a device
   base::FloatArray* input_ = nullptr;  // of states_
   KvRange kv_range_;
 };

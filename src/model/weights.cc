@@ -74,7 +74,7 @@ class VectorLoader {
   void append_bias(Linear& out, const std::string& name, Extent rows, bool has_bias) const {
     if (has_bias) {
       const std::vector<float> bias = checked_vector(checkpoint_, name, rows);
-      out.bias.insert(out.bias.end(), bias.begin(), bias.end());
+      out.bias.values.insert(out.bias.values.end(), bias.begin(), bias.end());
     } else if (checkpoint_.has_vector(name)) {
       base::warn("{}: tensor \"{}\" is ignored: config.json says that this layer has no bias",
                  file_of(checkpoint_), name);
@@ -170,8 +170,14 @@ uint64_t matrix_bytes(const QuantizedMatrix& m) {
 
 }  // namespace
 
+const float* Vector::in(const kernels::Memory& memory) const {
+  if (memory.is_host()) return values.data();
+  if (placed_.empty()) placed_ = kernels::Array<float>(memory, values, "a norm or bias");
+  return placed_.data();
+}
+
 uint64_t Linear::bytes() const {
-  uint64_t total = bias.size() * sizeof(float);
+  uint64_t total = bias.values.size() * sizeof(float);
   for (const auto& piece : pieces) total += piece->bytes();
   for (const PackedLowRank& part : low_rank) total += part.left->bytes() + part.right->bytes();
   return total;
@@ -180,7 +186,7 @@ uint64_t Linear::bytes() const {
 uint64_t Weights::bytes_per_decode(const Config& config) const {
   ByteCounter counter;
   for (const Block& block : blocks) each_weight(block, config, counter);
-  return counter.bytes + final_norm.size() * sizeof(float) + head->bytes();
+  return counter.bytes + final_norm.values.size() * sizeof(float) + head->bytes();
 }
 
 uint64_t Weights::resident_bytes(const Config& config) const {
@@ -224,7 +230,7 @@ Weights load_weights(const Checkpoint& checkpoint, const Config& config, const B
   weights.embedding = checked_weight(checkpoint, "model.embed_tokens", vocab, hidden, *backend.pool);
   weights.head = load_head(checkpoint, config, backend, weights.embedding);
   for (const char* module : {"model.embed_tokens", "lm_head"}) checkpoint.advise(module, base::Access::done);
-  weights.final_norm = checked_vector(checkpoint, "model.norm.weight", hidden);
+  weights.final_norm.values = checked_vector(checkpoint, "model.norm.weight", hidden);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     Block& block = weights.blocks[static_cast<size_t>(layer)];
     if (layer + 1 < config.layers) each_weight(block, config, ReadAhead{checkpoint, layer + 1});

@@ -22,12 +22,26 @@ struct PackedLowRank {
   std::unique_ptr<kernels::PackedMatrix> left, right;  // [part's rows][rank], [rank][cols]
 };
 
+// Numbers that calibration changes on the host and kernels read in their set's memory.
+class Vector {
+ public:
+  std::vector<float> values;
+
+  bool empty() const { return values.empty(); }
+  // The values there. When first asked for they are copied, where that memory is not the host's; they must
+  // not change any more then.
+  const float* in(const kernels::Memory& memory) const;
+
+ private:
+  mutable kernels::Array<float> placed_;
+};
+
 // y = x · weightᵀ + bias. One packed matrix, its parts' rows stacked; several only when a recipe makes parts
 // round their shared input differently.
 struct Linear {
   std::vector<std::unique_ptr<kernels::PackedMatrix>> pieces;
   std::vector<PackedLowRank> low_rank;  // of the parts that have one
-  std::vector<float> bias;              // [rows], or empty
+  Vector bias;                          // [rows], or empty
   int64_t rows = 0;
 
   uint64_t bytes() const;
@@ -37,13 +51,13 @@ struct Linear {
 };
 
 struct Block {
-  std::vector<float> attention_norm, mlp_norm;  // [hidden_size]
-  std::vector<float> q_norm, k_norm;            // [head_dim], or empty
-  Linear qkv;                                   // [q_width + 2 · kv_width][hidden_size]
-  Linear attention_out;                         // [hidden_size][q_width]
-  Linear gate_up;                               // [2 · intermediate_size][hidden_size]
-  Linear down;                                  // [hidden_size][intermediate_size]
-  checkpoint::KvScales kv_scales;               // calibrated, of the cache; 0: each position has its own
+  Vector attention_norm, mlp_norm;  // [hidden_size]
+  Vector q_norm, k_norm;            // [head_dim], or empty
+  Linear qkv;                       // [q_width + 2 · kv_width][hidden_size]
+  Linear attention_out;             // [hidden_size][q_width]
+  Linear gate_up;                   // [2 · intermediate_size][hidden_size]
+  Linear down;                      // [hidden_size][intermediate_size]
+  checkpoint::KvScales kv_scales;   // calibrated, of the cache; 0: each position has its own
 };
 
 // A dimension with the config key that sets it.
@@ -66,13 +80,13 @@ void each_weight(SomeBlock& block, const Config& c, Visitor&& visit) {
   const Extent head{c.head_dim, "head_dim"}, q{c.q_width(), "num_attention_heads * head_dim"};
   const Extent kv{c.kv_width(), "num_key_value_heads * head_dim"};
   using Parts = std::initializer_list<Part>;
-  visit.norm("input_layernorm", block.attention_norm, hidden);
+  visit.norm("input_layernorm", block.attention_norm.values, hidden);
   visit.linear(block.qkv, Parts{{"self_attn.q_proj", q}, {"self_attn.k_proj", kv}, {"self_attn.v_proj", kv}},
                hidden, c.qkv_bias);
-  if (c.qk_norm) visit.norm("self_attn.q_norm", block.q_norm, head);
-  if (c.qk_norm) visit.norm("self_attn.k_norm", block.k_norm, head);
+  if (c.qk_norm) visit.norm("self_attn.q_norm", block.q_norm.values, head);
+  if (c.qk_norm) visit.norm("self_attn.k_norm", block.k_norm.values, head);
   visit.linear(block.attention_out, Parts{{"self_attn.o_proj", hidden}}, q, c.output_bias);
-  visit.norm("post_attention_layernorm", block.mlp_norm, hidden);
+  visit.norm("post_attention_layernorm", block.mlp_norm.values, hidden);
   visit.linear(block.gate_up, Parts{{"mlp.gate_proj", mlp}, {"mlp.up_proj", mlp}}, hidden, c.mlp_bias);
   visit.linear(block.down, Parts{{"mlp.down_proj", hidden}}, mlp, c.mlp_bias);
 }
@@ -80,7 +94,7 @@ void each_weight(SomeBlock& block, const Config& c, Visitor&& visit) {
 struct Weights {
   tensor::QuantizedMatrix embedding;  // [vocab_size][hidden_size]; rows are decoded when looked up
   std::vector<Block> blocks;
-  std::vector<float> final_norm;                // [hidden_size]
+  Vector final_norm;                            // [hidden_size]
   std::unique_ptr<kernels::PackedMatrix> head;  // [vocab_size][hidden_size]
 
   uint64_t bytes_per_decode(const Config& config) const;  // all but the embedding

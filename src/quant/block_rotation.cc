@@ -23,7 +23,8 @@ class Turner {
   // Of every row.
   void rows(const Turn& turn, float* values, int64_t rows, int64_t cols) const {
     if (turn.rotation)
-      backend_.kernels->rotate_runs(*turn.rotation, false, values, rows, cols, turn.runs, *backend_.pool);
+      backend_.host_kernels().rotate_runs(*turn.rotation, false, values, rows, cols, turn.runs,
+                                          *backend_.pool);
   }
 
   // Of every column.
@@ -75,11 +76,11 @@ Turn output_turn(const WeightRotations& r, const model::Config& c, Stage stage, 
 }  // namespace
 
 void BlockWeights::rotate(const WeightRotations& rotations, const model::Backend& backend) {
-  fold_norm(vectors_.attention_norm, Stage::qkv);
-  fold_norm(vectors_.mlp_norm, Stage::gate_up);
+  fold_norm(vectors_.attention_norm.values, Stage::qkv);
+  fold_norm(vectors_.mlp_norm.values, Stage::gate_up);
   const Turner turner(backend);
   for (const Stage stage : model::kStages) {
-    std::vector<float>& bias = model::linear_of(vectors_, stage).bias;
+    std::vector<float>& bias = model::linear_of(vectors_, stage).bias.values;
     const Turn input = input_turn(rotations, config_, stage);
     int64_t first = 0;
     for (size_t i = 0; i < linears(stage).size(); ++i) {

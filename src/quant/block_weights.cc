@@ -27,12 +27,12 @@ std::vector<float>& BlockWeights::values(const ModelMatrix& matrix) {
 
 model::Block BlockWeights::vectors() const {
   model::Block copy;
-  copy.attention_norm = vectors_.attention_norm;
-  copy.mlp_norm = vectors_.mlp_norm;
-  copy.q_norm = vectors_.q_norm;
-  copy.k_norm = vectors_.k_norm;
+  copy.attention_norm.values = vectors_.attention_norm.values;
+  copy.mlp_norm.values = vectors_.mlp_norm.values;
+  copy.q_norm.values = vectors_.q_norm.values;
+  copy.k_norm.values = vectors_.k_norm.values;
   for (const Stage stage : model::kStages) {
-    model::linear_of(copy, stage).bias = model::linear_of(vectors_, stage).bias;
+    model::linear_of(copy, stage).bias.values = model::linear_of(vectors_, stage).bias.values;
     model::linear_of(copy, stage).rows = model::linear_of(vectors_, stage).rows;
   }
   return copy;
@@ -40,10 +40,10 @@ model::Block BlockWeights::vectors() const {
 
 std::map<std::string, std::vector<float>> BlockWeights::changeable_vectors() const {
   std::map<std::string, std::vector<float>> named = {
-      {prefix_ + "input_layernorm.weight", vectors_.attention_norm},
-      {prefix_ + "post_attention_layernorm.weight", vectors_.mlp_norm}};
+      {prefix_ + "input_layernorm.weight", vectors_.attention_norm.values},
+      {prefix_ + "post_attention_layernorm.weight", vectors_.mlp_norm.values}};
   for (const Stage stage : model::kStages) {
-    const std::vector<float>& bias = model::linear_of(vectors_, stage).bias;
+    const std::vector<float>& bias = model::linear_of(vectors_, stage).bias.values;
     auto first = bias.begin();
     for (const Linear& linear : linears_[static_cast<size_t>(stage)]) {
       if (bias.empty()) continue;
@@ -88,23 +88,24 @@ void BlockWeights::divide_input(Stage stage, std::vector<float> scales, BlockSta
            scales.size());
   switch (stage) {
     case Stage::qkv:
-      divide_norm(vectors_.attention_norm, scales);
+      divide_norm(vectors_.attention_norm.values, scales);
       break;
     case Stage::attention_out:
       divide_rows(linears(Stage::qkv).back(),
                   vectors_.qkv.bias.empty()
                       ? nullptr
-                      : vectors_.qkv.bias.data() + config_.q_width() + config_.kv_width(),
+                      : vectors_.qkv.bias.values.data() + config_.q_width() + config_.kv_width(),
                   scales);
       break;
     case Stage::gate_up:
-      divide_norm(vectors_.mlp_norm, scales);
+      divide_norm(vectors_.mlp_norm.values, scales);
       break;
     case Stage::down:
-      divide_rows(
-          linears(Stage::gate_up).back(),
-          vectors_.gate_up.bias.empty() ? nullptr : vectors_.gate_up.bias.data() + config_.intermediate_size,
-          scales);
+      divide_rows(linears(Stage::gate_up).back(),
+                  vectors_.gate_up.bias.empty()
+                      ? nullptr
+                      : vectors_.gate_up.bias.values.data() + config_.intermediate_size,
+                  scales);
       break;
   }
   const std::vector<float> factors = by_column(stage, scales);

@@ -129,7 +129,7 @@ class Cholesky {
     for_tasks(tiles() - t - 1, *backend_.pool, [&](int64_t task) {
       const int64_t i = t + 1 + task;
       std::vector<double> product(static_cast<size_t>(width(i) * w));
-      backend_.kernels->add_product_fp64(
+      backend_.host_kernels().add_product_fp64(
           {at(i * kTile, t * kTile), stride_, transposed.data(), kTile, product.data(), w, width(i), w, w});
       for (int64_t row = 0; row < width(i); ++row)
         std::copy_n(product.data() + row * w, w, at(i * kTile + row, t * kTile));
@@ -151,9 +151,9 @@ class Cholesky {
       const auto [i, j] = triangle_tile(task);
       const int64_t row = first + i * kTile, end = j * kTile + width(t + 1 + j);
       for (int64_t col = j * kTile; col < end; col += kStrip)
-        backend_.kernels->add_product_fp64({at(row, t * kTile), stride_, strip.data() + col * w, kStrip,
-                                            at(row, first + col), stride_, width(t + 1 + i),
-                                            std::min(kStrip, end - col), w});
+        backend_.host_kernels().add_product_fp64({at(row, t * kTile), stride_, strip.data() + col * w, kStrip,
+                                                  at(row, first + col), stride_, width(t + 1 + i),
+                                                  std::min(kStrip, end - col), w});
     });
   }
 
@@ -168,10 +168,10 @@ class Cholesky {
       if (i == panel)
         for (int64_t d = 0; d < w; ++d) rest[static_cast<size_t>(d * kTile + d)] = -1;
       else
-        backend_.kernels->add_product_fp64(
+        backend_.host_kernels().add_product_fp64(
             {at(i * kTile, first), stride_, x.data(), kTile, rest.data(), kTile, width(i), w, row});
       for (double& value : rest) value = -value;
-      backend_.kernels->add_product_fp64(
+      backend_.host_kernels().add_product_fp64(
           {inverse(i), kTile, rest.data(), kTile, x.data() + row * kTile, kTile, width(i), w, width(i)});
     }
     return x;
@@ -261,7 +261,7 @@ class QuadraticForm {
     for (int64_t c = 0; c < cols; c += kPanel) {
       float panel[kFormDepth * kPanel];
       copy_panel(h_ + k * n_ + col + c, n_, depth, cols - c, panel);
-      backend_.kernels->add_product(
+      backend_.host_kernels().add_product(
           {w_ + row * n_ + k, n_, panel, kPanel, product + c, cols, rows, std::min(kPanel, cols - c), depth});
     }
   }
@@ -277,14 +277,14 @@ class QuadraticForm {
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
   const int64_t rows = static_cast<int64_t>(x.size()) / cols;
-  backend.kernels->add_cross({x.data(), cols, cols, x.data(), cols, cols, rows, gram.data(), cols, true},
-                             *backend.pool);
+  backend.host_kernels().add_cross(
+      {x.data(), cols, cols, x.data(), cols, cols, rows, gram.data(), cols, true}, *backend.pool);
   mirror_lower(gram, cols, *backend.pool);
 }
 
 void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend) {
   AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
-  backend.kernels->add_cross(
+  backend.host_kernels().add_cross(
       {a.values, a.stride, a.cols, b.values, b.stride, b.cols, a.rows, out.values, out.stride},
       *backend.pool);
 }
@@ -302,9 +302,9 @@ void add_cross_fp32(View<const float> a, View<const float> b, View<float> out,
       const int64_t row = task / across * kCrossTile, height = std::min(kCrossTile, a.cols - row);
       const int64_t begin = task % across * kCrossTile, end = std::min(b.cols, begin + kCrossTile);
       for (int64_t col = begin; col < end; col += kPanel)
-        backend.kernels->add_product({left.at(row), kCrossDepth, right.at(col), kPanel,
-                                      out.values + row * out.stride + col, out.stride, height,
-                                      std::min(kPanel, b.cols - col), count});
+        backend.host_kernels().add_product({left.at(row), kCrossDepth, right.at(col), kPanel,
+                                            out.values + row * out.stride + col, out.stride, height,
+                                            std::min(kPanel, b.cols - col), count});
     });
   }
 }

@@ -48,7 +48,7 @@ class Stream {
   Stream(const checkpoint::Checkpoint& source, const SensitivityJob& job, const model::Backend& backend)
       : source_(source), sequences_(job.sequences), backend_(backend), tensors_(list_tensors(source)) {
     for (const ModelVector& vector : tensors_.vectors)
-      if (vector.name == "model.norm.weight") final_norm_ = read_vector(source, vector);
+      if (vector.name == "model.norm.weight") final_norm_.values = read_vector(source, vector);
   }
 
   const ModelTensors& tensors() const { return tensors_; }
@@ -65,7 +65,7 @@ class Stream {
   }
   std::unique_ptr<kernels::PackedMatrix> pack_head(const QuantizedMatrix& head) const {
     const QuantizedMatrix* one = &head;
-    return backend_.kernels->pack({&one, 1}, backend_.precision, *backend_.pool);
+    return backend_.host_kernels().pack({&one, 1}, backend_.precision, *backend_.pool);
   }
 
   // The exact block, its linears packed; `parts` gets the matrices of each stage.
@@ -106,10 +106,9 @@ class Stream {
   }
 
   void finish(HiddenStates& states) const {
-    base::ThreadPool serial(1);
+    const model::Backend host = backend_.on_host();
     const int64_t rows = static_cast<int64_t>(states.x.size()) / tensors_.config.hidden_size;
-    model::leave_blocks({tensors_.config, backend_, serial}, final_norm_, rows, states.x.data(),
-                        states.x.data());
+    model::leave_blocks({tensors_.config, host}, final_norm_, rows, states.x.data(), states.x.data());
   }
 
  private:
@@ -117,7 +116,7 @@ class Stream {
   std::span<const std::vector<int32_t>> sequences_;
   const model::Backend& backend_;
   ModelTensors tensors_;
-  std::vector<float> final_norm_;
+  model::Vector final_norm_;
 };
 
 // Mean divergence over positions, and by sequence.
@@ -148,14 +147,15 @@ std::vector<Means> divergences(const Stream& stream, const HiddenStates& referen
     for (int64_t done = 0; done < reference.lengths[s]; done += kHeadRows) {
       const int64_t count = std::min(kHeadRows, reference.lengths[s] - done);
       const auto to_logits = [&](const kernels::PackedMatrix& by, std::span<const float> x, float* y) {
-        backend.kernels->linear(by, x.data() + first * width, count, kernels::Phase::prefill, nullptr, false,
-                                y, *backend.pool);
+        backend.host_kernels().linear(by, x.data() + first * width, count, kernels::Phase::prefill, nullptr,
+                                      false, y, vocab, *backend.pool);
       };
       to_logits(*head, reference.x, expected.data());
       for (size_t i = 0; i < copies.size(); ++i) {
         const Disturbed& copy = copies[i];
         to_logits(copy.head ? *copy.head : *head, copy.head ? reference.x : copy.states.x, logits.data());
-        backend.kernels->divergence(expected.data(), logits.data(), count, vocab, rows.data(), *backend.pool);
+        backend.host_kernels().divergence(expected.data(), logits.data(), count, vocab, rows.data(),
+                                          *backend.pool);
         for (int64_t r = 0; r < count; ++r) found[i].sums[s] += rows[static_cast<size_t>(r)].kl;
       }
       first += count;

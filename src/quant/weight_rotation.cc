@@ -44,7 +44,7 @@ checkpoint::RowSource folded_rows(const checkpoint::Checkpoint& source, const Mo
     tensor::dequantize(found, begin, end, out);
     for (size_t i = 0; i < static_cast<size_t>((end - begin) * found.cols) && !norm.empty(); ++i)
       out[i] *= norm[i % norm.size()];
-    backend.kernels->rotate_runs(*residual, false, out, end - begin, found.cols, 1, *backend.pool);
+    backend.host_kernels().rotate_runs(*residual, false, out, end - begin, found.cols, 1, *backend.pool);
   };
 }
 

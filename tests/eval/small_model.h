@@ -26,7 +26,7 @@ struct SmallModel {
   // [tokens.size()][vocab]: ln p of every next token after each token.
   std::vector<std::vector<double>> log_probabilities(const std::vector<int32_t>& tokens) {
     const model::Config& config = model->config();
-    model::KvCache cache(config, static_cast<int64_t>(tokens.size()), model->backend().kv_format());
+    model::KvCache cache = model->cache(static_cast<int64_t>(tokens.size()));
     const model::Segment segment{&cache, static_cast<int64_t>(tokens.size())};
     std::vector<float> hidden(tokens.size() * static_cast<size_t>(config.hidden_size));
     model->forward(tokens, {&segment, 1}, kernels::Phase::prefill, hidden.data());

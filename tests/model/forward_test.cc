@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "fenced_set.h"
 #include "runner.h"
 
 namespace aquatint::model {
@@ -19,6 +20,13 @@ using test::tiny_config;
 
 constexpr int64_t kHidden = 36;
 
+tensor::QuantizedMatrix random_plain(int64_t rows, int64_t cols, uint64_t seed) {
+  base::Rng rng(seed);
+  std::vector<float> values(static_cast<size_t>(rows * cols));
+  for (float& v : values) v = static_cast<float>(0.1 * rng.normal());
+  return tensor::plain_matrix(values, rows, cols);
+}
+
 // Every usable kernel set in both precisions, with models that between them use every switch.
 struct Case {
   const kernels::KernelSet* set;
@@ -28,10 +36,9 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> out;
-  for (const kernels::KernelSet* set : kernels::kernel_sets())
-    if (set->usable())
-      for (Precision precision : {Precision::fp32, Precision::bf16})
-        for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) out.push_back({set, precision, type});
+  for (const kernels::KernelSet* set : test::usable_sets())
+    for (Precision precision : {Precision::fp32, Precision::bf16})
+      for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) out.push_back({set, precision, type});
   return out;
 }
 
@@ -178,10 +185,10 @@ TEST_P(KvFormats, AForkGoesOnAsTheCacheItself) {
 
 std::vector<KvCase> kv_cases() {
   std::vector<KvCase> out;
-  for (const kernels::KernelSet* set : kernels::kernel_sets())
+  for (const kernels::KernelSet* set : test::usable_sets())
     for (const kernels::KvFormat format : {kernels::KvFormat::bf16, kernels::KvFormat::fp8_e4m3,
                                            kernels::KvFormat::int8, kernels::KvFormat::int4})
-      if (set->usable()) out.emplace_back(set, format);
+      out.emplace_back(set, format);
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(KernelSets, KvFormats, ::testing::ValuesIn(kv_cases()), [](const auto& info) {
@@ -204,6 +211,60 @@ TEST(Forward, LongPromptsGoThroughInPieces) {
   EXPECT_EQ(rows_of(got, 300, 1400), want);
   EXPECT_EQ(b.length(), 300);
   EXPECT_EQ(c.length(), 1100);
+}
+
+TEST(Forward, LastRowsAndNextTokensAreThoseOfAForwardPass) {
+  for (const kernels::KernelSet* set : {&kernels::kernel_set("scalar"), &test::fenced_set()}) {
+    const Runner r(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, 2);
+    const auto tokens = some_tokens(250);
+    KvCache a = r.cache(), b = r.cache(), c = r.cache(), d = r.cache();
+    const Segment whole[] = {{&a, 130}, {&b, 120}}, last[] = {{&c, 130}, {&d, 120}};
+    const auto hidden = r.run(tokens, whole, Phase::prefill);
+    std::vector<float> rows(2 * kHidden);
+    r.model->forward_last(tokens, last, Phase::prefill, rows.data());
+    EXPECT_EQ(rows_of(rows, 0, 1), rows_of(hidden, 129, 130)) << set->name;
+    EXPECT_EQ(rows_of(rows, 1, 2), rows_of(hidden, 249, 250)) << set->name;
+
+    const Segment one[] = {{&a, 1}, {&b, 1}}, again[] = {{&c, 1}, {&d, 1}};
+    const std::vector<int32_t> more = {3, 5};
+    const auto logits = r.logits(r.run(more, one, Phase::decode), Phase::decode);
+    std::vector<int32_t> next(2);
+    r.model->next_tokens(more, again, next.data());
+    for (int64_t i = 0; i < 2; ++i) {
+      const auto row = logits.begin() + i * 97;
+      EXPECT_EQ(next[static_cast<size_t>(i)], std::max_element(row, row + 97) - row) << set->name;
+    }
+    EXPECT_EQ(c.length(), 131);
+  }
+}
+
+TEST(Forward, ScoresAndDivergencesAreThoseOfTheLogits) {
+  for (const kernels::KernelSet* set : {&kernels::kernel_set("scalar"), &test::fenced_set()}) {
+    const Runner r(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, 2);
+    const Runner other(random_checkpoint(tiny_config("qwen3"), 2), *set, Precision::bf16, 2);
+    const auto tokens = some_tokens(150),
+               targets = some_tokens(150, 8);  // more than go through a head at once
+    KvCache a = r.cache(), b = other.cache();
+    const auto hidden = r.run(tokens, a, Phase::prefill), reference = other.run(tokens, b, Phase::prefill);
+    const auto logits = r.logits(hidden), expected = other.logits(reference);
+    std::vector<kernels::LogitStats> stats(150), want_stats(150);
+    std::vector<kernels::Divergence> divergences(150), want(150);
+    std::vector<float> scored(150), compared(150);
+    r.model->score(hidden.data(), targets, stats.data(), scored.data());
+    r.model->compare(*other.model, reference.data(), hidden.data(), targets, divergences.data(),
+                     compared.data());
+    const kernels::KernelSet& host = kernels::kernel_set("scalar");
+    base::ThreadPool pool(1);
+    host.logit_stats(logits.data(), 150, 97, want_stats.data(), pool);
+    host.divergence(expected.data(), logits.data(), 150, 97, want.data(), pool);
+    for (size_t i = 0; i < 150; ++i) {
+      EXPECT_EQ(scored[i], logits[i * 97 + static_cast<size_t>(targets[i])]);
+      EXPECT_EQ(compared[i], scored[i]);
+      EXPECT_EQ(stats[i].log_sum_exp, want_stats[i].log_sum_exp);
+      EXPECT_EQ(stats[i].top, want_stats[i].top);
+      EXPECT_EQ(divergences[i].kl, want[i].kl) << set->name << " " << i;
+    }
+  }
 }
 
 TEST(Forward, ChecksBeforeItRuns) {
@@ -253,6 +314,33 @@ TEST(Forward, MixedInputSchemes) {
   }
   EXPECT_GT(error, 0);
   EXPECT_LT(error, 1e-3 * norm);  // an int8 input errs by 1/127 of the row's largest value at most
+}
+
+// Where the memory is a device's, nothing between the kernels may differ: models with parts in pieces,
+// low-rank parts, biases, calibrated caches.
+TEST(Forward, ADevicesMemoryGivesTheSameBits) {
+  for (const char* type : {"qwen2", "qwen3"})
+    for (const kernels::KvFormat format :
+         {kernels::KvFormat::fp32, kernels::KvFormat::int8, kernels::KvFormat::int4}) {
+      const auto checkpoint = random_checkpoint(tiny_config(type));
+      checkpoint->matrices["model.layers.0.self_attn.k_proj"].input.format = &numeric::int8;
+      for (const char* module : {"model.layers.1.mlp.up_proj", "model.layers.1.mlp.down_proj"}) {
+        tensor::QuantizedMatrix& m = checkpoint->matrices[module];
+        auto part = std::make_shared<tensor::LowRank>();
+        part->left = random_plain(m.rows, 3, 1);
+        part->right = random_plain(3, m.cols, 2);
+        m.low_rank = part;
+      }
+      const Runner host(checkpoint, kernels::kernel_set("scalar"), Precision::bf16, 2, format);
+      const Runner device(checkpoint, test::fenced_set(), Precision::bf16, 2, format);
+      const auto tokens = some_tokens(250);
+      KvCache a = host.cache(300), b = device.cache(300);
+      EXPECT_EQ(device.run(tokens, b, Phase::prefill), host.run(tokens, a, Phase::prefill));
+      const auto want = host.run(std::span(tokens).first(1), a, Phase::decode),
+                 got = device.run(std::span(tokens).first(1), b, Phase::decode);
+      EXPECT_EQ(got, want);
+      EXPECT_EQ(device.logits(got), host.logits(want));
+    }
 }
 
 }  // namespace

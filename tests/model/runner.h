@@ -18,7 +18,7 @@ struct Runner {
       : pool(threads), model(model::Model::load(checkpoint, {&set, &pool, precision, kv})) {}
 
   model::KvCache cache(int64_t capacity = 256, int64_t rewind = 0) const {
-    return model::KvCache(model->config(), capacity, model->backend().kv_format(), rewind);
+    return model->cache(capacity, rewind);
   }
   std::vector<float> run(std::span<const int32_t> tokens, std::span<const model::Segment> segments,
                          kernels::Phase phase) const {

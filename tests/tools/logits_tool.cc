@@ -61,7 +61,7 @@ void run(const Options& o) {
   const int64_t rows = static_cast<int64_t>(ids.size());
   std::vector<float> hidden(ids.size() * static_cast<size_t>(model->config().hidden_size));
   std::vector<float> logits(ids.size() * static_cast<size_t>(model->config().vocab_size));
-  model::KvCache cache(model->config(), rows, model->backend().kv_format());
+  model::KvCache cache = model->cache(rows);
   const model::Segment segment{&cache, rows};
   for (int i = 0; i < o.repeat; ++i) {
     cache.truncate(0);

@@ -108,7 +108,7 @@ inline bool bytes_on_tiles(const Packed& w, const Block& b) {
 // The parts whose codes go as bytes (`integer`), or the others.
 template <class T, bool integer>
 void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
-                  base::ThreadPool& pool) {
+                  int64_t y_row, base::ThreadPool& pool) {
   const auto takes = [&](const Block& b) { return bytes_on_tiles(w, b) == integer; };
   if (std::none_of(w.blocks.begin(), w.blocks.end(), takes)) return;
   static thread_local Scratch row_scratch, scale_scratch, sums_of_rows;
@@ -134,7 +134,7 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
     T::configure();
     for (int64_t row = 0; row < rows; row += chunk) {
       const TileRows input = {data + row * stride, stride, scales + row, row_sums + row};
-      const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
+      const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
       int64_t before = 0;
       for (const Block& b : w.blocks) {
         const int64_t here = base::ceil_div(b.strips, 2), last = takes(b) ? std::min(here, end - before) : 0;
@@ -149,11 +149,11 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
 
 template <class T>
 void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
-                bool accumulate, float* y, base::ThreadPool& pool) {
+                bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
   if (phase == Phase::decode || w.precision == Precision::fp32)
-    return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, pool);
-  linear_tiles<T, true>(w, x, rows, bias, accumulate, y, pool);
-  linear_tiles<T, false>(w, x, rows, bias, accumulate, y, pool);
-  add_outliers(w, x, rows, y, pool);
+    return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, y_row, pool);
+  linear_tiles<T, true>(w, x, rows, bias, accumulate, y, y_row, pool);
+  linear_tiles<T, false>(w, x, rows, bias, accumulate, y, y_row, pool);
+  add_outliers(w, x, rows, y, y_row, pool);
 }

@@ -89,14 +89,13 @@ inline void join_chunks(const float* partials, int64_t step, int64_t chunks, con
   });
 }
 
-inline void attention_decode(std::span<const AttentionSpan> spans, const AttentionShape& shape,
-                             Precision precision, const float* q, int64_t q_stride, float* out,
-                             base::ThreadPool& pool) {
+inline void attention_decode(const Spans& spans, const AttentionShape& shape, Precision precision, const float* q,
+                             int64_t q_stride, float* out, base::ThreadPool& pool) {
   static thread_local Scratch scratch;
   const int64_t group = shape.heads / shape.kv_heads;
   std::vector<DecodeRow> rows;
   int64_t tasks = 0;
-  for (const AttentionSpan& span : spans)
+  for (const AttentionSpan& span : spans.list)
     for (int64_t row = 0; row < span.rows; ++row) {
       const int64_t position = span.position + row;
       const int64_t first = first_visible(shape, position) / kDecodeChunk;
@@ -133,8 +132,8 @@ inline void attention_decode(std::span<const AttentionSpan> spans, const Attenti
   });
 }
 
-inline void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
-                      Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool) {
+inline void attention(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase,
+                      const float* q, int64_t q_stride, float* out, base::ThreadPool& pool) {
   AQ_CHECK(shape.heads % shape.kv_heads == 0 && shape.scale > 0);
   (phase == Phase::decode ? attention_decode : attention_prefill)(spans, shape, precision, q, q_stride, out,
                                                                   pool);

@@ -155,9 +155,8 @@ inline void attend_block(PrefillBlock& b, Precision precision, const float* q, i
     });
 }
 
-inline void attention_prefill(std::span<const AttentionSpan> spans, const AttentionShape& shape,
-                              Precision precision, const float* q, int64_t q_stride, float* out,
-                              base::ThreadPool& pool) {
+inline void attention_prefill(const Spans& spans, const AttentionShape& shape, Precision precision, const float* q,
+                              int64_t q_stride, float* out, base::ThreadPool& pool) {
   struct Task {
     const AttentionSpan* span;
     int64_t first, kv_head;
@@ -165,7 +164,7 @@ inline void attention_prefill(std::span<const AttentionSpan> spans, const Attent
   const int64_t dim = shape.head_dim, group = shape.heads / shape.kv_heads;
   const int64_t block = std::max<int64_t>(1, kBlockRows / group);
   std::vector<Task> tasks;
-  for (const AttentionSpan& span : spans)
+  for (const AttentionSpan& span : spans.list)
     for (int64_t first = 0; first < span.rows; first += block)
       for (int64_t head = 0; head < shape.kv_heads; ++head) tasks.push_back({&span, first, head});
   const auto cost = [](const Task& t) { return t.span->position + t.first; };  // later tokens see more

@@ -32,6 +32,7 @@ constinit const KernelSet set_of_kernels = {
     .pack = pack_strips,
     .linear = linear_any,
     .rms_norm = rms_norm,
+    .rms_norm_runs = rms_norm_runs,
     .rope = rope,
     .store_kv = store_kv,
     .attention = attention,

@@ -59,9 +59,9 @@ struct KvHead {
   }
 };
 
-inline KvHead kv_head(const KvLayer& cache, const AttentionShape& shape, int64_t head) {
+inline KvHead kv_head(const KvView& cache, const AttentionShape& shape, int64_t head) {
   const KvLayout layout = kv_layout(cache.format, shape.head_dim, cache.capacity, cache.recent);
-  return {cache.data + head * layout.head_bytes, layout, shape.head_dim, cache.recent};
+  return {cache.data + (shape.layer * shape.kv_heads + head) * layout.head_bytes, layout, shape.head_dim, cache.recent};
 }
 
 // body(constant of form) for the form of a piece.

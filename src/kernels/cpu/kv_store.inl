@@ -127,9 +127,9 @@ inline void quantize_group(std::byte* data, const KvLayout& l, int64_t dim, int6
 // A span's rows of one head at positions [begin, end).
 inline void store_head(const AttentionSpan& span, const AttentionShape& shape, int64_t i, int64_t begin,
                        int64_t end, const float* k, const float* v, int64_t stride) {
-  const auto& [cache, format, capacity, recent, calibrated_key, calibrated_value] = span.cache;
+  const auto& [cache, format, capacity, recent] = span.cache;
   const KvLayout l = kv_layout(format, shape.head_dim, capacity, recent);
-  std::byte* data = cache + i * l.head_bytes;
+  std::byte* data = cache + (shape.layer * shape.kv_heads + i) * l.head_bytes;
   for (int64_t position = begin; position < end; ++position) {
     const int64_t from = (span.first_row + position - span.position) * stride + i * shape.head_dim;
     if (format == KvFormat::int4) {
@@ -140,17 +140,17 @@ inline void store_head(const AttentionSpan& span, const AttentionShape& shape, i
       continue;
     }
     const float key_scale =
-        put_row(data, l.codes, format, true, position, k + from, shape.head_dim, calibrated_key);
+        put_row(data, l.codes, format, true, position, k + from, shape.head_dim, shape.key_scale);
     const float value_scale =
-        put_row(data, l.codes, format, false, position, v + from, shape.head_dim, calibrated_value);
+        put_row(data, l.codes, format, false, position, v + from, shape.head_dim, shape.value_scale);
     if (format == KvFormat::fp32 || format == KvFormat::bf16) continue;
     base::store(data + l.key_scales + position * 4, key_scale);
     base::store(data + l.value_scales + position * 4, value_scale);
   }
 }
 
-inline void store_kv(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
-                     int64_t stride, base::ThreadPool& pool) {
+inline void store_span(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
+                       int64_t stride, base::ThreadPool& pool) {
   // Whole groups of positions, so that no two threads write one lane or one group.
   const int64_t first = span.position / kKvGroup, last = span.position + span.rows;
   const int64_t groups = base::ceil_div(last, kKvGroup) - first;
@@ -163,4 +163,9 @@ inline void store_kv(const AttentionSpan& span, const AttentionShape& shape, con
                  v, stride);
     }
   });
+}
+
+inline void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
+                     base::ThreadPool& pool) {
+  for (const AttentionSpan& span : spans.list) store_span(span, shape, k, v, stride, pool);
 }

@@ -126,12 +126,12 @@ inline void decode_pass(const Packed& w, const float* x, int64_t rows, int64_t b
 }
 
 inline void linear_decode(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
-                          base::ThreadPool& pool) {
+                          int64_t y_row, base::ThreadPool& pool) {
   pool.parallel_for(w.strips, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = 0; row < rows;) {
       int64_t pass = kPassRows;
       while (pass > rows - row) pass /= 2;
-      const Outputs out = {y + row * w.out_features, w.out_features, nullptr, bias, accumulate};
+      const Outputs out = {y + row * y_row, y_row, nullptr, bias, accumulate};
       decode_pass(w, x + row * w.in_features, pass, begin, end, out);
       row += pass;
     }

@@ -45,7 +45,8 @@ inline void multiply_outliers(const Block& b, int64_t strip, const Outliers& out
   }
 }
 
-inline void add_outliers(const Packed& w, const float* x, int64_t rows, float* y, base::ThreadPool& pool) {
+inline void add_outliers(const Packed& w, const float* x, int64_t rows, float* y, int64_t y_row,
+                         base::ThreadPool& pool) {
   if (w.input.outlier_threshold <= 0) return;
   const Outliers outliers = find_outliers(w, x, rows);
   if (outliers.found.empty()) return;
@@ -58,7 +59,7 @@ inline void add_outliers(const Packed& w, const float* x, int64_t rows, float* y
         multiply_outliers(b, strip, outliers, sums);
         const int64_t column = b.first_row + strip * kStrip, n = std::min(kStrip, b.rows - strip * kStrip);
         for (size_t slot = 0; slot < outliers.rows.size(); ++slot) {
-          float* to = y + outliers.rows[slot] * w.out_features + column;
+          float* to = y + outliers.rows[slot] * y_row + column;
           store_n(to, add(load_n(to, n), load(sums + slot * 16)), n);
         }
       }

@@ -131,7 +131,7 @@ inline int64_t count_groups(const Packed& w) {
 
 // `integers`: also those parts that hold integer codes.
 inline void linear_prefill(const Packed& w, bool integers, const float* x, int64_t rows, const float* bias,
-                           bool accumulate, float* y, base::ThreadPool& pool) {
+                           bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
   static thread_local Scratch value_scratch, scale_scratch;
   float* values = value_scratch.get<float>(rows * w.depth);
   float* scales = scale_scratch.get<float>(rows);
@@ -148,7 +148,7 @@ inline void linear_prefill(const Packed& w, bool integers, const float* x, int64
     float* sums = sum_scratch.get<float>(chunk * kTileStrips * 16);
     for (int64_t row = 0; row < rows; row += chunk) {
       const RoundedRows input = {values + row * w.depth, w.depth, scales + row};
-      const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
+      const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
         if (integers || !is_integer(b.form))
           multiply_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);

@@ -103,7 +103,7 @@ inline void multiply_bf16_group(const Packed& w, const Block& b, int64_t strip, 
 }
 
 inline void linear_prompt_bf16(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate,
-                               float* y, base::ThreadPool& pool) {
+                               float* y, int64_t y_row, base::ThreadPool& pool) {
   static thread_local Scratch row_scratch, scale_scratch;
   // A stride that is no multiple of 4 KiB: the rows of a tile must not fall into the same sets of the L1 cache.
   const int64_t stride = w.depth * 2 + kLine;
@@ -119,7 +119,7 @@ inline void linear_prompt_bf16(const Packed& w, const float* x, int64_t rows, co
     float* sums = sum_scratch.get<float>(chunk * kTileStrips * 16);
     for (int64_t row = 0; row < rows; row += chunk) {
       const Bf16Rows input = {all.data + row * stride, stride, all.scales + row};
-      const Outputs out = {y + row * w.out_features, w.out_features, input.scales, bias, accumulate};
+      const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
         if (!is_integer(b.form))
           multiply_bf16_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);
@@ -129,13 +129,13 @@ inline void linear_prompt_bf16(const Packed& w, const float* x, int64_t rows, co
 }
 
 inline void linear_bf16(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
-                        bool accumulate, float* y, base::ThreadPool& pool) {
+                        bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
   const auto floating = [](const Block& b) { return !is_integer(b.form); };
   if (phase == Phase::decode || w.precision == Precision::fp32 || std::none_of(w.blocks.begin(), w.blocks.end(), floating))
-    return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, pool);
-  linear_prompt_bf16(w, x, rows, bias, accumulate, y, pool);
-  linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, pool);
-  linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, pool);
-  add_outliers(w, x, rows, y, pool);
+    return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, y_row, pool);
+  linear_prompt_bf16(w, x, rows, bias, accumulate, y, y_row, pool);
+  linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, y_row, pool);
+  linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, y_row, pool);
+  add_outliers(w, x, rows, y, y_row, pool);
 }

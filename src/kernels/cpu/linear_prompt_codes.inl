@@ -191,7 +191,7 @@ bool takes(const Packed& w, const Block& b) {
 
 template <bool wide>
 void linear_prompt_codes(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
-                         base::ThreadPool& pool) {
+                         int64_t y_row, base::ThreadPool& pool) {
   const auto part =
       std::find_if(w.blocks.begin(), w.blocks.end(), [&](const Block& b) { return takes<wide>(w, b); });
   if (part == w.blocks.end()) return;
@@ -214,7 +214,7 @@ void linear_prompt_codes(const Packed& w, const float* x, int64_t rows, const fl
     std::byte* panel = panel_scratch.get<std::byte>(kTileStrips * w.depth * kStrip * (wide ? 2 : 1));
     for (int64_t row = 0; row < rows; row += chunk) {
       const RowCodes input = codes.from(row);
-      const Outputs out = {y + row * w.out_features, w.out_features, input.row_scales, bias, accumulate};
+      const Outputs out = {y + row * y_row, y_row, input.row_scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
         if (takes<wide>(w, b)) multiply_group<wide>(b, rule, strip, input, std::min(chunk, rows - row), panel, out);
       });
@@ -223,13 +223,13 @@ void linear_prompt_codes(const Packed& w, const float* x, int64_t rows, const fl
 }
 
 inline void linear_any(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
-                       bool accumulate, float* y, base::ThreadPool& pool) {
+                       bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
-  if (phase == Phase::decode) return linear(matrix, x, rows, phase, bias, accumulate, y, pool);
+  if (phase == Phase::decode) return linear(matrix, x, rows, phase, bias, accumulate, y, y_row, pool);
   const auto floating = [](const Block& b) { return !is_integer(b.form); };
   if (std::any_of(w.blocks.begin(), w.blocks.end(), floating))
-    linear_prefill(w, false, x, rows, bias, accumulate, y, pool);
-  linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, pool);
-  linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, pool);
-  add_outliers(w, x, rows, y, pool);
+    linear_prefill(w, false, x, rows, bias, accumulate, y, y_row, pool);
+  linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, y_row, pool);
+  linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, y_row, pool);
+  add_outliers(w, x, rows, y, y_row, pool);
 }

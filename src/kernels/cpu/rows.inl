@@ -8,23 +8,33 @@ AQ_INLINE void by_vector(int64_t count, Body body) {
 AQ_INLINE V load_some(const float* p, int64_t n) { return n == 16 ? load(p) : load_n(p, n); }
 AQ_INLINE void store_some(float* p, V x, int64_t n) { n == 16 ? store(p, x) : store_n(p, x, n); }
 
+inline void norm_row(const float* from, const float* weight, float eps, int64_t cols, float* to) {
+  V squares = zero();
+  by_vector(cols, [&](int64_t i, int64_t n) {
+    const V v = load_some(from + i, n);
+    squares = fma(v, v, squares);
+  });
+  const V factor = set(static_cast<float>(1.0 / std::sqrt(sum(squares) / static_cast<double>(cols) + eps)));
+  by_vector(cols, [&](int64_t i, int64_t n) {
+    store_some(to + i, mul(mul(load_some(from + i, n), factor), load_some(weight + i, n)), n);
+  });
+}
+
 inline void rms_norm(const float* x, const float* weight, float eps, int64_t rows, int64_t cols, float* y,
                      base::ThreadPool& pool) {
   pool.parallel_for(rows, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const float* from = x + row * cols;
-      float* to = y + row * cols;
-      V squares = zero();
-      by_vector(cols, [&](int64_t i, int64_t n) {
-        const V v = load_some(from + i, n);
-        squares = fma(v, v, squares);
-      });
-      const V factor =
-          set(static_cast<float>(1.0 / std::sqrt(sum(squares) / static_cast<double>(cols) + eps)));
-      by_vector(cols, [&](int64_t i, int64_t n) {
-        store_some(to + i, mul(mul(load_some(from + i, n), factor), load_some(weight + i, n)), n);
-      });
-    }
+    for (int64_t row = begin; row < end; ++row) norm_row(x + row * cols, weight, eps, cols, y + row * cols);
+  });
+}
+
+inline void rms_norm_runs(float* x, const float* weight, float eps, int64_t rows, int64_t stride, int64_t runs,
+                          int64_t width, base::ThreadPool& pool) {
+  pool.parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t run = 0; run < runs; ++run) {
+        float* values = x + row * stride + run * width;
+        norm_row(values, weight, eps, width, values);
+      }
   });
 }
 

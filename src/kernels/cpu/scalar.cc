@@ -17,6 +17,7 @@ const KernelSet set_of_kernels = {
     .pack = pack_strips,
     .linear = linear,
     .rms_norm = rms_norm,
+    .rms_norm_runs = rms_norm_runs,
     .rope = rope,
     .store_kv = store_kv,
     .attention = attention,

@@ -97,18 +97,18 @@ void attend(const Visible& seen, const AttentionShape& shape, Precision precisio
 
 }  // namespace
 
-void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision, Phase,
-               const float* q, int64_t q_stride, float* out, base::ThreadPool&) {
+void attention(const Spans& spans, const AttentionShape& shape, Precision precision, Phase, const float* q,
+               int64_t q_stride, float* out, base::ThreadPool&) {
   const int64_t group = shape.heads / shape.kv_heads;
-  for (const AttentionSpan& span : spans) {
-    const KvLayer& cache = span.cache;
+  for (const AttentionSpan& span : spans.list) {
+    const KvView& cache = span.cache;
     const KvLayout layout = kv_layout(cache.format, shape.head_dim, cache.capacity, cache.recent);
     for (int64_t row = 0; row < span.rows; ++row)
       for (int64_t i = 0; i < shape.kv_heads; ++i) {
         const int64_t position = span.position + row, at = span.first_row + row;
-        const Visible seen =
-            visible({cache.data + i * layout.head_bytes, layout, cache.recent, kv_exact_from(position)},
-                    shape, position);
+        const Visible seen = visible({cache.data + (shape.layer * shape.kv_heads + i) * layout.head_bytes,
+                                      layout, cache.recent, kv_exact_from(position)},
+                                     shape, position);
         for (int64_t head = i * group; head < (i + 1) * group; ++head)
           attend(seen, shape, precision, q + at * q_stride + head * shape.head_dim,
                  out + (at * shape.heads + head) * shape.head_dim);

@@ -100,15 +100,13 @@ void quantize_group(std::byte* head, const KvLayout& l, int64_t head_dim, int64_
   }
 }
 
-}  // namespace
-
-void store_kv(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
-              int64_t stride, base::ThreadPool&) {
-  const auto& [data, format, capacity, recent, key_scale, value_scale] = span.cache;
+void store_span(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
+                int64_t stride) {
+  const auto& [data, format, capacity, recent] = span.cache;
   const KvLayout l = kv_layout(format, shape.head_dim, capacity, recent);
   const bool scaled = format == KvFormat::int8 || format == KvFormat::fp8_e4m3;
   for (int64_t i = 0; i < shape.kv_heads; ++i) {
-    std::byte* head = data + i * l.head_bytes;
+    std::byte* head = data + (shape.layer * shape.kv_heads + i) * l.head_bytes;
     for (int64_t row = 0; row < span.rows; ++row) {
       const int64_t from = (span.first_row + row) * stride + i * shape.head_dim;
       const auto dim = static_cast<size_t>(shape.head_dim);
@@ -119,12 +117,20 @@ void store_kv(const AttentionSpan& span, const AttentionShape& shape, const floa
         if ((position + 1) % kKvGroup == 0)
           quantize_group(head, l, shape.head_dim, recent, position + 1 - kKvGroup);
       } else {
-        store_key(head, l.codes, format, scaled ? l.key_scales : -1, {{k + from, dim}, position, key_scale});
+        store_key(head, l.codes, format, scaled ? l.key_scales : -1,
+                  {{k + from, dim}, position, shape.key_scale});
         store_value(head, l.codes, format, scaled ? l.value_scales : -1,
-                    {{v + from, dim}, position, value_scale});
+                    {{v + from, dim}, position, shape.value_scale});
       }
     }
   }
+}
+
+}  // namespace
+
+void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
+              base::ThreadPool&) {
+  for (const AttentionSpan& span : spans.list) store_span(span, shape, k, v, stride);
 }
 
 }  // namespace aquatint::kernels::ref

@@ -50,7 +50,7 @@ std::unique_ptr<PackedMatrix> pack(std::span<const tensor::QuantizedMatrix* cons
 }
 
 void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const float* bias, bool accumulate,
-            float* y, base::ThreadPool&) {
+            float* y, int64_t y_row, base::ThreadPool&) {
   const Values& weights = static_cast<const Values&>(w);
   const int64_t cols = w.cols();
   std::vector<float> input(static_cast<size_t>(cols)), blocks(input.size()), outliers(input.size());
@@ -67,7 +67,7 @@ void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase, const fl
         sum += static_cast<double>(weight[i]) * values[i];
         beside += static_cast<double>(weight[i]) * outliers[static_cast<size_t>(i)];
       }
-      float& result = y[row * w.rows() + out];
+      float& result = y[row * y_row + out];
       result =
           static_cast<float>(sum * scale + beside + (bias ? bias[out] : 0.0f) + (accumulate ? result : 0.0f));
     }

@@ -8,15 +8,17 @@ namespace aquatint::kernels::ref {
 std::unique_ptr<PackedMatrix> pack(std::span<const tensor::QuantizedMatrix* const> parts, Precision precision,
                                    base::ThreadPool& pool);
 void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
-            bool accumulate, float* y, base::ThreadPool& pool);
+            bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool);
 void rms_norm(const float* x, const float* weight, float eps, int64_t rows, int64_t cols, float* y,
               base::ThreadPool& pool);
+void rms_norm_runs(float* x, const float* weight, float eps, int64_t rows, int64_t stride, int64_t runs,
+                   int64_t width, base::ThreadPool& pool);
 void rope(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_dim, const int32_t* positions,
           const float* inv_freq, float attention_factor, base::ThreadPool& pool);
-void store_kv(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
-              int64_t stride, base::ThreadPool& pool);
-void attention(std::span<const AttentionSpan> spans, const AttentionShape& shape, Precision precision,
-               Phase phase, const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
+void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
+              base::ThreadPool& pool);
+void attention(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase,
+               const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
 void rotate_runs(const tensor::Rotation& r, bool inverse, float* x, int64_t rows, int64_t stride,
                  int64_t runs, base::ThreadPool& pool);
 void swiglu(const float* gate_up, int64_t rows, int64_t cols, float* h, base::ThreadPool& pool);

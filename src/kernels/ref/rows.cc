@@ -16,6 +16,12 @@ void rms_norm(const float* x, const float* weight, float eps, int64_t rows, int6
   }
 }
 
+void rms_norm_runs(float* x, const float* weight, float eps, int64_t rows, int64_t stride, int64_t runs,
+                   int64_t width, base::ThreadPool& pool) {
+  for (int64_t row = 0; row < rows; ++row)
+    rms_norm(x + row * stride, weight, eps, runs, width, x + row * stride, pool);
+}
+
 void rope(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_dim, const int32_t* positions,
           const float* inv_freq, float attention_factor, base::ThreadPool&) {
   const int64_t half = head_dim / 2;

@@ -9,6 +9,7 @@ const KernelSet set = {
     .pack = pack,
     .linear = linear,
     .rms_norm = rms_norm,
+    .rms_norm_runs = rms_norm_runs,
     .rope = rope,
     .store_kv = store_kv,
     .attention = attention,

@@ -66,9 +66,9 @@ class Slab {
       const int64_t end = std::min(stretch_.end, begin + job_.block);
       load_tile(begin, end);
       for (int64_t p = begin; p < end; ++p) round_column(begin, p, end);
-      job_.backend.kernels->add_product({errors_.data(), job_.block,
-                                         job_.feedback.upper.data() + begin * job_.cols + end, job_.cols,
-                                         w_ + end, job_.cols, rows_, stretch_.end - end, end - begin});
+      job_.backend.host_kernels().add_product(
+          {errors_.data(), job_.block, job_.feedback.upper.data() + begin * job_.cols + end, job_.cols,
+           w_ + end, job_.cols, rows_, stretch_.end - end, end - begin});
     }
   }
 

@@ -28,7 +28,7 @@ void learn_slab(LearnedRounding& rounding, std::span<const float> weights, const
         errors[static_cast<size_t>(r * cols + c)] -= weights[static_cast<size_t>((first + r) * cols + c)];
     }
     std::fill(gradient.begin(), gradient.end(), 0.0f);
-    inputs.backend().kernels->add_product(
+    inputs.backend().host_kernels().add_product(
         {errors.data(), cols, inputs.gram().data(), cols, gradient.data(), cols, rows, cols, cols});
     for (int64_t r = 0; r < rows; ++r) {
       double loss = 0;

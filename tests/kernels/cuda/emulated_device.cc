@@ -1,6 +1,7 @@
 #include "kernels/cuda/emulated_device.h"
 
 #include <ucontext.h>
+#include <csetjmp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -23,9 +24,12 @@ namespace {
 
 constexpr size_t kStack = 128 * 1024;
 
+// Contexts start fibers; jumps switch between them, since they ask nothing of the kernel.
 struct Fiber {
   ucontext_t context;
-  std::unique_ptr<char[]> stack;
+  jmp_buf here;
+  char* stack = nullptr;
+  bool started = false;
   Extent index;
   bool done = false, waits = false;
   void* fake_stack = nullptr;
@@ -44,12 +48,14 @@ struct Barrier {
 
 struct Block {
   std::vector<Fiber> fibers;
-  std::map<std::pair<int, int>, Meeting> meetings;  // by (threads, first thread)
+  std::vector<Meeting> warps;                       // by number
+  std::map<std::pair<int, int>, Meeting> meetings;  // of other groups, by (threads, first thread)
   std::map<int, Barrier> barriers;
   std::span<std::byte> shared;
   Extent index, size, grid;
   Fiber* current = nullptr;
   ucontext_t scheduler;
+  jmp_buf scheduler_here;
   void* scheduler_fake_stack = nullptr;
   const void* scheduler_stack = nullptr;
   size_t scheduler_stack_size = 0;
@@ -70,7 +76,7 @@ void to_scheduler(bool for_ever) {
                                  block->scheduler_stack_size);
 #endif
   (void)for_ever;
-  swapcontext(&self.context, &block->scheduler);
+  if (_setjmp(self.here) == 0) _longjmp(block->scheduler_here, 1);
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_finish_switch_fiber(self.fake_stack, &block->scheduler_stack, &block->scheduler_stack_size);
 #endif
@@ -93,9 +99,13 @@ void fiber_main() {
 void resume(Fiber& fiber) {
   block->current = &fiber;
 #ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(&block->scheduler_fake_stack, fiber.stack.get(), kStack);
+  __sanitizer_start_switch_fiber(&block->scheduler_fake_stack, fiber.stack, kStack);
 #endif
-  swapcontext(&block->scheduler, &fiber.context);
+  if (_setjmp(block->scheduler_here) == 0) {
+    if (fiber.started) _longjmp(fiber.here, 1);
+    fiber.started = true;
+    swapcontext(&block->scheduler, &fiber.context);
+  }
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_finish_switch_fiber(block->scheduler_fake_stack, nullptr, nullptr);
 #endif
@@ -108,16 +118,16 @@ void fail(const std::string& why) {
 
 void start(Fiber& fiber, Extent index) {
   fiber.index = index;
-  if (!fiber.stack) fiber.stack.reset(new char[kStack]);
-  fiber.done = fiber.waits = false;
+  fiber.done = fiber.waits = fiber.started = false;
   getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_sp = fiber.stack;
   fiber.context.uc_stack.ss_size = kStack;
   fiber.context.uc_link = nullptr;
   makecontext(&fiber.context, fiber_main, 0);
 }
 
 void run_block() {
+  for (Meeting& m : block->warps) m.arrived = 0;
   block->meetings.clear();
   block->barriers.clear();
   std::fill(block->shared.begin(), block->shared.end(), std::byte{0xff});
@@ -165,15 +175,16 @@ const std::byte* exchange(int count, const char* what, const void* given, size_t
   const int self = static_cast<int>(thread_index().x), first = self / count * count;
   if (block->size.x % static_cast<uint32_t>(count) != 0)
     fail(std::string(what) + " in a block that is not made of whole groups of threads");
-  Meeting& m = block->meetings[{count, first}];
+  Meeting& m =
+      count == kWarp ? block->warps[static_cast<size_t>(first / kWarp)] : block->meetings[{count, first}];
   const int64_t round = m.arrived / count;  // all of this round have not come yet
   const auto side = static_cast<size_t>(round % 2);
-  stride = kExchange;
+  stride = (bytes + 15) / 16 * 16;
   if (m.given[side].empty()) m.given[side].resize(static_cast<size_t>(count) * kExchange);
   if (m.arrived % count == 0) m.what[side] = what;
   if (std::strcmp(m.what[side], what) != 0)
     fail(std::string("threads of one warp are at ") + m.what[side] + " and at " + what);
-  std::memcpy(m.given[side].data() + static_cast<size_t>(self - first) * kExchange, given, bytes);
+  std::memcpy(m.given[side].data() + static_cast<size_t>(self - first) * stride, given, bytes);
   ++m.arrived;
   wait_until(what, [&m, round, count] { return m.arrived >= (round + 1) * count; });
   return m.given[side].data();
@@ -193,6 +204,12 @@ void run(const Launch& launch, const std::function<void()>& thread) {
   state.size = launch.block;
   state.grid = launch.grid;
   state.fibers.resize(size_t{launch.block.x} * launch.block.y * launch.block.z);
+  state.warps.resize(state.fibers.size() / kWarp + 1);
+  static std::vector<std::unique_ptr<char[]>> stacks;  // kept: fresh pages cost more than most kernels
+  for (size_t i = 0; i < state.fibers.size(); ++i) {
+    if (i == stacks.size()) stacks.emplace_back(new char[kStack]);
+    state.fibers[i].stack = stacks[i].get();
+  }
   void* shared = nullptr;
   if (launch.shared_bytes > 0 && posix_memalign(&shared, 1024, launch.shared_bytes) != 0)
     throw std::bad_alloc();
@@ -214,22 +231,48 @@ void run(const Launch& launch, const std::function<void()>& thread) {
 
 namespace aquatint::kernels::cuda {
 
-DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) {
-  if (bytes > 0 && posix_memalign(&data_, 256, bytes) != 0) throw std::bad_alloc();
-  std::memset(data_, 0xff, bytes);  // nobody may count on zeros
+void open() {}
+std::string device_name() { return "emulated"; }
+
+void* allocate(size_t bytes, std::string_view, std::string_view) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 256, bytes) != 0) throw std::bad_alloc();
+  std::memset(memory, 0xff, bytes);  // nobody may count on zeros
+  return memory;
 }
-DeviceBuffer::~DeviceBuffer() { std::free(data_); }
+void release(void* memory) { std::free(memory); }
+void reset_peak() {}
+MemoryUse memory_use() { return {uint64_t{1} << 40, 0, 0, 0}; }
 
 Stream stream() { return nullptr; }
-void copy_to_device(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void copy_to_device(void* to, const void* from, size_t bytes) {
+  if (notes) notes->add_done();
+  std::memcpy(to, from, bytes);
+}
 void copy_to_host(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
-void zero(void* at, size_t bytes) { std::memset(at, 0, bytes); }
+void copy_runs(void* to, size_t to_step, const void* from, size_t from_step, size_t bytes, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    std::memcpy(static_cast<std::byte*>(to) + i * to_step,
+                static_cast<const std::byte*>(from) + i * from_step, bytes);
+}
+void zero(void* at, size_t bytes) {
+  if (notes) return notes->add(at), notes->add(bytes);
+  std::memset(at, 0, bytes);
+}
 void synchronize() {}
 void* workspace(Purpose purpose, size_t bytes) {
   static std::map<Purpose, DeviceBuffer> buffers;
   DeviceBuffer& buffer = buffers[purpose];
   if (buffer.size() < bytes) buffer = DeviceBuffer(bytes);
   return buffer.data();
+}
+// Repeated work must ask for the same twice, also when it first had to prepare something.
+void repeat(const std::function<void()>& body) {
+  noted(body);
+  const Notes first = noted(body), second = noted(body);
+  if (first.done() || !(first.key() == second.key()))
+    throw std::logic_error("work that repeats does not ask for the same operations twice");
+  body();
 }
 int multiprocessors() { return 3; }  // few, so that small tests have blocks with several pieces of work
 void check(int error, const char* what) {

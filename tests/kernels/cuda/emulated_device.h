@@ -14,6 +14,7 @@
 #include <span>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/repeat.h"
 
 #define __global__
 #define __device__
@@ -23,6 +24,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __restrict__
+#define __grid_constant__
 
 struct alignas(8) float2 {
   float x, y;
@@ -50,6 +52,8 @@ inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return
 namespace aquatint::kernels::cuda {
 
 struct Launch;
+template <class... Params, class... Args>
+void note_launch(const Launch& l, void (*kernel)(Params...), Args&&... args);
 
 namespace emulated {
 
@@ -102,6 +106,7 @@ T& shared() {
 
 template <class... Params, class... Args>
 void launch(const Launch& l, Stream, void (*kernel)(Params...), Args&&... args) {
+  if (notes) return note_launch(l, kernel, args...);
   emulated::run(l, [&] { kernel(static_cast<Params>(args)...); });
 }
 
@@ -159,7 +164,20 @@ template <class T>
 T __ldg(const T* p) {
   return *p;
 }
+template <class T>
+T __ldcg(const T* p) {
+  return *p;
+}
+// Byte i of the result is the one of {b, a} (a low) that nibble i of `selector` names.
+inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
+  const uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;
+  uint32_t result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= static_cast<uint32_t>(bytes >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
+  return result;
+}
 inline float __fdividef(float a, float b) { return a / b; }
+inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }

@@ -19,14 +19,18 @@ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   };
   const Sums sums = emulated::collective<Sums>(32, "mma_bf16", own, [&d](int lane, auto of) {
     const int group = lane / 4, part = lane % 4;
+    Fragments rows[4], columns[2][4];  // by the part that holds the depth
+    for (int at = 0; at < 4; ++at) {
+      rows[at] = of(group * 4 + at);
+      for (int i = 0; i < 2; ++i) columns[i][at] = of((2 * part + i) * 4 + at);
+    }
     Sums s;
     for (int i = 0; i < 4; ++i) {
-      const int row = group + i / 2 * 8, col = 2 * part + i % 2;
       float sum = d[i];
       for (int k = 0; k < 16; ++k) {
-        const int at = k % 8 / 2;  // the part that holds this depth
-        const Fragments left = of(row % 8 * 4 + at), right = of(col * 4 + at);
-        sum += half_word(left.a[row / 8 + k / 8 * 2], k % 2) * half_word(right.b[k / 8], k % 2);
+        const int at = k % 8 / 2;
+        sum +=
+            half_word(rows[at].a[i / 2 + k / 8 * 2], k % 2) * half_word(columns[i % 2][at].b[k / 8], k % 2);
       }
       s.d[i] = sum;
     }

@@ -1,0 +1,404 @@
+// Eight warps of a block stream the records of 64 (or 128) rows; each warp has a ring of records in shared
+// memory, filled by bulk copies, and waits for nobody else until its share of the chunk is summed. Codes
+// become BF16 in registers, exactly but for tables; mma sums in FP32; scales meet the sums of a unit in FP32.
+//
+// Limit: the bandwidth of device memory. In flight on an SM: stages × 8 warps × a record (2 to 8 KB) in each
+// of two blocks, 64 KB and more, where Little's law asks for about 25 KB (4.8 TB/s, 700 ns, 132 SMs).
+// Expected share, unmeasured: 85 % from 16 MB on, for up to 16 tokens;
+// of 17 to 32 inputs weigh more than 4-bit codes.
+#pragma once
+#include "kernels/cuda/linear_codes.h"
+#include "kernels/cuda/linear_decode.h"
+#include "kernels/cuda/ptx/bulk_copy.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
+#include "kernels/cuda/ptx/warp_mma.h"
+#include "kernels/cuda/simt.h"
+
+namespace aquatint::kernels::cuda::decode {
+
+constexpr int kThreads = kDecodeWarps * kWarp;
+
+// Shared memory: this, then LookUp (book4), the sums of the warps, the rings.
+struct DecodeShared {
+  ptx::Barrier full[kDecodeWarps][kMostStages];
+  uint32_t last;
+  uint32_t pad[15];
+};
+
+// Numbers between the sums of two tokens, so that lanes write to banks of their own.
+template <int kBlocks>
+constexpr int kTokenStride = kBlockRows* kBlocks + 4;
+template <int kTiles, int kBlocks>
+constexpr int kWarpSums = kTiles * 8 * kTokenStride<kBlocks>;
+
+// ---- inputs
+
+// Of a step of 64 columns: the right operands of four tiles, for each tile of eight tokens.
+template <int kTiles>
+struct StepInputs {
+  uint32_t b[kTiles][kDepthTiles][2];
+};
+
+template <int kTiles>
+__device__ inline void load_inputs(const DecodeJob& job, int step, StepInputs<kTiles>& x) {
+  const int lane = thread_in_block() % kWarp;
+  AQ_UNROLL
+  for (int n = 0; n < kTiles; ++n) {
+    const int token = n * 8 + lane / 4;
+    uint4 v[2] = {};
+    if (token < job.tokens) {
+      const int64_t at = static_cast<int64_t>(step) * job.in.tokens + job.first_token + token;
+      const uint4* from = reinterpret_cast<const uint4*>(job.in.values + at * kBlockColumns + lane % 4 * 16);
+      v[0] = from[0];
+      v[1] = from[1];
+    }
+    AQ_UNROLL
+    for (int i = 0; i < kDepthTiles; ++i) {
+      x.b[n][i][0] = component(v[i / 2], i % 2 * 2);
+      x.b[n][i][1] = component(v[i / 2], i % 2 * 2 + 1);
+    }
+  }
+}
+
+// Token `which` (0, 1) of the lane's two columns of sums in tile n; −1 where there is none.
+__device__ inline int lane_token(const DecodeJob& job, int n, int which) {
+  const int token = n * 8 + thread_in_block() % 4 * 2 + which;
+  return token < job.tokens ? job.first_token + token : -1;
+}
+
+__device__ inline float step_scale(const DecodeJob& job, int n, int which, int step) {
+  const int token = lane_token(job, n, which);
+  return token < 0 ? 0.0f : *(job.in.steps + token * static_cast<int64_t>(job.in.pieces / 4) + step);
+}
+// Sum of the inputs of a unit of a step.
+template <int kUnits>
+__device__ inline float unit_sum(const DecodeJob& job, int n, int which, int step, int unit) {
+  const int token = lane_token(job, n, which);
+  if (token < 0) return 0;
+  constexpr int kPieces = 4 / kUnits;
+  const float* from = job.in.sums + token * static_cast<int64_t>(job.in.pieces) + step * 4 + unit * kPieces;
+  float sum = 0;
+  AQ_UNROLL
+  for (int i = 0; i < kPieces; ++i) sum += from[i];
+  return sum;
+}
+
+// ---- one block of 64 × 64
+
+template <int kTiles>
+using RowSums = float[kRowTiles][kTiles][4];
+
+// A sum of products of codes, and what it takes to add it to a sum of products of values.
+struct Scaled {
+  float codes, sum, scale, offset, inputs, step;
+};
+
+// With the same operations in the same order in every instance, so that a token's result does not depend on
+// how many share its pass.
+template <int kUnits>
+__device__ inline float add(const DecodeJob& job, const Scaled& p) {
+  const bool offsets = kUnits > 0 && job.w.plan.offset != OffsetWord::none;
+  if (job.in.steps) {
+    float value = __fmul_rn(p.codes, p.scale);
+    if (offsets) value = __fmaf_rn(p.offset, p.inputs, value);
+    return __fmaf_rn(value, p.step, p.sum);
+  }
+  const float sum = __fmaf_rn(p.codes, p.scale, p.sum);
+  return offsets ? __fmaf_rn(p.offset, p.inputs, sum) : sum;
+}
+
+// One unit's part of each row of tiles, scaled, onto `sums`.
+template <Codes codes, int kUnits, int kTiles>
+__device__ inline void multiply_unit(const DecodeJob& job, const std::byte* record, const std::byte* block,
+                                     int step, int unit, const Decoder& d, const StepInputs<kTiles>& x,
+                                     RowSums<kTiles>& sums) {
+  constexpr int kParts = kUnits == 0 ? 1 : kUnits, kUnitTiles = kDepthTiles / kParts;
+  const int lane = thread_in_block() % kWarp, row = lane / 4 * 8;
+  const RecordPlan& plan = job.w.plan;
+  float scale[8], offset[8] = {}, inputs[kTiles][2] = {}, steps[kTiles][2] = {};
+  if constexpr (kUnits > 0) {
+    load_words(plan.scale, record + plan.scales_at(), record + plan.factors_at(), unit, row, scale);
+    if (plan.offset != OffsetWord::none) {
+      load_offsets(plan, record, unit, row, scale, offset);
+      AQ_UNROLL
+      for (int i = 0; i < 2 * kTiles; ++i)
+        inputs[i / 2][i % 2] = unit_sum<kParts>(job, i / 2, i % 2, step, unit);
+    }
+  }
+  if (job.in.steps) {
+    AQ_UNROLL
+    for (int i = 0; i < 2 * kTiles; ++i) steps[i / 2][i % 2] = step_scale(job, i / 2, i % 2, step);
+  }
+  AQ_UNROLL
+  for (int r = 0; r < kRowTiles; ++r) {
+    uint4 v[kVectors<codes>];
+    AQ_UNROLL
+    for (int i = 0; i < kVectors<codes>; ++i)
+      v[i] = reinterpret_cast<const uint4*>(block)[(r * kVectors<codes> + i) * kWarp + lane];
+    float part[kTiles][4] = {};
+    AQ_UNROLL
+    for (int i = 0; i < kUnitTiles; ++i) {
+      uint32_t a[4];
+      decode_tile<codes>(v, unit % kParts * kUnitTiles + i, d, a);
+      AQ_UNROLL
+      for (int n = 0; n < kTiles; ++n) ptx::mma_bf16(part[n], a, x.b[n][unit % kParts * kUnitTiles + i]);
+    }
+    AQ_UNROLL
+    for (int n = 0; n < kTiles; ++n) AQ_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int at = r * 2 + i / 2;
+      sums[r][n][i] = add<kUnits>(job, {part[n][i], sums[r][n][i], kUnits > 0 ? scale[at] : 1.0f, offset[at],
+                                        inputs[n][i % 2], steps[n][i % 2]});
+    }
+  }
+}
+
+template <Codes codes, int kUnits, int kTiles>
+__device__ inline void multiply_block(const DecodeJob& job, const std::byte* record, const std::byte* block,
+                                      int step, const Decoder& d, const StepInputs<kTiles>& x,
+                                      RowSums<kTiles>& sums) {
+  constexpr int kParts = kUnits == 0 ? 1 : kUnits;
+  AQ_UNROLL
+  for (int unit = 0; unit < kParts; ++unit)
+    multiply_unit<codes, kUnits, kTiles>(job, record, block, step, unit, d, x, sums);
+}
+
+// ---- the stream of a warp
+
+// The records that a warp reads, one after the other, over all items of its block of threads.
+struct Walk {
+  int item, record, end;
+
+  // To the first record of the warp's in `item` or behind it.
+  __device__ void find(const DecodeJob& job, int items) {
+    for (; item < items; item += static_cast<int>(gridDim.x)) {
+      const int begin = item % job.w.chunks.chunks * job.w.chunks.chunk_records;
+      end = begin + job.w.chunks.chunk_records;
+      if (end > job.w.chunks.records) end = job.w.chunks.records;
+      record = begin + thread_in_block() / kWarp;
+      if (record < end) return;
+    }
+  }
+  __device__ void next(const DecodeJob& job, int items) {
+    record += kDecodeWarps;
+    if (record < end) return;
+    item += static_cast<int>(gridDim.x);
+    find(job, items);
+  }
+};
+
+__device__ inline int least(int a, int b) { return a < b ? a : b; }
+
+// Asks for a record of each of the item's blocks of rows; behind the last one again for the last.
+template <int kBlocks>
+__device__ inline void ask(const DecodeJob& job, const Walk& at, std::byte* stage, ptx::Barrier* full,
+                           uint64_t policy) {
+  const int bytes = job.w.plan.bytes(), tile = at.item / job.w.chunks.chunks;
+  ptx::barrier_expect(full, static_cast<uint32_t>(kBlocks * bytes));
+  AQ_UNROLL
+  for (int i = 0; i < kBlocks; ++i) {
+    const int row_block = least(tile * kBlocks + i, job.w.row_blocks - 1);
+    ptx::bulk_copy(stage + i * bytes, job.w.rows[row_block].records + static_cast<int64_t>(at.record) * bytes,
+                   static_cast<uint32_t>(bytes), full, policy);
+  }
+}
+
+// ---- results
+
+struct Result {
+  int row_block, row, token;  // row of the block, token of the pass
+};
+
+__device__ inline void finish(const DecodeJob& job, const Result& at, float value) {
+  const BlockRows rows = job.w.rows[at.row_block];
+  if (at.row >= rows.count) return;
+  const int token = job.first_token + at.token, place = at.row_block * kBlockRows + at.row;
+  if (job.w.row_factors) value = __fmul_rn(value, job.w.row_factors[place]);
+  if (job.w.row_offsets) value = __fmaf_rn(job.w.row_offsets[place], job.in.totals[token], value);
+  if (job.in.scales) value = __fmul_rn(value, job.in.scales[token]);
+  const int column = rows.first + at.row;
+  float* y = job.out.y + token * job.out.y_row + column;
+  if (job.out.bias) value = __fadd_rn(value, job.out.bias[column]);
+  if (job.out.accumulate) value = __fadd_rn(value, *y);
+  *y = value;
+}
+
+__device__ inline float* partial_sum(const DecodeJob& job, const Result& at, int chunk) {
+  const int64_t part = static_cast<int64_t>(at.row_block) * job.w.chunks.chunks + chunk;
+  return job.partial + (part * job.tokens + at.token) * kBlockRows + at.row;
+}
+
+// f(result, index) for what this thread finishes of a tile of rows.
+template <int kBlocks, class F>
+__device__ inline void each_result(const DecodeJob& job, int tile, F f) {
+  constexpr int kRows = kBlocks * kBlockRows;
+  for (int i = thread_in_block(); i < job.tokens * kRows; i += kThreads) {
+    const Result at = {tile * kBlocks + i % kRows / kBlockRows, i % kBlockRows, i / kRows};
+    if (at.row_block < job.w.row_blocks) f(at, at.token * kTokenStride<kBlocks> + i % kRows);
+  }
+}
+
+// The last of a tile's chunks to come adds them all up, in their order.
+template <int kBlocks>
+__device__ inline void finish_if_last(const DecodeJob& job, int tile, uint32_t& last) {
+  const int chunks = job.w.chunks.chunks;
+  __threadfence();
+  __syncthreads();
+  if (thread_in_block() == 0)
+    last = atomicAdd(job.w.arrived + tile * kBlocks, 1u) == static_cast<uint32_t>(chunks - 1);
+  __syncthreads();
+  if (!last) return;
+  __threadfence();
+  each_result<kBlocks>(job, tile, [&](const Result& at, int) {
+    float sum = 0;
+    for (int chunk = 0; chunk < chunks; ++chunk) sum += __ldcg(partial_sum(job, at, chunk));
+    finish(job, at, sum);
+  });
+  if (thread_in_block() == 0) job.w.arrived[tile * kBlocks] = 0;
+}
+
+template <int kTiles, int kBlocks>
+__device__ inline void put_sums(const RowSums<kTiles> (&sums)[kBlocks], float* to) {
+  const int lane = thread_in_block() % kWarp;
+  AQ_UNROLL
+  for (int b = 0; b < kBlocks; ++b) AQ_UNROLL
+  for (int r = 0; r < kRowTiles; ++r) AQ_UNROLL
+  for (int n = 0; n < kTiles; ++n) AQ_UNROLL
+  for (int i = 0; i < 4; ++i)
+    to[(n * 8 + lane % 4 * 2 + i % 2) * kTokenStride<kBlocks> + b * kBlockRows + r * 16 + i / 2 * 8 +
+       lane / 4] = sums[b][r][n][i];
+}
+
+// Adds the warps' sums up and hands the item's on.
+template <int kTiles, int kBlocks>
+__device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTiles> (&sums)[kBlocks],
+                              float* of_warps, uint32_t& last) {
+  const int tile = item / job.w.chunks.chunks, chunk = item % job.w.chunks.chunks;
+  put_sums<kTiles, kBlocks>(sums, of_warps + thread_in_block() / kWarp * kWarpSums<kTiles, kBlocks>);
+  __syncthreads();
+  each_result<kBlocks>(job, tile, [&](const Result& at, int index) {
+    float sum = 0;
+    AQ_UNROLL
+    for (int warp = 0; warp < kDecodeWarps; ++warp)
+      sum += of_warps[warp * kWarpSums<kTiles, kBlocks> + index];
+    if (job.w.chunks.chunks == 1)
+      finish(job, at, sum);
+    else
+      *partial_sum(job, at, chunk) = sum;
+  });
+  if (job.w.chunks.chunks > 1) finish_if_last<kBlocks>(job, tile, last);
+  __syncthreads();
+}
+
+// ---- the kernel
+
+// Whether two blocks of threads share an SM: where 128 registers a thread are enough, and shared memory for
+// two rings is there (start()).
+template <Codes codes, int kUnits, int kTiles, int kBlocks>
+constexpr bool kPaired = kBlocks == 1 && codes != Codes::bf16 &&
+                         (kTiles == 1 || (kTiles == 2 && kUnits != 0 && kUnits != 4));
+
+template <Codes codes, int kUnits, int kTiles, int kBlocks>
+__global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBlocks> ? 2 : 1)
+    multiply(const __grid_constant__ DecodeJob job) {
+  DecodeShared& s = shared<DecodeShared>();
+  LookUp* look = reinterpret_cast<LookUp*>(&s + 1);
+  float* of_warps = reinterpret_cast<float*>(look + (codes == Codes::book4 ? 1 : 0));
+  std::byte* rings = reinterpret_cast<std::byte*>(of_warps + kDecodeWarps * kWarpSums<kTiles, kBlocks>);
+  const int warp = thread_in_block() / kWarp, lane = thread_in_block() % kWarp;
+  const int bytes = job.w.plan.bytes(), stage_bytes = kBlocks * bytes;
+  std::byte* ring = rings + warp * job.stages * stage_bytes;
+  const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks, items = tiles * job.w.chunks.chunks;
+  const uint64_t policy = ptx::evict_first();
+
+  if (lane == 0) {
+    for (int i = 0; i < job.stages; ++i) ptx::barrier_init(&s.full[warp][i], 1);
+    ptx::barrier_init_fence();
+  }
+  if constexpr (codes == Codes::book4) fill(*look, job.w.table);
+  __syncthreads();
+  const Decoder d = decoder(job.w.plan, look);
+
+  Walk ahead{static_cast<int>(blockIdx.x), 0, 0};
+  ahead.find(job, items);
+  for (int i = 0; i < job.stages && ahead.item < items; ++i) {
+    if (lane == 0) ask<kBlocks>(job, ahead, ring + i * stage_bytes, &s.full[warp][i], policy);
+    ahead.next(job, items);
+  }
+  ptx::let_next_start();
+  ptx::wait_for_previous();  // weights do not change; all else does
+  Walk at{static_cast<int>(blockIdx.x), 0, 0};
+  at.find(job, items);
+  int stage = 0;
+  uint32_t parity = 0;
+  for (int item = static_cast<int>(blockIdx.x); item < items; item += static_cast<int>(gridDim.x)) {
+    RowSums<kTiles> sums[kBlocks] = {};
+    for (; at.item == item; at.next(job, items)) {
+      StepInputs<kTiles> x;
+      const int step = at.record * job.w.plan.blocks;
+      load_inputs(job, step, x);
+      ptx::barrier_wait(&s.full[warp][stage], parity);
+      const std::byte* records = ring + stage * stage_bytes;
+      for (int block = 0; block < job.w.plan.blocks; ++block) {
+        if (block > 0) load_inputs(job, step + block, x);
+        AQ_UNROLL
+        for (int b = 0; b < kBlocks; ++b)
+          multiply_block<codes, kUnits, kTiles>(job, records + b * bytes,
+                                                records + b * bytes + block * block_bytes(codes),
+                                                step + block, d, x, sums[b]);
+      }
+      __syncwarp();
+      if (ahead.item < items) {
+        if (lane == 0) ask<kBlocks>(job, ahead, ring + stage * stage_bytes, &s.full[warp][stage], policy);
+        ahead.next(job, items);
+      }
+      if (++stage == job.stages) stage = 0, parity ^= 1;
+    }
+    reduce<kTiles, kBlocks>(job, item, sums, of_warps, s.last);
+  }
+}
+
+// ---- launch
+
+template <Codes codes, int kUnits, int kTiles, int kBlocks>
+void start(DecodeJob job) {
+  const uint32_t fixed = sizeof(DecodeShared) + (codes == Codes::book4 ? sizeof(LookUp) : 0) +
+                         kDecodeWarps * kWarpSums<kTiles, kBlocks> * sizeof(float);
+  const uint32_t stage = static_cast<uint32_t>(kDecodeWarps * kBlocks * job.w.plan.bytes());
+  constexpr uint32_t kHalf = 112 * 1024, kWhole = 227 * 1024;
+  const bool two = kPaired<codes, kUnits, kTiles, kBlocks> && fixed + 2 * stage <= kHalf;
+  const uint32_t most = ((two ? kHalf : kWhole) - fixed) / stage;
+  job.stages = static_cast<int>(most < kMostStages ? most : kMostStages);
+  const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks, items = tiles * job.w.chunks.chunks;
+  const int resident = multiprocessors() * (two ? 2 : 1);
+  launch({.grid = {static_cast<uint32_t>(items < resident ? items : resident)},
+          .block = {kThreads},
+          .shared_bytes = fixed + static_cast<uint32_t>(job.stages) * stage,
+          .early = true},
+         stream(), multiply<codes, kUnits, kTiles, kBlocks>, job);
+}
+
+// One tile of tokens, two or four; of two, codes of 4 bits meet them with two blocks of rows, since inputs
+// weigh as much as they.
+template <Codes codes, int kUnits>
+void start_tokens(const DecodeJob& job) {
+  if (job.tokens <= 8) return start<codes, kUnits, 1, 1>(job);
+  if (job.tokens <= 16) return start < codes, kUnits, 2, code_bits(codes) == 4 ? 2 : 1 > (job);
+  start<codes, kUnits, 4, 1>(job);
+}
+
+template <Codes codes>
+void start_units(const DecodeJob& job) {
+  switch (job.w.plan.units) {
+    case 0:
+      return start_tokens<codes, 0>(job);
+    case 1:
+      return start_tokens<codes, 1>(job);
+    case 2:
+      return start_tokens<codes, 2>(job);
+    default:
+      return start_tokens<codes, 4>(job);
+  }
+}
+
+}  // namespace aquatint::kernels::cuda::decode
