@@ -122,6 +122,15 @@ struct RecordPlan {
   }
 };
 
+// Where the parts of a record begin, for kernels, which do not know its plan when they are compiled.
+struct RecordPlaces {
+  int bytes = 0;  // of the whole
+  int scales = 0, offsets = 0, factors = 0, offset_factors = 0;
+};
+constexpr RecordPlaces places(const RecordPlan& plan) {
+  return {plan.bytes(), plan.scales_at(), plan.offsets_at(), plan.factors_at(), plan.offset_factors_at()};
+}
+
 // The decode kernel. Eight warps of a block of threads take turns at the records of an item: 64 rows, or 128
 // where two blocks share the inputs' registers, times a chunk of the depth. Their sums are added in the order
 // of the warps, those of chunks in the order of the depth. Everything that orders sums follows from the
