@@ -23,6 +23,7 @@ class Backend {
 
   const kernels::KernelSet& kernels() const { return *kernels_; }
   base::ThreadPool& pool() const { return *pool_; }
+  bool on_gpu() const { return !kernels_->memory().is_host(); }
   // `kv`: how caches hold keys and values; null: as the precision says.
   model::Backend at(kernels::Precision precision, std::optional<kernels::KvFormat> kv = std::nullopt) const {
     return {kernels_, pool_.get(), precision, kv};

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 
+#include "api/peaks.h"
 #include "api/study_rows.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "kernels/cuda/sets.h"
 #include "report/files.h"
 #include "report/flips.h"
 #include "report/store.h"
@@ -61,6 +63,7 @@ void describe_model(report::StudyFacts& f, const checkpoint::Checkpoint& source,
 
 void describe_machine(report::StudyFacts& f, const Backend& backend, const bench::Peaks& peaks) {
   f.cpu = base::cpu_name();
+  if (backend.on_gpu()) f.cpu = fmt::format("{}, {}", kernels::cuda::gpu_name(), f.cpu);
   f.kernels = backend.kernels().name;
   f.os = os_name();
   f.threads = backend.pool().size();
@@ -105,7 +108,7 @@ StudyInputs read_inputs(const StudyOptions& o, const Backend& backend) {
   if (!o.tasks.empty()) tasks = eval::load_tasks(o.tasks, o.shots);
   base::info("measuring the peaks of this machine");
   std::string model_sha256 = source->sha256();
-  bench::Peaks peaks = bench::measure_peaks(backend.pool());
+  bench::Peaks peaks = api::peaks(backend);
   return {std::move(source),  std::move(config), std::move(tokenizer),
           std::move(windows), model_sha256,      base::sha256_hex(std::as_bytes(std::span(text))),
           std::move(tasks),   std::move(peaks)};

@@ -52,7 +52,8 @@ report::TaskResult task_row(const eval::TaskResult& result) {
 
 void take_speed(report::StudyRow& row, const bench::BenchResult& result) {
   row.weight_bytes = static_cast<double>(result.weight_bytes);
-  row.peak_ram_bytes = static_cast<double>(result.peak_ram_bytes);
+  row.peak_ram_bytes =
+      static_cast<double>(result.peak_device_bytes > 0 ? result.peak_device_bytes : result.peak_ram_bytes);
   for (const bench::Run& run : result.runs)
     row.speed.push_back({run.batch, run.prompt_tokens, run.generate_tokens, run.prefill, run.decode,
                          run.bandwidth_utilization, run.flop_utilization});
@@ -206,6 +207,7 @@ void StudyRows::measure_candidate(const fs::path& folder, report::StudyRow row) 
   const eval::ReferenceStates& against = reference();
   const uint64_t held = base::ram_bytes();  // the reference; not this row's memory
   base::reset_peak_ram();
+  backend_.kernels().memory().reset_peak();
   const std::shared_ptr<const checkpoint::Checkpoint> checkpoint =
       checkpoint::open_checkpoint(folder.string());
   const auto model = model::Model::load(checkpoint, backend_.at(kernels::Precision::bf16));
@@ -215,7 +217,7 @@ void StudyRows::measure_candidate(const fs::path& folder, report::StudyRow row) 
   row.evaluate_seconds = base::seconds_since(start);
   if (!inputs_.tasks.empty()) measure_tasks(*model, *checkpoint, "bf16", row);
   measure_speed(*model, row);
-  row.peak_ram_bytes = std::max(0.0, row.peak_ram_bytes - static_cast<double>(held));
+  if (!backend_.on_gpu()) row.peak_ram_bytes = std::max(0.0, row.peak_ram_bytes - static_cast<double>(held));
   save(std::move(row));
 }
 

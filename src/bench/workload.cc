@@ -46,6 +46,14 @@ void check(const model::Config& config, const Workload& w) {
 void check_memory(const model::Model& model, int64_t tokens, int batch) {
   const uint64_t one = model::KvCache::bytes(model.config(), tokens, model.backend().kv_format());
   const auto caches = base::checked_mul(one, static_cast<uint64_t>(batch));
+  if (const kernels::Memory& memory = model.backend().memory(); !memory.is_host()) {
+    if (!caches || *caches > memory.left())
+      throw base::OutOfResource(fmt::format(
+          "bench: batch {} of {} tokens needs {} MB of key-value caches, the GPU has {} MB left beside the "
+          "weights; lower --batch or the tokens",
+          batch, tokens, caches.value_or(UINT64_MAX) / 1'000'000, memory.left() / 1'000'000));
+    return;
+  }
   const uint64_t total = base::total_ram_bytes();
   if (!caches || *caches > total || *caches + model.weight_bytes() > total)
     throw base::OutOfResource(fmt::format(
@@ -73,8 +81,7 @@ class Batch {
     for (int32_t& token : tokens_)
       token = static_cast<int32_t>(rng.below(static_cast<uint64_t>(config.vocab_size)));
     together_ = std::clamp<int64_t>(prompt_ > 0 ? kPrefillRows / prompt_ : 1, 1, batch);
-    const int64_t rows = std::max({together_ * prompt_, int64_t{batch}, std::min(depth_, kPrefillRows)});
-    hidden_.resize(static_cast<size_t>(rows * config.hidden_size));
+    hidden_.resize(static_cast<size_t>(batch * config.hidden_size));
     last_.resize(static_cast<size_t>(batch * config.hidden_size));
     logits_.resize(static_cast<size_t>(batch * config.vocab_size));
     fill_contexts();
@@ -88,12 +95,9 @@ class Batch {
       std::vector<model::Segment> segments;
       for (int64_t i = 0; i < count; ++i)
         segments.push_back({&caches_[static_cast<size_t>(first + i)], prompt_});
-      model_.forward(std::span(tokens_).subspan(static_cast<size_t>(first * prompt_),
-                                                static_cast<size_t>(count * prompt_)),
-                     segments, kernels::Phase::prefill, hidden_.data());
-      for (int64_t i = 0; i < count; ++i)
-        std::copy_n(hidden_.data() + ((i + 1) * prompt_ - 1) * width, width,
-                    last_.data() + (first + i) * width);
+      model_.forward_last(std::span(tokens_).subspan(static_cast<size_t>(first * prompt_),
+                                                     static_cast<size_t>(count * prompt_)),
+                          segments, kernels::Phase::prefill, last_.data() + first * width);
     }
     model_.logits(last_.data(), batch_, kernels::Phase::prefill, logits_.data());
   }
@@ -102,11 +106,17 @@ class Batch {
     start_over();
     std::vector<model::Segment> segments;
     for (model::KvCache& cache : caches_) segments.push_back({&cache, 1});
+    const bool on_host = model_.backend().memory().is_host();
+    std::vector<int32_t> next(segments.size());
     for (int64_t step = 0; step < steps; ++step) {
-      model_.forward(
-          std::span(tokens_).subspan(static_cast<size_t>(step * batch_), static_cast<size_t>(batch_)),
-          segments, kernels::Phase::decode, hidden_.data());
-      model_.logits(hidden_.data(), batch_, kernels::Phase::decode, logits_.data());
+      const auto tokens =
+          std::span(tokens_).subspan(static_cast<size_t>(step * batch_), static_cast<size_t>(batch_));
+      if (on_host) {
+        model_.forward(tokens, segments, kernels::Phase::decode, hidden_.data());
+        model_.logits(hidden_.data(), batch_, kernels::Phase::decode, logits_.data());
+      } else {
+        model_.next_tokens(tokens, segments, next.data());
+      }
       base::throw_if_stopped();
     }
   }
@@ -117,8 +127,8 @@ class Batch {
       for (int64_t done = 0; done < depth_; done += kPrefillRows) {
         const int64_t rows = std::min(kPrefillRows, depth_ - done);
         const model::Segment segment{&caches_[i], rows};
-        model_.forward(std::span(tokens_).subspan(static_cast<size_t>(done), static_cast<size_t>(rows)),
-                       {&segment, 1}, kernels::Phase::prefill, hidden_.data());
+        model_.forward_last(std::span(tokens_).subspan(static_cast<size_t>(done), static_cast<size_t>(rows)),
+                            {&segment, 1}, kernels::Phase::prefill, last_.data());
         base::progress("filling contexts", done + rows, depth_, "tokens");
         base::throw_if_stopped();
       }
@@ -210,7 +220,9 @@ BenchResult run_workload(model::Model& model, const Workload& workload, Peaks pe
   result.kv_format = kernels::name(model.backend().kv_format());
   for (const int batch : workload.batches) result.runs.push_back(measure(model, workload, batch));
   result.peak_ram_bytes = base::peak_ram_bytes();
-  if (peaks.read_gb_s == 0 && workload.generate_tokens > 0)
+  const kernels::Memory& memory = model.backend().memory();
+  result.peak_device_bytes = memory.peak();
+  if (memory.is_host() && peaks.read_gb_s == 0 && workload.generate_tokens > 0)
     measure_read(*model.backend().pool, model.bytes_per_decode(), peaks);
   for (Run& run : result.runs) utilize(model, workload, peaks, run);
   result.peaks = std::move(peaks);
@@ -228,9 +240,13 @@ base::Json to_json(const BenchResult& result) {
                     {"decode_tokens_per_second", rate_json(run.decode)},
                     {"bandwidth_utilization", number(run.bandwidth_utilization)},
                     {"flop_utilization", number(run.flop_utilization)}});
-  return {{"peaks", to_json(result.peaks)},      {"peak_ram_bytes", result.peak_ram_bytes},
-          {"weight_bytes", result.weight_bytes}, {"kernels", result.kernels},
-          {"kv_format", result.kv_format},       {"runs", runs}};
+  return {{"peaks", to_json(result.peaks)},
+          {"peak_ram_bytes", result.peak_ram_bytes},
+          {"peak_device_bytes", result.peak_device_bytes},
+          {"weight_bytes", result.weight_bytes},
+          {"kernels", result.kernels},
+          {"kv_format", result.kv_format},
+          {"runs", runs}};
 }
 
 }  // namespace aquatint::bench

@@ -42,8 +42,9 @@ struct Run {
 
 struct BenchResult {
   Peaks peaks;
-  uint64_t peak_ram_bytes = 0;  // base::peak_ram_bytes() after the runs
-  uint64_t weight_bytes = 0;    // packed, resident
+  uint64_t peak_ram_bytes = 0;     // base::peak_ram_bytes() after the runs
+  uint64_t peak_device_bytes = 0;  // of a GPU's memory, as its driver counts; 0 on the CPU
+  uint64_t weight_bytes = 0;       // packed, resident
   std::string kernels;
   std::string_view kv_format;
   std::vector<Run> runs;  // by batch, in the order asked for

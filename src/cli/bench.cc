@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include "api/peaks.h"
+#include "base/error.h"
 #include "base/machine.h"
 #include "base/statistics.h"
 #include "bench/int8_head.h"
@@ -19,8 +21,11 @@ struct Options {
 };
 
 std::string peaks_text(const bench::Peaks& peaks) {
-  std::string text = fmt::format("read bandwidth  {:.1f} GB/s over {}\n", peaks.read_gb_s,
-                                 report::format_bytes(static_cast<double>(peaks.read_buffer_bytes)));
+  const std::string where =
+      peaks.read_buffer_bytes == 0
+          ? "by the maker's document"
+          : "over " + report::format_bytes(static_cast<double>(peaks.read_buffer_bytes));
+  std::string text = fmt::format("read bandwidth  {:.1f} GB/s {}\n", peaks.read_gb_s, where);
   for (const auto& [type, flop_s] : peaks.flop_s)
     text += fmt::format("{:<15} {:.0f} GFLOP/s\n", type, flop_s * 1e-9);
   return text;
@@ -42,10 +47,12 @@ std::string result_text(const bench::BenchResult& r, const std::string& head) {
   for (const bench::Run& run : r.runs)
     table.add({fmt::format("{}", run.batch), rate(run.prefill), percent(run.flop_utilization),
                rate(run.decode), percent(run.bandwidth_utilization)});
-  return table.text() + fmt::format("\nkernels {}, KV cache {}, head {}, weights {}, peak memory {}\n",
-                                    r.kernels, r.kv_format, head,
-                                    report::format_bytes(static_cast<double>(r.weight_bytes)),
-                                    report::format_bytes(static_cast<double>(r.peak_ram_bytes)));
+  return table.text() +
+         fmt::format("\nkernels {}, KV cache {}, head {}, weights {}, peak memory {}{}\n", r.kernels,
+                     r.kv_format, head, report::format_bytes(static_cast<double>(r.weight_bytes)),
+                     report::format_bytes(static_cast<double>(r.peak_device_bytes > 0 ? r.peak_device_bytes
+                                                                                      : r.peak_ram_bytes)),
+                     r.peak_device_bytes > 0 ? " of the GPU" : "");
 }
 
 // How long Model::load took, and how fast that went through the file's tensors.
@@ -98,10 +105,12 @@ void run_peaks(const api::Backend& backend, kernels::Precision precision, bool j
 void run(const Options& o, const Common& common) {
   const api::Backend backend(common.backend);
   const kernels::Precision precision = parse_precision(o.precision);
+  if (o.peaks_only && backend.on_gpu())
+    throw base::BadUsage("bench --peaks measures the CPU; leave --device cuda out");
   if (o.peaks_only) return run_peaks(backend, precision, common.json);
   if (o.model.empty()) throw base::BadUsage("bench needs a MODEL, or --peaks");
-  bench::Peaks peaks = bench::measure_peaks(backend.pool());
-  peaks.read_gb_s = 0;  // the workload measures it over the model's own weights
+  bench::Peaks peaks = api::peaks(backend);
+  if (!backend.on_gpu()) peaks.read_gb_s = 0;  // the workload measures it over the model's own weights
   base::reset_peak_ram();
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(o.model);
   if (o.head == "int8") checkpoint = bench::with_int8_head(checkpoint, backend.pool());

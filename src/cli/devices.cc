@@ -3,6 +3,7 @@
 #include "base/machine.h"
 #include "base/processors.h"
 #include "cli/command.h"
+#include "kernels/cuda/sets.h"
 #include "plan/text.h"
 #include "report/table.h"
 
@@ -18,6 +19,7 @@ base::Json describe() {
   return {{"cpu", base::cpu_name()},
           {"threads", base::default_threads()},
           {"ram_bytes", base::total_ram_bytes()},
+          {"gpu", kernels::cuda::device_words()},
           {"default_kernels", kernels::kernel_set("auto").name},
           {"kernel_sets", sets},
           {"devices", known}};
@@ -35,9 +37,10 @@ std::string known_devices() {
 }
 
 std::string as_text(const base::Json& d) {
-  std::string text = fmt::format("CPU      {}\nthreads  {}\nmemory   {}\n\n{:<9} {:<8} \n",
+  std::string text = fmt::format("CPU      {}\nthreads  {}\nmemory   {}\nGPU      {}\n\n{:<9} {:<8} \n",
                                  d["cpu"].get<std::string>(), d["threads"].get<int>(),
-                                 report::format_bytes(d["ram_bytes"].get<double>()), "kernels", "usable");
+                                 report::format_bytes(d["ram_bytes"].get<double>()),
+                                 d["gpu"].get<std::string>(), "kernels", "usable");
   for (const base::Json& set : d["kernel_sets"])
     text += fmt::format("{:<9} {:<8} {}\n", set["name"].get<std::string>(),
                         set["usable"].get<bool>() ? "yes" : "no", set["description"].get<std::string>());

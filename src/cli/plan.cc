@@ -99,7 +99,8 @@ void read_devices(const std::vector<std::string>& names, const Common& common, p
   }
   if (!cpu) return;
   const api::Backend backend(common.backend);
-  plan::MeasuredCpu measured = plan::measure_cpu(backend.kernels(), backend.pool(), q.choices);
+  plan::MeasuredCpu measured =
+      plan::measure_cpu(backend.at(kernels::Precision::bf16).host_kernels(), backend.pool(), q.choices);
   q.measured[measured.device.name] = measured.efficiency;
   q.devices.push_back(std::move(measured.device));
 }

@@ -66,7 +66,7 @@ std::optional<quant::Budget> parse_budget(const Options& o) {
 class DecodeTime {
  public:
   explicit DecodeTime(const api::Backend& backend)
-      : rates_(bench::measure_kernels(backend.kernels(), backend.pool(),
+      : rates_(bench::measure_kernels(backend.at(kernels::Precision::bf16).host_kernels(), backend.pool(),
                                       bench::measure_peaks(backend.pool()))) {}
 
   double operator()(double bytes, const numeric::Scheme* scheme) const {

@@ -51,7 +51,6 @@ class Host final : public Memory {
                  uint64_t count) const override {
     for (uint64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, bytes);
   }
-  uint64_t left() const override { return UINT64_MAX; }
 };
 
 }  // namespace

@@ -24,8 +24,10 @@ class Memory {
   // Inside this memory: `count` runs of `bytes`, their starts a step apart.
   virtual void copy_runs(std::byte* to, uint64_t to_step, const std::byte* from, uint64_t from_step,
                          uint64_t bytes, uint64_t count) const = 0;
-  // What is left, as far as anyone can say; UINT64_MAX for the host.
-  virtual uint64_t left() const = 0;
+  // Of a device; nobody can say it of the host.
+  virtual uint64_t left() const { return UINT64_MAX; }
+  virtual uint64_t peak() const { return 0; }  // the most that was in use, by the driver's own numbers
+  virtual void reset_peak() const {}
 };
 
 const Memory& host_memory();

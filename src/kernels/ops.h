@@ -11,6 +11,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -215,6 +216,11 @@ struct KernelSet {
   // kCrossRun rows of a column share s = max|x| / 4095, codes are round(x / s); products of codes are summed
   // exactly over these rows, and the sums in FP32.
   void (*add_cross)(const CrossProduct& p, base::ThreadPool& pool);
+
+  // Does what body() does, which calls the operations above and neither reads nor writes their memory
+  // otherwise. Where it asks for the same calls with the same arguments as an earlier time, a device may
+  // start all of them at once. Null: nothing is gained.
+  void (*repeat)(const std::function<void()>& body) = nullptr;
 };
 
 // All sets for CPUs built into this program, best first; `ref` last.

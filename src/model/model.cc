@@ -34,10 +34,67 @@ struct Model::State {
   std::shared_ptr<const checkpoint::Checkpoint> kept;  // while the embedding borrows from it
   Weights weights;
   Step step;
-  kernels::Array<float> head_input, head_output;  // of a device
+  kernels::Array<float> head_input, head_output;
+  kernels::Array<kernels::LogitStats> stats;
+  kernels::Array<kernels::Divergence> divergences;
+  kernels::Array<float> targets;
 
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
+  // Gathers the tokens in steps. each(first token, number of each span's segment) runs one by finish().
+  template <class Each>
+  void run(std::span<const int32_t> tokens, std::span<const Segment> segments, kernels::Phase phase,
+           Each each);
+  // Runs what the step has gathered, final states to `to`, then what follows; both may be repeated.
+  template <class Then>
+  void finish(float* to, Then then);
+  // Logits in the kernels' memory, until the next call.
+  const float* head_of(const float* hidden, int64_t rows, kernels::Phase phase);
+  // logits[row][of[row]].
+  void read_targets(const float* logits, std::span<const int32_t> of, float* to);
 };
+
+template <class Each>
+void Model::State::run(std::span<const int32_t> tokens, std::span<const Segment> segments,
+                       kernels::Phase phase, Each each) {
+  check(tokens, segments);
+  const auto count = static_cast<int64_t>(tokens.size());
+  const int64_t most = backend.kernels->rows_per_step;
+  step.reserve(config, backend.memory(), std::min(most, count));
+  step.clear(phase);
+  std::vector<size_t> segment_of;
+  int64_t done = 0, gathered = 0;
+  for (size_t i = 0; i < segments.size(); ++i)
+    for (int64_t rows_left = segments[i].rows; rows_left > 0;) {
+      const int64_t rows = std::min(rows_left, most - step.rows);
+      step.add(tokens.subspan(static_cast<size_t>(gathered), static_cast<size_t>(rows)), *segments[i].cache);
+      segment_of.push_back(i);
+      rows_left -= rows;
+      gathered += rows;
+      if (step.rows < most && gathered < count) continue;
+      each(done, segment_of);
+      done = gathered;
+      step.clear(phase);
+      segment_of.clear();
+    }
+}
+
+template <class Then>
+void Model::State::finish(float* to, Then then) {
+  const Machine machine{config, backend};
+  step.place();
+  embed(machine, weights.embedding, step);
+  const auto body = [&] {
+    for (int64_t layer = 0; layer < config.layers; ++layer)
+      decoder_block(machine, weights.blocks[static_cast<size_t>(layer)], layer, step);
+    leave_blocks(machine, weights.final_norm, step.rows, step.x.data(), to);
+    then();
+  };
+  if (backend.kernels->repeat && step.phase == kernels::Phase::decode)
+    backend.kernels->repeat(body);
+  else
+    body();
+  for (size_t i = 0; i < step.spans.size(); ++i) step.caches[i]->length_ += step.spans[i].rows;
+}
 
 void Model::State::check(std::span<const int32_t> tokens, std::span<const Segment> segments) const {
   int64_t rows = 0;
@@ -87,56 +144,117 @@ uint64_t Model::bytes_per_decode() const { return state_->weights.bytes_per_deco
 void Model::forward(std::span<const int32_t> tokens, std::span<const Segment> segments, kernels::Phase phase,
                     float* hidden) {
   State& s = *state_;
-  s.check(tokens, segments);
-  const int64_t count = static_cast<int64_t>(tokens.size());
-  const int64_t most = s.backend.kernels->rows_per_step;
-  s.step.reserve(s.config, s.backend.memory(), std::min(most, count));
-  s.step.clear(phase);
-  int64_t done = 0, gathered = 0;
-  for (const Segment& segment : segments)
-    for (int64_t rows_left = segment.rows; rows_left > 0;) {
-      const int64_t rows = std::min(rows_left, most - s.step.rows);
-      s.step.add(tokens.subspan(static_cast<size_t>(gathered), static_cast<size_t>(rows)), *segment.cache);
-      rows_left -= rows;
-      gathered += rows;
-      if (s.step.rows < most && gathered < count) continue;
-      run_step(hidden + done * s.config.hidden_size);
-      done = gathered;
-      s.step.clear(phase);
-    }
+  const int64_t width = s.config.hidden_size;
+  s.run(tokens, segments, phase, [&](int64_t first, std::span<const size_t>) {
+    float* to = hidden + first * width;
+    if (s.backend.memory().is_host()) return s.finish(to, [] {});
+    s.finish(s.step.normed.data(), [] {});
+    s.step.normed.read({to, static_cast<size_t>(s.step.rows * width)});
+  });
 }
 
-void Model::run_step(float* hidden) {
+void Model::forward_last(std::span<const int32_t> tokens, std::span<const Segment> segments,
+                         kernels::Phase phase, float* last) {
   State& s = *state_;
-  const Machine machine{s.config, s.backend};
-  s.step.place();
-  embed(machine, s.weights.embedding, s.step);
-  for (int64_t layer = 0; layer < s.config.layers; ++layer)
-    decoder_block(machine, s.weights.blocks[static_cast<size_t>(layer)], layer, s.step);
-  const kernels::Memory& memory = s.backend.memory();
-  float* to = memory.is_host() ? hidden : s.step.normed.data();
-  leave_blocks(machine, s.weights.final_norm, s.step.rows, s.step.x.data(), to);
-  if (!memory.is_host())
-    memory.read(hidden, to, static_cast<uint64_t>(s.step.rows * s.config.hidden_size) * sizeof(float));
-  for (size_t i = 0; i < s.step.spans.size(); ++i) s.step.caches[i]->length_ += s.step.spans[i].rows;
+  const auto width = static_cast<size_t>(s.config.hidden_size);
+  s.run(tokens, segments, phase, [&](int64_t, std::span<const size_t> segment_of) {
+    s.finish(s.step.normed.data(), [] {});
+    for (size_t i = 0; i < segment_of.size(); ++i) {
+      const kernels::AttentionSpan& span = s.step.spans[i];
+      s.step.normed.read({last + segment_of[i] * width, width},
+                         static_cast<size_t>(span.first_row + span.rows - 1) * width);
+    }
+  });
+}
+
+void Model::next_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments, int32_t* next) {
+  State& s = *state_;
+  AQ_CHECK(tokens.size() == segments.size(), "{} tokens of {} sequences", tokens.size(), segments.size());
+  const kernels::KernelSet& k = *s.backend.kernels;
+  const int64_t vocab = s.config.vocab_size;
+  std::vector<kernels::LogitStats> stats;
+  s.run(tokens, segments, kernels::Phase::decode, [&](int64_t first, std::span<const size_t>) {
+    const int64_t rows = s.step.rows;
+    s.head_output.reserve(s.backend.memory(), static_cast<size_t>(rows * vocab), "the logits of a batch");
+    s.stats.reserve(s.backend.memory(), static_cast<size_t>(rows), "the statistics of a batch");
+    const float* normed = s.step.normed.data();
+    s.finish(s.step.normed.data(), [&] {
+      k.linear(*s.weights.head, normed, rows, kernels::Phase::decode, nullptr, false, s.head_output.data(),
+               vocab, *s.backend.pool);
+      k.logit_stats(s.head_output.data(), rows, vocab, s.stats.data(), *s.backend.pool);
+    });
+    stats.resize(static_cast<size_t>(rows));
+    s.stats.read(stats);
+    for (int64_t row = 0; row < rows; ++row) next[first + row] = stats[static_cast<size_t>(row)].top;
+  });
+}
+
+const float* Model::State::head_of(const float* hidden, int64_t rows, kernels::Phase phase) {
+  const kernels::Memory& memory = backend.memory();
+  const auto width = static_cast<size_t>(config.hidden_size), count = static_cast<size_t>(rows);
+  head_input.reserve(memory, count * width, "the head's input");
+  head_output.reserve(memory, count * static_cast<size_t>(config.vocab_size), "the logits of a batch");
+  head_input.write({hidden, count * width});
+  backend.kernels->linear(*weights.head, head_input.data(), rows, phase, nullptr, false, head_output.data(),
+                          config.vocab_size, *backend.pool);
+  return head_output.data();
+}
+
+void Model::State::read_targets(const float* logits, std::span<const int32_t> of, float* to) {
+  targets.reserve(backend.memory(), of.size(), "the logits of targets");
+  for (size_t row = 0; row < of.size(); ++row)
+    backend.memory().copy_runs(
+        reinterpret_cast<std::byte*>(targets.data() + row), sizeof(float),
+        reinterpret_cast<const std::byte*>(logits + static_cast<int64_t>(row) * config.vocab_size + of[row]),
+        sizeof(float), sizeof(float), 1);
+  targets.read({to, of.size()});
 }
 
 void Model::logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const {
   State& s = *state_;
-  const kernels::Memory& memory = s.backend.memory();
-  const auto multiply = [&](const float* from, int64_t count, float* to) {
-    s.backend.kernels->linear(*s.weights.head, from, count, phase, nullptr, false, to, s.config.vocab_size,
-                              *s.backend.pool);
-  };
-  if (memory.is_host()) return multiply(hidden, rows, logits);
-  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size, most = std::min(rows, kHeadRows);
-  s.head_input.reserve(memory, static_cast<size_t>(most * width), "the head's input");
-  s.head_output.reserve(memory, static_cast<size_t>(most * vocab), "the logits of a batch");
-  for (int64_t row = 0; row < rows; row += most) {
-    const int64_t count = std::min(most, rows - row);
-    s.head_input.write({hidden + row * width, static_cast<size_t>(count * width)});
-    multiply(s.head_input.data(), count, s.head_output.data());
+  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size;
+  if (s.backend.memory().is_host())
+    return s.backend.kernels->linear(*s.weights.head, hidden, rows, phase, nullptr, false, logits, vocab,
+                                     *s.backend.pool);
+  for (int64_t row = 0; row < rows; row += kHeadRows) {
+    const int64_t count = std::min(kHeadRows, rows - row);
+    s.head_of(hidden + row * width, count, phase);
     s.head_output.read({logits + row * vocab, static_cast<size_t>(count * vocab)});
+  }
+}
+
+void Model::score(const float* hidden, std::span<const int32_t> targets, kernels::LogitStats* stats,
+                  float* target_logits) const {
+  State& s = *state_;
+  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size;
+  s.stats.reserve(s.backend.memory(), static_cast<size_t>(kHeadRows), "the statistics of a batch");
+  for (size_t row = 0; row < targets.size(); row += kHeadRows) {
+    const size_t count = std::min<size_t>(kHeadRows, targets.size() - row);
+    const auto rows = static_cast<int64_t>(count);
+    const float* logits =
+        s.head_of(hidden + static_cast<int64_t>(row) * width, rows, kernels::Phase::prefill);
+    s.backend.kernels->logit_stats(logits, rows, vocab, s.stats.data(), *s.backend.pool);
+    s.stats.read({stats + row, count});
+    s.read_targets(logits, targets.subspan(row, count), target_logits + row);
+  }
+}
+
+void Model::compare(const Model& reference, const float* reference_hidden, const float* hidden,
+                    std::span<const int32_t> targets, kernels::Divergence* divergences,
+                    float* target_logits) const {
+  State &s = *state_, &r = *reference.state_;
+  AQ_CHECK(s.config.vocab_size == r.config.vocab_size && &s.backend.memory() == &r.backend.memory());
+  s.divergences.reserve(s.backend.memory(), static_cast<size_t>(kHeadRows), "the divergences of a batch");
+  for (size_t row = 0; row < targets.size(); row += kHeadRows) {
+    const size_t count = std::min<size_t>(kHeadRows, targets.size() - row);
+    const auto rows = static_cast<int64_t>(count), first = static_cast<int64_t>(row);
+    const float* expected =
+        r.head_of(reference_hidden + first * r.config.hidden_size, rows, kernels::Phase::prefill);
+    const float* found = s.head_of(hidden + first * s.config.hidden_size, rows, kernels::Phase::prefill);
+    s.backend.kernels->divergence(expected, found, rows, s.config.vocab_size, s.divergences.data(),
+                                  *s.backend.pool);
+    s.divergences.read({divergences + row, count});
+    s.read_targets(found, targets.subspan(row, count), target_logits + row);
   }
 }
 

@@ -119,12 +119,10 @@ class Run {
     forward(Phase::prefill);
     std::vector<Sequence*> finished;
     std::vector<float> last_rows;
-    int64_t row = 0;
     for (size_t i = 0; i < part.size(); ++i) {
-      row += segments_[i].rows;
       if (part[i]->prefilled < part[i]->result.prompt_tokens) continue;
       finished.push_back(part[i]);
-      const float* last = hidden_.data() + (row - 1) * model_.config().hidden_size;
+      const float* last = hidden_.data() + static_cast<int64_t>(i) * model_.config().hidden_size;
       last_rows.insert(last_rows.end(), last, last + model_.config().hidden_size);
     }
     choose(finished, last_rows.data(), Phase::prefill);
@@ -142,15 +140,28 @@ class Run {
       segments_.push_back({&sequence->cache, 1});
     }
     if (going.empty()) return;
-    forward(Phase::decode);
+    // On a device the choice without chance is made there.
+    const bool on_device = options_.sampling.temperature == 0 && !model_.backend().memory().is_host();
+    if (on_device)
+      next_tokens(going);
+    else
+      forward(Phase::decode);
     tokens_.clear();
     segments_.clear();
-    choose(going, hidden_.data(), Phase::decode);
+    if (!on_device) choose(going, hidden_.data(), Phase::decode);
   }
 
+  // The last state of each segment.
   void forward(Phase phase) {
-    hidden_.resize(tokens_.size() * static_cast<size_t>(model_.config().hidden_size));
-    model_.forward(tokens_, segments_, phase, hidden_.data());
+    hidden_.resize(segments_.size() * static_cast<size_t>(model_.config().hidden_size));
+    model_.forward_last(tokens_, segments_, phase, hidden_.data());
+  }
+
+  void next_tokens(const std::vector<Sequence*>& sequences) {
+    std::vector<int32_t> next(sequences.size());
+    model_.next_tokens(tokens_, segments_, next.data());
+    for (size_t i = 0; i < sequences.size(); ++i) sequences[i]->next = next[i];
+    for (Sequence* sequence : sequences) accept(*sequence);
   }
 
   // Samples a token for each sequence from its row of states.

@@ -19,7 +19,7 @@ TEST_F(Cli, WrongUsageIsTwo) {
   expect_error(run({"quantize", model_, "--to", (scratch_ / "q").string(), "--scheme", "W9A9"}), 2, "W9A9");
   expect_error(run({"eval", model_}), 2, "--text");
   expect_error(run({"study", model_, "--to", (scratch_ / "s").string()}), 2, "--text");
-  expect_error(run({"bench", model_, "--device", "cuda"}), 2, "cuda");
+  expect_error(run({"bench", model_, "--device", "cuda", "--kernels", "avx2"}), 2, "cuda");
 }
 
 TEST_F(Cli, HelpAndVersionAreZero) {

@@ -58,7 +58,6 @@ class FencedMemory final : public kernels::Memory {
     const Open open;
     for (uint64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, bytes);
   }
-  uint64_t left() const override { return kBytes - end_; }
 
  private:
   static constexpr uint64_t kPage = 4096, kBytes = uint64_t{4} << 30;
@@ -121,6 +120,8 @@ inline const kernels::KernelSet& fenced_set() {
     s.rope = Opened<&KernelSet::rope>::call;
     s.rotate_runs = Opened<&KernelSet::rotate_runs>::call;
     s.swiglu = Opened<&KernelSet::swiglu>::call;
+    s.logit_stats = Opened<&KernelSet::logit_stats>::call;
+    s.divergence = Opened<&KernelSet::divergence>::call;
     s.store_kv = [](const kernels::Spans& spans, const kernels::AttentionShape& shape, const float* k,
                     const float* v, int64_t stride, base::ThreadPool& pool) {
       const FencedMemory::Open open;

@@ -213,6 +213,60 @@ TEST(Forward, LongPromptsGoThroughInPieces) {
   EXPECT_EQ(c.length(), 1100);
 }
 
+TEST(Forward, LastRowsAndNextTokensAreThoseOfAForwardPass) {
+  for (const kernels::KernelSet* set : {&kernels::kernel_set("scalar"), &test::fenced_set()}) {
+    const Runner r(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, 2);
+    const auto tokens = some_tokens(250);
+    KvCache a = r.cache(), b = r.cache(), c = r.cache(), d = r.cache();
+    const Segment whole[] = {{&a, 130}, {&b, 120}}, last[] = {{&c, 130}, {&d, 120}};
+    const auto hidden = r.run(tokens, whole, Phase::prefill);
+    std::vector<float> rows(2 * kHidden);
+    r.model->forward_last(tokens, last, Phase::prefill, rows.data());
+    EXPECT_EQ(rows_of(rows, 0, 1), rows_of(hidden, 129, 130)) << set->name;
+    EXPECT_EQ(rows_of(rows, 1, 2), rows_of(hidden, 249, 250)) << set->name;
+
+    const Segment one[] = {{&a, 1}, {&b, 1}}, again[] = {{&c, 1}, {&d, 1}};
+    const std::vector<int32_t> more = {3, 5};
+    const auto logits = r.logits(r.run(more, one, Phase::decode), Phase::decode);
+    std::vector<int32_t> next(2);
+    r.model->next_tokens(more, again, next.data());
+    for (int64_t i = 0; i < 2; ++i) {
+      const auto row = logits.begin() + i * 97;
+      EXPECT_EQ(next[static_cast<size_t>(i)], std::max_element(row, row + 97) - row) << set->name;
+    }
+    EXPECT_EQ(c.length(), 131);
+  }
+}
+
+TEST(Forward, ScoresAndDivergencesAreThoseOfTheLogits) {
+  for (const kernels::KernelSet* set : {&kernels::kernel_set("scalar"), &test::fenced_set()}) {
+    const Runner r(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, 2);
+    const Runner other(random_checkpoint(tiny_config("qwen3"), 2), *set, Precision::bf16, 2);
+    const auto tokens = some_tokens(150),
+               targets = some_tokens(150, 8);  // more than go through a head at once
+    KvCache a = r.cache(), b = other.cache();
+    const auto hidden = r.run(tokens, a, Phase::prefill), reference = other.run(tokens, b, Phase::prefill);
+    const auto logits = r.logits(hidden), expected = other.logits(reference);
+    std::vector<kernels::LogitStats> stats(150), want_stats(150);
+    std::vector<kernels::Divergence> divergences(150), want(150);
+    std::vector<float> scored(150), compared(150);
+    r.model->score(hidden.data(), targets, stats.data(), scored.data());
+    r.model->compare(*other.model, reference.data(), hidden.data(), targets, divergences.data(),
+                     compared.data());
+    const kernels::KernelSet& host = kernels::kernel_set("scalar");
+    base::ThreadPool pool(1);
+    host.logit_stats(logits.data(), 150, 97, want_stats.data(), pool);
+    host.divergence(expected.data(), logits.data(), 150, 97, want.data(), pool);
+    for (size_t i = 0; i < 150; ++i) {
+      EXPECT_EQ(scored[i], logits[i * 97 + static_cast<size_t>(targets[i])]);
+      EXPECT_EQ(compared[i], scored[i]);
+      EXPECT_EQ(stats[i].log_sum_exp, want_stats[i].log_sum_exp);
+      EXPECT_EQ(stats[i].top, want_stats[i].top);
+      EXPECT_EQ(divergences[i].kl, want[i].kl) << set->name << " " << i;
+    }
+  }
+}
+
 TEST(Forward, ChecksBeforeItRuns) {
   const Runner r(random_checkpoint(tiny_config("llama")), kernels::kernel_set("ref"), Precision::fp32);
   KvCache small = r.cache(8), large = r.cache(64);

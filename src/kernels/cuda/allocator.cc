@@ -61,6 +61,11 @@ void Allocator::release(void* block) {
   handed_.erase(found);
 }
 
+void Allocator::reset_peak() {
+  give_back_kept();
+  peak_ = in_use_;
+}
+
 void Allocator::give_back_kept() {
   for (const auto& [size, block] : kept_) source_.give_back(block);
   kept_.clear();

@@ -30,6 +30,7 @@ class Allocator {
   uint64_t budget() const { return budget_; }
   uint64_t in_use() const { return in_use_; }
   uint64_t peak() const { return peak_; }  // of in_use()
+  void reset_peak();  // gives kept blocks back, so that the driver's numbers are of what is in use
   uint64_t left() const { return budget_ - in_use_; }
 
   // Bytes that a request takes: whole units, so that requests of about one size share blocks.

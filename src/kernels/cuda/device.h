@@ -32,6 +32,7 @@ struct MemoryUse {
   uint64_t driver_peak = 0;  // the most that the driver called used, other programs' included
 };
 MemoryUse memory_use();
+void reset_peak();  // both begin again with what is in use
 
 class DeviceBuffer {
  public:

@@ -1,3 +1,4 @@
+#include "kernels/cuda/repeat.h"
 #include "kernels/cuda/sets.h"
 #include "kernels/cuda/slots.h"
 
@@ -24,6 +25,7 @@ KernelSet make_set() {
       .add_product = add_product,
       .add_product_fp64 = add_product_fp64,
       .add_cross = add_cross,
+      .repeat = repeat,
   };
 }
 

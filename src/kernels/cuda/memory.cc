@@ -27,6 +27,8 @@ class DeviceMemory final : public Memory {
     const MemoryUse use = memory_use();
     return use.budget - use.in_use;
   }
+  uint64_t peak() const override { return memory_use().driver_peak; }
+  void reset_peak() const override { cuda::reset_peak(); }
 };
 
 }  // namespace

@@ -11,9 +11,7 @@ namespace aquatint::kernels::cuda {
 const KernelSet& kernel_set();
 // What the GPU is, or in one line why there is none.
 std::string device_words();
-// The most that the driver called used since the device was opened, other programs' memory included; 0 where
-// it was not.
-uint64_t peak_bytes();
+std::string gpu_name();  // the driver's name of it; opens it
 
 // The set itself and its memory, of whatever device.h stands for.
 const Memory& memory();

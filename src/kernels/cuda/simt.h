@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/repeat.h"
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define AQ_UNROLL _Pragma("unroll")  // before a loop: its arrays stay in registers
@@ -31,6 +32,13 @@ struct Launch {
   bool early = false;  // may start while the kernel before it ends: it calls wait_for_previous() itself
 };
 
+template <class... Params, class... Args>
+void note_launch(const Launch& l, void (*kernel)(Params...), Args&&... args) {
+  notes->add(l);
+  notes->add(kernel);
+  (notes->add<Params>(static_cast<Params>(args)), ...);
+}
+
 #ifdef __CUDACC__
 
 __device__ inline int thread_in_block() { return static_cast<int>(threadIdx.x); }
@@ -44,6 +52,7 @@ __device__ inline T& shared() {
 
 template <class... Params, class... Args>
 void launch(const Launch& l, Stream stream, void (*kernel)(Params...), Args&&... args) {
+  if (notes) return note_launch(l, kernel, args...);
   if (l.shared_bytes > 48 * 1024)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(l.shared_bytes)),

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/repeat.h"
 
 #define __global__
 #define __device__
@@ -51,6 +52,8 @@ inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return
 namespace aquatint::kernels::cuda {
 
 struct Launch;
+template <class... Params, class... Args>
+void note_launch(const Launch& l, void (*kernel)(Params...), Args&&... args);
 
 namespace emulated {
 
@@ -103,6 +106,7 @@ T& shared() {
 
 template <class... Params, class... Args>
 void launch(const Launch& l, Stream, void (*kernel)(Params...), Args&&... args) {
+  if (notes) return note_launch(l, kernel, args...);
   emulated::run(l, [&] { kernel(static_cast<Params>(args)...); });
 }
 

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/repeat.h"
 #include "numeric/format.h"
 
 namespace aquatint::kernels::cuda {
@@ -63,6 +64,7 @@ void check(const Gemm& g) {
 
 void gemm(const Gemm& g) {
   check(g);
+  if (notes) return notes->add(g);
   for (int64_t row = 0; row < g.m; ++row)
     for (int64_t col = 0; col < g.n; ++col) {
       if (g.type == GemmType::int8) {

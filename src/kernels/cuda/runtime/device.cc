@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "kernels/cuda/allocator.h"
+#include "kernels/cuda/repeat.h"
 #include "kernels/cuda/runtime/staging.h"
 
 namespace aquatint::kernels::cuda {
@@ -28,6 +29,13 @@ cudaDeviceProp properties(int device) {
   check(cudaGetDeviceProperties(&p, device), "reading what the GPU is");
   return p;
 }
+
+// As noted.
+struct Runs {
+  void* to;
+  const void* from;
+  size_t to_step, from_step, bytes, count;
+};
 
 // The first one that can run the kernels.
 int choose_device() {
@@ -70,6 +78,11 @@ class Device {
   Staging& staging() { return *staging_; }
   std::map<Purpose, DeviceBuffer>& workspaces() { return workspaces_; }
   uint64_t driver_peak() const { return driver_peak_; }
+  void reset_peak() {
+    driver_peak_ = 0;
+    allocator_->reset_peak();
+    sample();
+  }
 
   // Free bytes.
   uint64_t sample() {
@@ -124,16 +137,28 @@ MemoryUse memory_use() {
   return {a.budget(), a.in_use(), a.peak(), device().driver_peak()};
 }
 
-void copy_to_device(void* to, const void* from, size_t bytes) { device().staging().write(to, from, bytes); }
-void copy_to_host(void* to, const void* from, size_t bytes) { device().staging().read(to, from, bytes); }
+void reset_peak() { device().reset_peak(); }
+
+void copy_to_device(void* to, const void* from, size_t bytes) {
+  if (notes) notes->add_done();
+  device().staging().write(to, from, bytes);
+}
+void copy_to_host(void* to, const void* from, size_t bytes) {
+  AQ_CHECK(!notes, "work that repeats reads the device's memory");
+  device().staging().read(to, from, bytes);
+}
 
 void copy_runs(void* to, size_t to_step, const void* from, size_t from_step, size_t bytes, size_t count) {
   if (bytes == 0 || count == 0) return;
+  if (notes) return notes->add(Runs{to, from, to_step, from_step, bytes, count});
   check(cudaMemcpy2DAsync(to, to_step, from, from_step, bytes, count, cudaMemcpyDeviceToDevice, stream()),
         "a copy on the GPU");
 }
 
-void zero(void* at, size_t bytes) { check(cudaMemsetAsync(at, 0, bytes, stream()), "clearing memory"); }
+void zero(void* at, size_t bytes) {
+  if (notes) return notes->add(Runs{at, nullptr, 0, 0, bytes, 1});
+  check(cudaMemsetAsync(at, 0, bytes, stream()), "clearing memory");
+}
 void synchronize() { check(cudaStreamSynchronize(stream()), "work on the GPU"); }
 
 void* workspace(Purpose purpose, size_t bytes) {

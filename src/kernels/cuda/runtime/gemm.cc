@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/repeat.h"
 
 namespace aquatint::kernels::cuda {
 namespace {
@@ -222,6 +223,7 @@ class Plan {
 
 void gemm(const Gemm& g) {
   if (g.m == 0) return;
+  if (notes) return notes->add(g);
   using Key = std::tuple<GemmType, int64_t, int64_t, int64_t, GemmScale, bool>;
   static std::map<Key, Plan> plans;
   const Key key{g.type, g.n, g.k, g.b_row, g.scale, g.a_scale != nullptr};

@@ -13,6 +13,6 @@ constexpr const char* kWhy =
 
 const KernelSet& kernel_set() { throw base::BadUsage(kWhy); }
 std::string device_words() { return kWhy; }
-uint64_t peak_bytes() { return 0; }
+std::string gpu_name() { throw base::BadUsage(kWhy); }
 
 }  // namespace aquatint::kernels::cuda

@@ -1,0 +1,300 @@
+// Attention of generated tokens. A block reads one chunk of one key head's positions for up to eight of its
+// query heads, four warps in turns, each with its own copies in flight; what chunks leave is joined in order
+// by a second kernel.
+//
+// Limit: memory. Two blocks an SM keep 36 (int4) to 128 KiB of the cache on its way; an H200 needs about 30.
+// Products take a sixth of what the tensor cores can do in the time (BF16), unpacking codes of 8 and 4 bits
+// about half and all of the instructions that can be issued.
+#include <algorithm>
+
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_tiles.h"
+
+namespace aquatint::kernels::cuda {
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kTileHeads = 8;
+
+struct DecodeArgs {
+  const AttentionSpan* spans;
+  AttentionShape shape;
+  const float* q;
+  int64_t q_stride;
+  float* out;
+  float* partials;       // [span][row][head][chunk][partial_stride]
+  int64_t rows, chunks;  // most rows of a span, most chunks of a row
+};
+
+// Σ weight · v [dim], the largest score, Σ weight.
+__host__ __device__ inline int64_t partial_stride(int64_t dim) { return (dim + 2 + 3) / 4 * 4; }
+
+__device__ inline float* partial_of(const DecodeArgs& a, int64_t span, int64_t row, int64_t head) {
+  return a.partials +
+         ((span * a.rows + row) * a.shape.heads + head) * a.chunks * partial_stride(a.shape.head_dim);
+}
+
+// A row's chunks.
+struct Chunks {
+  int64_t size, first, count, lowest, position;
+
+  __device__ static Chunks of(const AttentionSpan& span, int64_t row, int64_t window) {
+    Chunks c;
+    c.position = span.position + row;
+    c.size = span.cache.format == KvFormat::int4 ? 256 : 128;
+    while (c.position / c.size >= kMostChunks) c.size *= 2;
+    c.lowest = first_visible(window, c.position);
+    c.first = c.lowest / c.size;
+    c.count = c.position / c.size + 1 - c.first;
+    return c;
+  }
+};
+
+template <KvFormat format, int slabs>
+struct DecodePlan {
+  // Squares of codes that are worked on together; int4's rings are read as BF16, a square at a time.
+  static constexpr int kBlocks = format == KvFormat::int4 && slabs < 8 ? 2 : 1;
+  static constexpr int kAhead = has_scales(format) ? 2 : 1;  // keys and values on their way
+  static constexpr int kCodeBytes = KvStage<slabs, kBlocks>::template kBytes<format>;
+  static constexpr int kRingBytes = KvStage<slabs, 1>::template kBytes<KvFormat::bf16>;
+  static constexpr int kStageBytes =
+      format == KvFormat::int4 && kRingBytes > kCodeBytes ? kRingBytes : kCodeBytes;
+  static constexpr int kStagesBytes = 2 * kAhead * kStageBytes;
+  static constexpr int kWarpBytes = kStagesBytes + Query<slabs>::kWarpBytes;
+  static constexpr int kWidth = kSquare * slabs;
+  static constexpr int kJoinBytes = kWarps * kTileHeads * (kWidth + 2) * 4;
+  static constexpr int kSharedBytes = kWarps * kWarpBytes > kJoinBytes ? kWarps* kWarpBytes : kJoinBytes;
+  static constexpr int kBlocksAtOnce = slabs > 4                               ? 1
+                                       : slabs > 2 || format == KvFormat::int4 ? 2
+                                                                               : 3;  // of an SM
+};
+
+// What a block's warps share of the work.
+struct DecodeTask {
+  const float* q;  // of the tile's first head
+  int heads, dim;  // of the tile
+  float c;         // exponent_scale()
+};
+
+// Positions [begin, end) in one form, in turns with the other warps. Those below `begin` in the first square
+// are not seen.
+template <class Plan, KvFormat f, int blocks, int slabs>
+__device__ inline void attend_range(const DecodeTask& task, const KvSource& source, std::byte* memory,
+                                    int64_t begin, int64_t end,
+                                    WarpSums<TileRows::eight_split, slabs>& sums) {
+  using Stage = KvStage<slabs, blocks>;
+  constexpr int kStep = kSquare * blocks, kTurn = kStep * kWarps, kWait = 2 * Plan::kAhead - 1;
+  int64_t at = begin / kStep * kStep +
+               kStep * ((warp_id() - static_cast<int>(begin / kStep % kWarps) + kWarps) % kWarps);
+  if (at >= end) return;
+  Query<slabs> query(memory + Plan::kStagesBytes);
+  load_query<f, TileRows::eight_split>(query, task.dim, [&](int) {
+    const int row = lane_id() / 4;
+    return row < task.heads ? task.q + row * task.dim : nullptr;
+  });
+  const auto there = [end](int64_t from) {
+    return static_cast<int>(end - from < kStep ? end - from : kStep);
+  };
+  const auto keys = [&](int64_t from, int stage) {
+    if (from < end)
+      copy_keys<f>(Stage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), task.dim,
+                   lane_id(), kWarp);
+    ptx::close_copies();
+  };
+  const auto values = [&](int64_t from, int stage) {
+    if (from < end)
+      copy_values<f>(Stage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from),
+                     lane_id(), kWarp);
+    ptx::close_copies();
+  };
+  for (int stage = 0; stage < Plan::kAhead; ++stage) {
+    keys(at + stage * kTurn, stage);
+    values(at + stage * kTurn, stage);
+  }
+  for (int stage = 0; at < end; at += kTurn, stage = (stage + 1) % Plan::kAhead) {
+    const Stage key_stage{memory + 2 * stage * Plan::kStageBytes};
+    const Stage value_stage{memory + (2 * stage + 1) * Plan::kStageBytes};
+    ptx::wait_copies<kWait>();
+    __syncwarp();
+    float s[blocks][4][4];
+    score_stage<f, TileRows::eight_split>(key_stage, query, task.dim, s);
+    __syncwarp();
+    keys(at + Plan::kAhead * kTurn, stage);
+    sums.template soften<true, blocks>(s, task.c, at, {begin}, {end - 1});
+    ptx::wait_copies<kWait>();
+    clear_behind<f>(value_stage, there(at), lane_id(), kWarp);
+    __syncwarp();
+    sums.template weigh<f, blocks>(value_stage.pieces() + lane_id(), value_stage.template words<f>(),
+                                   there(at), s);
+    __syncwarp();
+    values(at + Plan::kAhead * kTurn, stage);
+  }
+  ptx::wait_copies<0>();
+  __syncwarp();
+}
+
+// Per warp and head of the tile: Σ weight · v, the largest score, Σ weight.
+template <int width>
+struct WarpResults {
+  float sums[kWarps][kTileHeads][width];
+  float most[kWarps][kTileHeads], total[kWarps][kTileHeads];
+};
+
+// In warp order; `to` gets a head's result.
+template <int width, class To>
+__device__ inline void join_warps(const WarpResults<width>& r, int heads, int dim, float c, To to) {
+  for (int i = thread_in_block(); i < heads * width; i += block_threads()) {
+    const int head = i / width, d = i % width;
+    if (d >= dim) continue;
+    float most = kNoScore, sum = 0, total = 0;
+    for (int warp = 0; warp < kWarps; ++warp) most = fmaxf(most, r.most[warp][head]);
+    for (int warp = 0; warp < kWarps; ++warp) {
+      const float kept = ptx::exp2_approx((r.most[warp][head] - most) * c);
+      sum = fmaf(kept, r.sums[warp][head][d], sum);
+      total = fmaf(kept, r.total[warp][head], total);
+    }
+    to(head, d, sum, most, total);
+  }
+}
+
+// Grid: chunks, (row, key head, tile of its query heads), spans.
+template <KvFormat format, int slabs>
+__global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBlocksAtOnce))
+    attend_chunks(DecodeArgs args) {
+  using Plan = DecodePlan<format, slabs>;
+  const AttentionShape& shape = args.shape;
+  const AttentionSpan span = args.spans[blockIdx.z];
+  const auto group = static_cast<int>(shape.heads / shape.kv_heads),
+             tiles = (group + kTileHeads - 1) / kTileHeads;
+  const int tile = static_cast<int>(blockIdx.y) % tiles;
+  const int64_t kv = blockIdx.y / tiles % shape.kv_heads, row = blockIdx.y / tiles / shape.kv_heads;
+  if (row >= span.rows) return;
+  const Chunks chunks = Chunks::of(span, row, shape.window);
+  if (blockIdx.x >= chunks.count) return;
+  const int64_t chunk = (chunks.first + blockIdx.x) * chunks.size;
+  const int64_t begin = chunks.lowest > chunk ? chunks.lowest : chunk;
+  const int64_t end = chunk + chunks.size < chunks.position + 1 ? chunk + chunks.size : chunks.position + 1;
+
+  const KvHead head = head_of(span, shape, kv);
+  const int64_t first_head = kv * group + tile * kTileHeads;
+  const int heads = group - tile * kTileHeads < kTileHeads ? group - tile * kTileHeads : kTileHeads;
+  const auto dim = static_cast<int>(shape.head_dim);
+  const DecodeTask task{args.q + (span.first_row + row) * args.q_stride + first_head * dim, heads, dim,
+                        exponent_scale(shape)};
+  std::byte* memory = &shared<std::byte>();
+  std::byte* own_memory = memory + warp_id() * Plan::kWarpBytes;
+  WarpSums<TileRows::eight_split, slabs> sums;
+  sums.clear();
+  if constexpr (format == KvFormat::int4) {
+    const int64_t exact = exact_from(chunks.position), near = begin > exact ? begin : exact;
+    if (begin < exact)
+      attend_range<Plan, format, Plan::kBlocks>(task, KvSource::of(head, false), own_memory, begin,
+                                                end < exact ? end : exact, sums);
+    if (near < end)
+      attend_range<Plan, KvFormat::bf16, 1>(task, KvSource::of(head, true), own_memory, near, end, sums);
+  } else {
+    attend_range<Plan, format, Plan::kBlocks>(task, KvSource::of(head, false), own_memory, begin, end, sums);
+  }
+  sums.join_parts();
+  __syncthreads();
+  auto& results = *reinterpret_cast<WarpResults<Plan::kWidth>*>(memory);
+  const int own = lane_id() / 4;
+  sums.for_sums(0, [&](int d, float sum) { results.sums[warp_id()][own][d] = sum; });
+  if (lane_id() % 4 == 0) {
+    results.most[warp_id()][own] = sums.most[0];
+    results.total[warp_id()][own] = sums.total[0];
+  }
+  __syncthreads();
+  const int64_t step = partial_stride(dim) * args.chunks;
+  float* partials = partial_of(args, blockIdx.z, row, first_head) + blockIdx.x * partial_stride(dim);
+  join_warps(results, heads, dim, task.c, [&](int h, int d, float sum, float most, float total) {
+    float* partial = partials + h * step;
+    partial[d] = sum;
+    if (d == 0) {
+      partial[dim] = most;
+      partial[dim + 1] = total;
+    }
+  });
+}
+
+// Chunks in order. Grid: (row, query head), spans.
+__global__ void join_chunks(DecodeArgs args) {
+  const AttentionSpan span = args.spans[blockIdx.y];
+  const int64_t head = blockIdx.x % args.shape.heads, row = blockIdx.x / args.shape.heads;
+  if (row >= span.rows) return;
+  const Chunks chunks = Chunks::of(span, row, args.shape.window);
+  const int64_t dim = args.shape.head_dim, stride = partial_stride(dim);
+  const float* partials = partial_of(args, blockIdx.y, row, head);
+  const float c = exponent_scale(args.shape);
+  float most = kNoScore;
+  for (int64_t i = 0; i < chunks.count; ++i) most = fmaxf(most, partials[i * stride + dim]);
+  float* out = args.out + ((span.first_row + row) * args.shape.heads + head) * dim;
+  for (int64_t d = thread_in_block(); d < dim; d += block_threads()) {
+    float sum = 0, total = 0;
+    for (int64_t i = 0; i < chunks.count; ++i) {
+      const float kept = ptx::exp2_approx((partials[i * stride + dim] - most) * c);
+      sum = fmaf(kept, partials[i * stride + d], sum);
+      total = fmaf(kept, partials[i * stride + dim + 1], total);
+    }
+    out[d] = sum / total;
+  }
+}
+
+template <KvFormat format, int slabs>
+void start(const Launch& l, const DecodeArgs& args) {
+  Launch with_shared = l;
+  with_shared.shared_bytes = DecodePlan<format, slabs>::kSharedBytes;
+  launch(with_shared, stream(), attend_chunks<format, slabs>, args);
+}
+
+template <KvFormat format>
+void start(const Launch& l, const DecodeArgs& args) {
+  const int64_t dim = args.shape.head_dim;
+  if (dim <= 64) return start<format, 2>(l, args);
+  if (dim <= 128) return start<format, 4>(l, args);
+  start<format, 8>(l, args);
+}
+
+}  // namespace
+
+void attention_decode(const AttentionCall& call) {
+  const AttentionShape& shape = call.shape;
+  const int64_t tiles = blocks_for(shape.heads / shape.kv_heads, kTileHeads);
+  int64_t rows = 0, chunks = 0;
+  for (const AttentionSpan& span : call.spans.list) {
+    rows = std::max(rows, span.rows);
+    for (int64_t row = 0; row < span.rows; ++row) {
+      const int64_t position = span.position + row, size = decode_chunk(call.format(), position);
+      chunks = std::max(chunks, position / size + 1 - first_visible(shape.window, position) / size);
+    }
+  }
+  const auto spans = static_cast<int64_t>(call.spans.list.size());
+  const int64_t floats = spans * rows * shape.heads * chunks * partial_stride(shape.head_dim);
+  auto* partials =
+      static_cast<float*>(workspace(Purpose::attention, static_cast<size_t>(floats) * sizeof(float)));
+  const DecodeArgs args{call.spans.placed, shape, call.q, call.q_stride, call.out, partials, rows, chunks};
+  const Launch l{.grid = {static_cast<uint32_t>(chunks), static_cast<uint32_t>(rows * shape.kv_heads * tiles),
+                          static_cast<uint32_t>(spans)},
+                 .block = {kWarps * kWarp}};
+  switch (call.format()) {
+    case KvFormat::bf16:
+      start<KvFormat::bf16>(l, args);
+      break;
+    case KvFormat::fp8_e4m3:
+      start<KvFormat::fp8_e4m3>(l, args);
+      break;
+    case KvFormat::int8:
+      start<KvFormat::int8>(l, args);
+      break;
+    case KvFormat::int4:
+      start<KvFormat::int4>(l, args);
+      break;
+    case KvFormat::fp32:
+      return attention_plain(call);
+  }
+  launch({.grid = {static_cast<uint32_t>(rows * shape.heads), static_cast<uint32_t>(spans)},
+          .block = {threads_for(shape.head_dim, 128)}},
+         stream(), join_chunks, args);
+}
+
+}  // namespace aquatint::kernels::cuda

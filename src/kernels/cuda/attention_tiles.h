@@ -1,0 +1,549 @@
+// Attention of one warp over squares of a cache, 32 positions × 32 dimensions, by mma.m16n8k16.
+//
+// Lines of a cache (kv_layout.h) are read as they lie, 16 bytes a lane: four positions (of keys) or four
+// dimensions (of values), each a column of one of four mma tiles. Since the order of columns and of depth is
+// free, both products take their operands without moving anything between lanes. With lane = 4 · group +
+// part:
+//
+//   keys    tile i, column n is position 4 n + i: the strip group / 4, its lanes 4 (group % 4) … + 3. So a
+//           thread's sums of tile i are positions 8 part + i and 8 part + 4 + i.
+//   values  tile i, column n is dimension 4 n + i. Depth is positions, of which a thread has 8 part … + 7, in
+//           two steps of four: the same whose weights it has.
+//
+// Codes become BF16 exactly; scales of positions go to scores and weights, int4's scales of dimensions to the
+// query. Numbers of more than 8 bits (weights, scaled queries) are the sum of two BF16 ones, so products are
+// those of FP32 up to 2^-17 of a weight.
+#pragma once
+#include "kernels/cuda/kv_codes.h"
+#include "kernels/cuda/kv_head.h"
+#include "kernels/cuda/ptx/async_copy.h"
+#include "kernels/cuda/ptx/exp2.h"
+#include "kernels/cuda/ptx/pairs.h"
+#include "kernels/cuda/ptx/warp_mma.h"
+#include "kernels/cuda/reduce.h"
+
+namespace aquatint::kernels::cuda {
+
+constexpr int kSquare = 32;
+constexpr float kNoScore = -3.402823466e38f;  // below all
+
+// 16-byte pieces that a lane reads of a square, keys or values.
+__host__ __device__ constexpr int pieces_of(KvFormat f) {
+  return f == KvFormat::bf16 ? 4 : f == KvFormat::int4 ? 1 : 2;
+}
+
+// Where a lane's piece lies.
+struct PieceAt {
+  int line;    // keys: of the strip; values: of the group of positions
+  int row;     // keys: strip; values: group of positions behind the square's first
+  int offset;  // bytes in the line
+};
+__host__ __device__ constexpr PieceAt key_piece(KvFormat f, int slab, int piece, int lane) {
+  return {(slab * pieces_of(f) + piece) * 4 + lane % 4, lane / 16, lane / 4 % 4 * 16};
+}
+__host__ __device__ constexpr PieceAt value_piece(KvFormat f, int slab, int piece, int lane) {
+  return {2 * slab + lane / 16, lane % 4 * pieces_of(f) + piece, lane / 4 % 4 * 16};
+}
+
+// Slots 0 … 3 of a thread in one step of depth: slots 0, 1 are b[0] (and a[0]), 2, 3 b[1] (and a[2]). Codes
+// of 8 and 4 bits are taken apart two and two, 16 bits from each other.
+__host__ __device__ constexpr int slot_order(KvFormat f, int slot) {
+  return f == KvFormat::bf16 ? slot : slot % 2 * 2 + slot / 2;
+}
+// The dimension of a slab that a slot of keys is, step 0 or 1.
+__host__ __device__ constexpr int key_dimension(KvFormat f, int part, int step, int slot) {
+  if (f == KvFormat::bf16) return 16 * step + 8 * (slot / 2) + 2 * part + slot % 2;
+  return slot_order(f, slot) + (f == KvFormat::int4 ? 8 * part + 4 * step : 16 * step + 4 * part);
+}
+// The position of a square that a slot of values is.
+__host__ __device__ constexpr int value_position(KvFormat f, int part, int step, int slot) {
+  return 8 * part + 4 * step + slot_order(f, slot);
+}
+
+// Two codes, 16 bits apart in the low bits of a word's halves, as two BF16 numbers.
+template <KvFormat f>
+__device__ inline uint32_t to_pair(uint32_t word) {
+  if constexpr (f == KvFormat::int4)  // 128 + code, less 128
+    return ptx::sub_bf16((word & 0x000f000fu) | 0x43004300u, 0x43004300u);
+  if constexpr (f == KvFormat::int8)  // 128 + the low seven bits, less 128 or, below zero, 256
+    return ptx::sub_bf16((word & 0x007f007fu) | 0x43004300u, (word & 0x00800080u) | 0x43004300u);
+  // E4M3: exponent and mantissa where BF16 has them are the number times 2^-120.
+  return ptx::mul_bf16((word << 8 & 0x80008000u) | (word << 4 & 0x07f007f0u), 0x7b807b80u);
+}
+
+__device__ inline uint32_t word_of(const uint4& v, int i) {
+  return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
+
+// b of tile i in one step of depth.
+template <KvFormat f>
+__device__ inline void operand(const uint4 (&pieces)[pieces_of(f)], int i, int step, uint32_t (&b)[2]) {
+  if constexpr (f == KvFormat::bf16) {
+    b[0] = word_of(pieces[2 * step], i);
+    b[1] = word_of(pieces[2 * step + 1], i);
+  } else {
+    const uint32_t word = word_of(pieces[f == KvFormat::int4 ? 0 : step], i);
+    b[0] = to_pair<f>(f == KvFormat::int4 ? word >> 4 * step : word);
+    b[1] = to_pair<f>(word >> (f == KvFormat::int4 ? 8 + 4 * step : 8));
+  }
+}
+
+__device__ inline float low_half(uint32_t word) { return __uint_as_float(word << 16); }
+__device__ inline float high_half(uint32_t word) { return __uint_as_float(word & 0xffff0000u); }
+
+// x, y ≈ high + low, a pair of BF16 numbers each.
+struct SplitPair {
+  uint32_t high, low;
+};
+__device__ inline SplitPair split(float x, float y) {
+  const uint32_t high = ptx::to_bf16(x, y);
+  return {high, ptx::to_bf16(x - low_half(high), y - high_half(high))};
+}
+
+// What the 16 rows of a tile are. In generated tokens' tiles rows 8 … 15 are the low parts of rows 0 … 7.
+enum class TileRows { sixteen, eight_split };
+__host__ __device__ constexpr int rows_of_thread(TileRows rows) { return rows == TileRows::sixteen ? 2 : 1; }
+
+// a[] of queries: [slab][step], rounded to BF16. Those of wide heads lie in shared memory, a lane's own.
+template <int slabs, bool in_shared = (slabs > 4)>
+struct Query {
+  static constexpr int kWarpBytes = 0;
+  uint32_t a[slabs][2][4];
+
+  __device__ explicit Query(std::byte*) {}
+  __device__ void set(int slab, int step, const uint32_t (&x)[4]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) a[slab][step][i] = x[i];
+  }
+  __device__ void get(int slab, int step, uint32_t (&x)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) x[i] = a[slab][step][i];
+  }
+};
+
+template <int slabs>
+struct Query<slabs, true> {
+  static constexpr int kWarpBytes = slabs * 2 * kWarp * 16;
+  uint4* at;
+
+  // `memory`: kWarpBytes of shared memory of the warp's own.
+  __device__ explicit Query(std::byte* memory) : at(reinterpret_cast<uint4*>(memory) + lane_id()) {}
+  __device__ void set(int slab, int step, const uint32_t (&x)[4]) {
+    at[(slab * 2 + step) * kWarp] = make_uint4(x[0], x[1], x[2], x[3]);
+  }
+  __device__ void get(int slab, int step, uint32_t (&x)[4]) const {
+    const uint4 v = at[(slab * 2 + step) * kWarp];
+    x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
+  }
+};
+
+// `row` gives the query of tile row r (of this thread: its group, and group + 8), or null.
+template <KvFormat f, TileRows rows, int slabs, bool in_shared, class Row>
+__device__ inline void load_query(Query<slabs, in_shared>& query, int dim, Row row) {
+  const int part = lane_id() % 4;
+  const float* of_row[2] = {row(0), rows == TileRows::sixteen ? row(1) : nullptr};
+#pragma unroll
+  for (int i = 0; i < slabs * 2; ++i) {
+    uint32_t a[4] = {};
+#pragma unroll
+    for (int j = 0; j < 2 * rows_of_thread(rows); ++j) {
+      const int pair = j % 2, half = j / 2;
+      const int d = kSquare * (i / 2) + key_dimension(f, part, i % 2, 2 * pair);
+      const int e = kSquare * (i / 2) + key_dimension(f, part, i % 2, 2 * pair + 1);
+      const float* q = of_row[half];
+      a[2 * pair + half] = ptx::to_bf16(q && d < dim ? q[d] : 0.0f, q && e < dim ? q[e] : 0.0f);
+    }
+    query.set(i / 2, i % 2, a);
+  }
+}
+
+// s[block][tile][…] = q · codes of keys; `codes` are the lane's pieces, kWarp uint4 apart.
+template <KvFormat f, TileRows rows, int slabs, bool in_shared, int blocks>
+__device__ inline void score_codes(const uint4* codes, const Query<slabs, in_shared>& query,
+                                   float (&s)[blocks][4][4]) {
+  constexpr int kPieces = pieces_of(f);
+#pragma unroll
+  for (int slab = 0; slab < slabs; ++slab)
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) {
+      uint4 pieces[kPieces];
+#pragma unroll
+      for (int i = 0; i < kPieces; ++i) pieces[i] = codes[((block * slabs + slab) * kPieces + i) * kWarp];
+#pragma unroll
+      for (int step = 0; step < 2; ++step) {
+        uint32_t a[4];
+        query.get(slab, step, a);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          uint32_t b[2];
+          operand<f>(pieces, i, step, b);
+          ptx::mma_bf16(s[block][i], a, b);
+        }
+      }
+    }
+}
+
+// int4's: q · (scale · code + minimum) = (q scale) · code + q · minimum, pairs by dimension.
+template <TileRows rows, int slabs, bool in_shared, int blocks>
+__device__ inline void score_int4(const uint4* codes, const uint32_t* pairs, int dim,
+                                  const Query<slabs, in_shared>& query, float (&s)[blocks][4][4]) {
+  constexpr KvFormat f = KvFormat::int4;
+  const int part = lane_id() % 4;
+  float offset[4] = {};
+#pragma unroll
+  for (int slab = 0; slab < slabs; ++slab) {
+    uint4 pieces[blocks][1];
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) pieces[block][0] = codes[(block * slabs + slab) * kWarp];
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      uint32_t a[4];
+      query.get(slab, step, a);
+      uint32_t high[4] = {}, low[4] = {}, minima[2];
+#pragma unroll
+      for (int pair = 0; pair < 2; ++pair) {
+        const int d = kSquare * slab + key_dimension(f, part, step, 2 * pair), e = d + 2;
+        const uint32_t x = d < dim ? pairs[d] : 0, y = e < dim ? pairs[e] : 0;
+        minima[pair] = x >> 16 | (y & 0xffff0000u);
+#pragma unroll
+        for (int half = 0; half < rows_of_thread(rows); ++half) {
+          const uint32_t q = a[2 * pair + half];
+          const SplitPair scaled = split(low_half(q) * low_half(x), high_half(q) * low_half(y));
+          high[2 * pair + half] = scaled.high;
+          (rows == TileRows::sixteen ? low : high)[2 * pair + (rows == TileRows::sixteen ? half : 1)] =
+              scaled.low;
+        }
+      }
+      ptx::mma_bf16(offset, a, minima);
+#pragma unroll
+      for (int block = 0; block < blocks; ++block)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          uint32_t b[2];
+          operand<f>(pieces[block], i, step, b);
+          ptx::mma_bf16(s[block][i], high, b);
+          if constexpr (rows == TileRows::sixteen) ptx::mma_bf16(s[block][i], low, b);
+        }
+    }
+  }
+  // All columns of `offset` are equal.
+#pragma unroll
+  for (int block = 0; block < blocks; ++block)
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (rows == TileRows::sixteen) s[block][i][j] += offset[j];
+        if (rows == TileRows::eight_split && j < 2) s[block][i][j] += s[block][i][j + 2] + offset[j];
+      }
+}
+
+// What a thread keeps of its rows: row `half` is tile row group + 8 · half.
+template <TileRows rows, int slabs>
+struct WarpSums {
+  static constexpr int kRows = rows_of_thread(rows);
+  float out[slabs][4][4];  // Σ weight · v
+  float most[kRows];       // the largest score so far
+  float total[kRows];      // Σ weight of the thread's positions
+  float minima[kRows];     // int4: Σ weight · minimum of the thread's positions
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < slabs * 16; ++i) out[i / 16][i / 4 % 4][i % 4] = 0;
+#pragma unroll
+    for (int half = 0; half < kRows; ++half) {
+      most[half] = kNoScore;
+      total[half] = minima[half] = 0;
+    }
+  }
+
+  // Scores become weights 2^((s − most) · c), where they are masked 0 outside of lowest[half] ≤ position ≤
+  // highest[half]; `begin` is the first position. What was summed before is brought to the new maximum.
+  template <bool masked, int blocks>
+  __device__ void soften(float (&s)[blocks][4][4], float c, int64_t begin, const int64_t (&lowest)[kRows],
+                         const int64_t (&highest)[kRows]) {
+    const int part = lane_id() % 4;
+    float kept[kRows];
+#pragma unroll
+    for (int half = 0; half < kRows; ++half) {
+      const auto low = static_cast<int>(lowest[half] - begin < -1 ? -1 : lowest[half] - begin);
+      const auto high = static_cast<int>(highest[half] - begin > 64 ? 64 : highest[half] - begin);
+      const auto seen = [&](int block, int i, int j) {
+        const int p = kSquare * block + 8 * part + 4 * j + i;
+        return !masked || (p >= low && p <= high);
+      };
+      float largest = most[half];
+#pragma unroll
+      for (int k = 0; k < blocks * 8; ++k) {
+        const float score = s[k / 8][k / 2 % 4][2 * half + k % 2];
+        if (seen(k / 8, k / 2 % 4, k % 2)) largest = fmaxf(largest, score);
+      }
+      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 1));
+      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 2));
+      const float shift = -(largest * c);
+      float sum = 0;
+#pragma unroll
+      for (int k = 0; k < blocks * 8; ++k) {
+        float& score = s[k / 8][k / 2 % 4][2 * half + k % 2];
+        score = seen(k / 8, k / 2 % 4, k % 2) ? ptx::exp2_approx(fmaf(score, c, shift)) : 0.0f;
+        sum += score;
+      }
+      kept[half] = ptx::exp2_approx((most[half] - largest) * c);
+      total[half] = fmaf(total[half], kept[half], sum);
+      minima[half] *= kept[half];
+      most[half] = largest;
+    }
+    bool changed = false;
+    for (const float k : kept) changed = changed || k != 1.0f;
+    if (__ballot_sync(~0u, changed) == 0) return;
+#pragma unroll
+    for (int i = 0; i < slabs * 16; ++i) out[i / 16][i / 4 % 4][i % 4] *= kept[kRows == 2 ? i % 4 / 2 : 0];
+  }
+
+  // out += weights · values. `factors`: of positions, FP32 or pairs of int4, null where there are none;
+  // `visible`: positions from here on are not there, behind the first.
+  template <KvFormat f, int blocks>
+  __device__ void weigh(const uint4* codes, const uint32_t* factors, int visible, float (&s)[blocks][4][4]) {
+    constexpr int kPieces = pieces_of(f);
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) {
+      if constexpr (f != KvFormat::bf16)
+        scale_weights<f>(factors + kSquare * block, visible - kSquare * block, s[block]);
+      SplitPair a[2][2][kRows];  // [step][slots 0, 1 or 2, 3]
+#pragma unroll
+      for (int k = 0; k < 4 * kRows; ++k) {
+        const int step = k / 2 % 2, pair = k % 2, half = k / 4;
+        a[step][pair][half] = split(s[block][slot_order(f, 2 * pair)][2 * half + step],
+                                    s[block][slot_order(f, 2 * pair + 1)][2 * half + step]);
+      }
+#pragma unroll
+      for (int slab = 0; slab < slabs; ++slab) {
+        uint4 pieces[kPieces];
+#pragma unroll
+        for (int i = 0; i < kPieces; ++i) pieces[i] = codes[((block * slabs + slab) * kPieces + i) * kWarp];
+#pragma unroll
+        for (int step = 0; step < 2; ++step)
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            uint32_t b[2];
+            operand<f>(pieces, i, step, b);
+            multiply(out[slab][i], a[step], b);
+          }
+      }
+    }
+  }
+
+  // Over the four threads of a row: total and minima.
+  __device__ void join_parts() {
+#pragma unroll
+    for (int half = 0; half < kRows; ++half)
+#pragma unroll
+      for (int distance = 1; distance <= 2; distance *= 2) {
+        total[half] += __shfl_xor_sync(~0u, total[half], distance);
+        minima[half] += __shfl_xor_sync(~0u, minima[half], distance);
+      }
+  }
+
+  // body(dimension, Σ weight · v of row `half`), after join_parts().
+  template <class Body>
+  __device__ void for_sums(int half, Body body) const {
+    const int part = lane_id() % 4;
+#pragma unroll
+    for (int k = 0; k < slabs * 8; ++k) {
+      const int slab = k / 8, j = k / 4 % 2, i = k % 4;
+      const float(&tile)[4] = out[slab][i];
+      const float sum = rows == TileRows::sixteen ? tile[2 * half + j] : tile[j] + tile[2 + j];
+      body(kSquare * slab + 8 * part + 4 * j + i, sum + minima[half]);
+    }
+  }
+
+ private:
+  template <KvFormat f>
+  __device__ void scale_weights(const uint32_t* factors, int visible, float (&s)[4][4]) {
+    const int part = lane_id() % 4;
+    const auto* at = reinterpret_cast<const uint4*>(factors + 8 * part);
+    const uint4 words[2] = {at[0], at[1]};
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {
+      const int i = k % 4, j = k / 4;
+      const uint32_t word = 8 * part + k < visible ? word_of(words[j], i) : 0;
+#pragma unroll
+      for (int half = 0; half < kRows; ++half) {
+        float& weight = s[i][2 * half + j];
+        if constexpr (f == KvFormat::int4) minima[half] = fmaf(weight, high_half(word), minima[half]);
+        weight *= f == KvFormat::int4 ? low_half(word) : __uint_as_float(word);
+      }
+    }
+  }
+
+  __device__ static void multiply(float (&d)[4], const SplitPair (&a)[2][kRows], const uint32_t (&b)[2]) {
+    if constexpr (rows == TileRows::sixteen) {
+      const uint32_t high[4] = {a[0][0].high, a[0][1].high, a[1][0].high, a[1][1].high};
+      const uint32_t low[4] = {a[0][0].low, a[0][1].low, a[1][0].low, a[1][1].low};
+      ptx::mma_bf16(d, high, b);
+      ptx::mma_bf16(d, low, b);
+    } else {
+      const uint32_t both[4] = {a[0][0].high, a[0][0].low, a[1][0].high, a[1][0].low};
+      ptx::mma_bf16(d, both, b);
+    }
+  }
+};
+
+// The keys' scale of each position, FP32 words.
+template <int rows, int blocks>
+__device__ inline void scale_scores(const uint32_t* factors, float (&s)[blocks][4][4]) {
+  const int part = lane_id() % 4;
+#pragma unroll
+  for (int block = 0; block < blocks; ++block)
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const uint4 words = reinterpret_cast<const uint4*>(factors + kSquare * block + 8 * part)[j];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+#pragma unroll
+        for (int half = 0; half < rows; ++half)
+          s[block][i][2 * half + j] *= __uint_as_float(word_of(words, i));
+    }
+}
+
+// Some squares' keys or values in shared memory: pieces [block][slab][piece][lane], then words of positions
+// (or, int4's keys, of dimensions).
+template <int slabs, int blocks>
+struct KvStage {
+  template <KvFormat f>
+  static constexpr int kPieces = blocks* slabs* pieces_of(f);
+  template <KvFormat f>
+  static constexpr int kWords = f == KvFormat::bf16   ? 0
+                                : f == KvFormat::int4 ? kSquare*(slabs > blocks ? slabs : blocks)
+                                                      : kSquare* blocks;
+  template <KvFormat f>
+  static constexpr int kBytes = kPieces<f>* kWarp * 16 + kWords<f> * 4;
+
+  std::byte* at;
+
+  __device__ uint4* pieces() const { return reinterpret_cast<uint4*>(at); }
+  template <KvFormat f>
+  __device__ uint32_t* words() const {
+    return reinterpret_cast<uint32_t*>(at + kPieces<f> * kWarp * 16);
+  }
+};
+
+// One form of a head of a cache: its codes, or the rings of int4.
+struct KvSource {
+  const std::byte *keys, *values, *key_words, *value_words;
+  int key_lines, value_lines, ring;  // ring: of how many positions; 0: none
+
+  __device__ static KvSource of(const KvHead& head, bool ring) {
+    const KvLayout& l = head.layout;
+    const KvPlane plane = ring ? l.recent : l.codes;
+    return {head.data + plane.keys,
+            head.data + plane.values,
+            head.data + l.key_scales,
+            head.data + l.value_scales,
+            static_cast<int>(plane.key_lines),
+            static_cast<int>(plane.value_lines),
+            ring ? static_cast<int>(head.recent) : 0};
+  }
+  // Where a position's codes lie.
+  __device__ int64_t slot(int64_t position) const { return ring > 0 ? position % ring : position; }
+};
+
+__device__ inline void copy_words(uint32_t* to, const std::byte* from, int count, int there, int thread,
+                                  int threads) {
+  for (int i = thread; i < count / 4; i += threads) ptx::copy_async(to + 4 * i, from + 16 * i, 4 * i < there);
+}
+
+// copy(i, checked) for this thread's warp's share of the pieces. Where all of them are there, as in nearly
+// all squares of heads of 64, 128 or 256 dimensions, nothing is checked.
+template <int pieces, class Copy>
+__device__ inline void for_pieces(bool all, int thread, int threads, Copy copy) {
+  if (all) {
+#pragma unroll
+    for (int i = 0; i < pieces; i += threads / kWarp) copy(i + thread / kWarp, false);
+  } else {
+#pragma unroll 1
+    for (int i = thread / kWarp; i < pieces; i += threads / kWarp) copy(i, true);
+  }
+}
+
+// Positions from `begin` on, of which `there` are there, by `threads` threads together, of which this is one;
+// whole warps.
+template <KvFormat f, int slabs, int blocks>
+__device__ inline void copy_keys(const KvStage<slabs, blocks>& stage, const KvSource& source, int64_t begin,
+                                 int there, int dim, int thread, int threads) {
+  constexpr int kPieces = KvStage<slabs, blocks>::template kPieces<f>;
+  const int lane = thread % kWarp, strip_bytes = source.key_lines * static_cast<int>(kKvLine);
+  const std::byte* codes = source.keys + source.slot(begin) / kKvStrip * strip_bytes;
+  const auto copy = [&](int i, bool checked) {
+    const int piece = i % pieces_of(f), slab = i / pieces_of(f) % slabs, block = i / pieces_of(f) / slabs;
+    const PieceAt from = key_piece(f, slab, piece, lane);
+    const int strip = 2 * block + from.row;
+    ptx::copy_async(stage.pieces() + i * kWarp + lane,
+                    codes + strip * strip_bytes + from.line * static_cast<int>(kKvLine) + from.offset,
+                    !checked || (from.line < source.key_lines && static_cast<int>(kKvStrip) * strip < there));
+  };
+  for_pieces<kPieces>(there == kSquare * blocks && dim == kSquare * slabs, thread, threads, copy);
+  if constexpr (f == KvFormat::int4)
+    copy_words(stage.template words<f>(), source.key_words + begin / kKvGroup * source.value_lines * kKvLine,
+               kSquare * slabs, dim, thread, threads);
+  else if constexpr (f != KvFormat::bf16)
+    copy_words(stage.template words<f>(), source.key_words + 4 * begin, kSquare * blocks, there, thread,
+               threads);
+}
+
+template <KvFormat f, int slabs, int blocks>
+__device__ inline void copy_values(const KvStage<slabs, blocks>& stage, const KvSource& source, int64_t begin,
+                                   int there, int thread, int threads) {
+  constexpr int kPieces = KvStage<slabs, blocks>::template kPieces<f>;
+  constexpr int kGroups = 4 * pieces_of(f);      // of positions in a square
+  constexpr int kPositions = kSquare / kGroups;  // of a group
+  const int lane = thread % kWarp, group_bytes = source.value_lines * static_cast<int>(kKvLine);
+  const std::byte* codes = source.values + source.slot(begin) / kPositions * group_bytes;
+  const auto copy = [&](int i, bool checked) {
+    const int piece = i % pieces_of(f), slab = i / pieces_of(f) % slabs, block = i / pieces_of(f) / slabs;
+    const PieceAt from = value_piece(f, slab, piece, lane);
+    const int group = kGroups * block + from.row;
+    ptx::copy_async(stage.pieces() + i * kWarp + lane,
+                    codes + group * group_bytes + from.line * static_cast<int>(kKvLine) + from.offset,
+                    !checked || (from.line < source.value_lines && kPositions * group < there));
+  };
+  for_pieces<kPieces>(there == kSquare * blocks && source.value_lines == 2 * slabs, thread, threads, copy);
+  if constexpr (f != KvFormat::bf16)
+    copy_words(stage.template words<f>(), source.value_words + 4 * begin, kSquare * blocks, there, thread,
+               threads);
+}
+
+// Clears the second position of BF16 values' lanes where only the first one is there: it may be anything, and
+// weights of 0 do not help against NaNs. By the threads that copied the values.
+template <KvFormat f, int slabs, int blocks>
+__device__ inline void clear_behind(const KvStage<slabs, blocks>& stage, int there, int thread, int threads) {
+  if constexpr (f == KvFormat::bf16) {
+    if (there % 2 == 0) return;
+#pragma unroll 1
+    for (int i = thread / kWarp; i < KvStage<slabs, blocks>::template kPieces<f>; i += threads / kWarp) {
+      const int piece = i % pieces_of(f), block = i / pieces_of(f) / slabs;
+      if (kSquare * block + 2 * value_piece(f, 0, piece, thread % kWarp).row != there - 1) continue;
+      uint4& at = stage.pieces()[i * kWarp + thread % kWarp];
+      at = make_uint4(at.x & 0xffffu, at.y & 0xffffu, at.z & 0xffffu, at.w & 0xffffu);
+    }
+  }
+}
+
+// What a stage's keys make of the queries.
+template <KvFormat f, TileRows rows, int slabs, bool in_shared, int blocks>
+__device__ inline void score_stage(const KvStage<slabs, blocks>& stage, const Query<slabs, in_shared>& query,
+                                   int dim, float (&s)[blocks][4][4]) {
+#pragma unroll
+  for (int i = 0; i < blocks * 16; ++i) s[i / 16][i / 4 % 4][i % 4] = 0;
+  const uint4* codes = stage.pieces() + lane_id();
+  if constexpr (f == KvFormat::int4)
+    score_int4<rows>(codes, stage.template words<f>(), dim, query, s);
+  else
+    score_codes<f, rows>(codes, query, s);
+  if constexpr (has_scales(f)) scale_scores<rows_of_thread(rows)>(stage.template words<f>(), s);
+}
+
+// e^((s − m) · scale) = 2^((s − m) · c).
+__device__ inline float exponent_scale(const AttentionShape& shape) { return shape.scale * 0x1.715476p0f; }
+
+}  // namespace aquatint::kernels::cuda

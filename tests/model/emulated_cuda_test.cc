@@ -1,0 +1,120 @@
+// Whole models on the CUDA kernels, read by the C++ compiler over an emulated device: against `ref`.
+#include <gtest/gtest.h>
+
+#include "cases/linear_cases.h"
+#include "kernels/cuda/emulated_set.h"
+#include "runner.h"
+
+namespace aquatint::model {
+namespace {
+
+using kernels::KvFormat;
+using kernels::Phase;
+using kernels::Precision;
+using test::random_checkpoint;
+using test::Runner;
+using test::some_tokens;
+using test::tiny_config;
+
+constexpr int64_t kVocab = 97, kHidden = 36;
+
+// Prompt, then some tokens as if they had been generated.
+std::vector<float> logits_of(const Runner& r, std::span<const int32_t> ids, size_t generated) {
+  KvCache cache = r.cache(static_cast<int64_t>(ids.size()));
+  const size_t prompt = ids.size() - generated;
+  std::vector<float> logits = r.logits(r.run(ids.first(prompt), cache, Phase::prefill));
+  for (size_t i = prompt; i < ids.size(); ++i) {
+    const auto row = r.logits(r.run(ids.subspan(i, 1), cache, Phase::decode), Phase::decode);
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  return logits;
+}
+
+// The root of the mean square of all differences, over that of `want`.
+double relative_difference(const std::vector<float>& got, const std::vector<float>& want) {
+  double difference = 0, all = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    difference += (double{got[i]} - want[i]) * (double{got[i]} - want[i]);
+    all += double{want[i]} * want[i];
+  }
+  return std::isfinite(difference) ? std::sqrt(difference / all) : HUGE_VAL;
+}
+
+// FP32: chains of some dozen to some hundred roundings of 2⁻²⁴, through three blocks. BF16: both round inputs
+// to 2⁻⁹, from values that differ by a few 2⁻²⁴: now and then to neighbours, which differ by 2⁻⁸; a cache's
+// codes likewise, by one of their steps.
+double bound(Precision precision, KvFormat cache) {
+  if (precision == Precision::fp32) return 1e-5;
+  return cache == KvFormat::int4 ? 1e-2 : 2e-3;
+}
+
+void expect_close(const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint, Precision precision,
+                  std::optional<KvFormat> cache, int64_t tokens, const std::string& what) {
+  const Runner want(checkpoint, kernels::kernel_set("ref"), precision, 1, cache);
+  const Runner got(checkpoint, kernels::cuda::emulated_set(), precision, 1, cache);
+  const auto ids = some_tokens(tokens);
+  EXPECT_LE(relative_difference(logits_of(got, ids, 3), logits_of(want, ids, 3)),
+            bound(precision, got.model->backend().kv_format()))
+      << what;
+}
+
+TEST(EmulatedCuda, LogitsAreThoseOfTheDefinition) {
+  for (const char* type : {"llama", "mistral", "qwen2", "qwen3"})
+    for (const Precision precision : {Precision::fp32, Precision::bf16})
+      expect_close(random_checkpoint(tiny_config(type)), precision, std::nullopt, 45, type);
+}
+
+TEST(EmulatedCuda, RotationsAtRunTime) {
+  base::Json json = tiny_config("qwen3");
+  json[kRotationsKey] = {{"version", 1}, {"residual", 1},  {"query_key", 2},     {"attention_out_in", 3},
+                         {"down_in", 4}, {"query_out", 5}, {"key_value_out", 6}, {"gate_up_out", 7}};
+  expect_close(random_checkpoint(json), Precision::fp32, std::nullopt, 20, "rotated");
+}
+
+TEST(EmulatedCuda, EveryFormatOfTheCache) {
+  for (const KvFormat format : {KvFormat::bf16, KvFormat::fp8_e4m3, KvFormat::int8, KvFormat::int4})
+    expect_close(random_checkpoint(tiny_config("qwen3")), Precision::bf16, format, 230,
+                 std::string(name(format)));
+}
+
+// One kind for all linears whose columns its groups divide.
+TEST(EmulatedCuda, EveryKindOfWeight) {
+  base::Json json = tiny_config("llama");
+  json["hidden_size"] = json["intermediate_size"] = 64;
+  json["head_dim"] = 16;
+  json["num_attention_heads"] = 4;
+  json["num_hidden_layers"] = 1;
+  for (const cases::WeightKind& kind : cases::weight_kinds()) {
+    if (kind.name == "odd_group") continue;
+    const auto checkpoint = random_checkpoint(json);
+    uint64_t seed = 0;
+    for (auto& [module, matrix] : checkpoint->matrices)
+      if (module.starts_with("model.layers."))
+        matrix = cases::random_matrix(kind, matrix.rows, matrix.cols, ++seed);
+    expect_close(checkpoint, Precision::bf16, std::nullopt, 12, kind.name);
+  }
+}
+
+TEST(EmulatedCuda, NextTokensAreTheLargestLogits) {
+  const Runner r(random_checkpoint(tiny_config("qwen3")), kernels::cuda::emulated_set(), Precision::bf16);
+  std::vector<KvCache> caches;
+  std::vector<int32_t> want, tokens, next(3);
+  for (int i = 0; i < 3; ++i) {
+    const auto prompt = some_tokens(5 + 20 * i, static_cast<uint64_t>(i));
+    KvCache alone = r.cache(64);
+    caches.push_back(r.cache(50));
+    r.run(prompt, alone, Phase::prefill);
+    r.run(prompt, caches.back(), Phase::prefill);
+    tokens.push_back(i);
+    const auto logits = r.logits(r.run({&tokens.back(), 1}, alone, Phase::decode), Phase::decode);
+    want.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+  }
+  std::vector<Segment> segments;
+  for (KvCache& cache : caches) segments.push_back({&cache, 1});
+  r.model->next_tokens(tokens, segments, next.data());
+  EXPECT_EQ(next, want);
+  EXPECT_EQ(caches[2].length(), 46);
+}
+
+}  // namespace
+}  // namespace aquatint::model
