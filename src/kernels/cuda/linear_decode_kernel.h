@@ -255,16 +255,31 @@ __device__ inline void each_result(const DecodeJob& job, int tile, F f) {
   }
 }
 
+// An item whose sums are handed over. Whether they were the last of their tile of rows is asked for at once
+// and looked at behind the next item, so that nobody waits for the answer.
+struct Handover {
+  int tile = -1;        // none
+  uint32_t before = 0;  // chunks that came before; thread 0 knows
+};
+
+// By all threads, whose sums are written.
+template <int kBlocks>
+__device__ inline void hand_over(const DecodeJob& job, int tile, Handover& h) {
+  h.tile = tile;
+  if (thread_in_block() != 0) return;
+  __threadfence();
+  h.before = atomicAdd(job.w.arrived + tile * kBlocks, 1u);
+}
+// Before a barrier, for finish_if_last() behind it.
+__device__ inline void tell_if_last(const DecodeJob& job, const Handover& h, uint32_t& last) {
+  if (thread_in_block() == 0) last = h.before == static_cast<uint32_t>(job.w.chunks.chunks - 1);
+}
 // The last of a tile's chunks to come adds them all up, in their order.
 template <int kBlocks>
-__device__ inline void finish_if_last(const DecodeJob& job, int tile, uint32_t& last) {
-  const int chunks = job.w.chunks.chunks;
-  __threadfence();
-  __syncthreads();
-  if (thread_in_block() == 0)
-    last = atomicAdd(job.w.arrived + tile * kBlocks, 1u) == static_cast<uint32_t>(chunks - 1);
-  __syncthreads();
-  if (!last) return;
+__device__ inline void finish_if_last(const DecodeJob& job, Handover& h, uint32_t last) {
+  const int tile = h.tile, chunks = job.w.chunks.chunks;
+  h.tile = -1;
+  if (tile < 0 || !last) return;
   __threadfence();
   each_result<kBlocks>(job, tile, [&](const Result& at, int) {
     float sum = 0;
@@ -278,21 +293,22 @@ template <int kTiles, int kBlocks>
 __device__ inline void put_sums(const RowSums<kTiles> (&sums)[kBlocks], float* to) {
   const int lane = thread_in_block() % kWarp;
   AQ_UNROLL
-  for (int b = 0; b < kBlocks; ++b) AQ_UNROLL
-  for (int r = 0; r < kRowTiles; ++r) AQ_UNROLL
-  for (int n = 0; n < kTiles; ++n) AQ_UNROLL
-  for (int i = 0; i < 4; ++i)
-    to[(n * 8 + lane % 4 * 2 + i % 2) * kTokenStride<kBlocks> + b * kBlockRows + r * 16 + i / 2 * 8 +
-       lane / 4] = sums[b][r][n][i];
+  for (int i = 0; i < kBlocks * kRowTiles * kTiles * 4; ++i) {
+    const int b = i / (kRowTiles * kTiles * 4), r = i / (kTiles * 4) % kRowTiles, n = i / 4 % kTiles;
+    const int token = n * 8 + lane % 4 * 2 + i % 2, row = b * kBlockRows + r * 16 + i % 4 / 2 * 8 + lane / 4;
+    to[token * kTokenStride<kBlocks> + row] = sums[b][r][n][i % 4];
+  }
 }
 
 // Adds the warps' sums up and hands the item's on.
 template <int kTiles, int kBlocks>
 __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTiles> (&sums)[kBlocks],
-                              float* of_warps, uint32_t& last) {
+                              float* of_warps, Handover& h, uint32_t& last) {
   const int tile = item / job.w.chunks.chunks, chunk = item % job.w.chunks.chunks;
   put_sums<kTiles, kBlocks>(sums, of_warps + thread_in_block() / kWarp * kWarpSums<kTiles, kBlocks>);
+  tell_if_last(job, h, last);
   __syncthreads();
+  finish_if_last<kBlocks>(job, h, last);
   each_result<kBlocks>(job, tile, [&](const Result& at, int index) {
     float sum = 0;
     AQ_UNROLL
@@ -303,8 +319,8 @@ __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTil
     else
       *partial_sum(job, at, chunk) = sum;
   });
-  if (job.w.chunks.chunks > 1) finish_if_last<kBlocks>(job, tile, last);
   __syncthreads();
+  if (job.w.chunks.chunks > 1) hand_over<kBlocks>(job, tile, h);
 }
 
 // ---- the kernel
@@ -348,6 +364,7 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
   at.find(job, items);
   int stage = 0;
   uint32_t parity = 0;
+  Handover handover;
   for (int item = static_cast<int>(blockIdx.x); item < items; item += static_cast<int>(gridDim.x)) {
     RowSums<kTiles> sums[kBlocks] = {};
     for (; at.item == item; at.next(job, items)) {
@@ -371,8 +388,11 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
       }
       if (++stage == job.stages) stage = 0, parity ^= 1;
     }
-    reduce<kTiles, kBlocks>(job, item, sums, of_warps, s.last);
+    reduce<kTiles, kBlocks>(job, item, sums, of_warps, handover, s.last);
   }
+  tell_if_last(job, handover, s.last);
+  __syncthreads();
+  finish_if_last<kBlocks>(job, handover, s.last);
 }
 
 // ---- launch

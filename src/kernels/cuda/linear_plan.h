@@ -143,11 +143,12 @@ struct ChunkPlan {
   int chunk_records = 0;  // of a chunk, but for the last
   int chunks = 0;
 };
-// A chunk is about 64 KB: what one block of threads keeps in flight, and enough chunks for all SMs.
+// A chunk is about as much as the blocks of threads of an SM keep in flight, so that adding sums up is small
+// beside reading it, and there are chunks enough for all SMs.
 constexpr ChunkPlan plan_chunks(const RecordPlan& plan, int64_t depth) {
-  constexpr int kChunkBytes = 64 * 1024;
+  const int chunk_bytes = (plan.codes == Codes::bf16 ? 128 : 64) * 1024;
   const int records = static_cast<int>((depth + plan.columns() - 1) / plan.columns());
-  const int whole = kChunkBytes / plan.code_bytes();
+  const int whole = chunk_bytes / plan.code_bytes();
   const int wanted = (records + whole - 1) / whole;
   const int even = (records + wanted - 1) / wanted;
   const int chunk = (even + kDecodeWarps - 1) / kDecodeWarps * kDecodeWarps;
