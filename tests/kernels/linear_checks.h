@@ -191,6 +191,7 @@ TEST_P(Linear, RowsDoNotDependOnTheirCompany) {
                                            {Phase::decode, Precision::bf16},
                                            {Phase::prefill, Precision::int8},
                                            {Phase::decode, Precision::int8}}) {
+      if (is_slow(set) && phase == Phase::prefill && precision == Precision::int8) continue;  // as bf16
       std::vector<float> want(static_cast<size_t>(kRows * kOut));
       base::ThreadPool one(1);
       const auto first = set.pack({&part, 1}, precision, one);

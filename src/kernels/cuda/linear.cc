@@ -146,6 +146,7 @@ Group make_group(std::span<const Part> parts) {
     g.values = reinterpret_cast<const float*>(parts.front().records);
   else
     g.w.chunks = plan_chunks(plan.record, plan.depth);
+  g.w.at = places(plan.record);
   Tables t;
   g.dense = true;
   g.first_row = static_cast<int>(parts.front().first_row);

@@ -111,14 +111,13 @@ __device__ inline void load_words(ScaleWord type, const std::byte* words, const 
 }
 
 // What value = scale · code + offset adds.
-__device__ inline void load_offsets(const RecordPlan& plan, const std::byte* record, int unit, int row,
+__device__ inline void load_offsets(const DecodeWeight& w, const std::byte* record, int unit, int row,
                                     const float (&scale)[8], float (&offset)[8]) {
-  if (plan.offset == OffsetWord::minimum)
-    return load_words(plan.scale, record + plan.offsets_at(), record + plan.offset_factors_at(), unit, row,
-                      offset);
-  load_int8(record + plan.offsets_at() + unit * kBlockRows + row, offset);
+  if (w.plan.offset == OffsetWord::minimum)
+    return load_words(w.plan.scale, record + w.at.offsets, record + w.at.offset_factors, unit, row, offset);
+  load_int8(record + w.at.offsets + unit * kBlockRows + row, offset);
   AQ_UNROLL
-  for (int i = 0; i < 8; ++i) offset[i] = -scale[i] * (offset[i] + static_cast<float>(plan.zero_bias));
+  for (int i = 0; i < 8; ++i) offset[i] = -scale[i] * (offset[i] + static_cast<float>(w.plan.zero_bias));
 }
 
 // By all threads of a block.

@@ -16,6 +16,7 @@ struct BlockRows {
 // Blocks of rows that share a plan; all pointers are the device's.
 struct DecodeWeight {
   RecordPlan plan;
+  RecordPlaces at;
   ChunkPlan chunks;
   int row_blocks = 0;
   const BlockRows* rows = nullptr;     // [row_blocks]

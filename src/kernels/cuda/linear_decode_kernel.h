@@ -88,23 +88,59 @@ __device__ inline float unit_sum(const DecodeJob& job, int n, int which, int ste
 template <int kTiles>
 using RowSums = float[kRowTiles][kTiles][4];
 
-// A sum of products of codes, and what it takes to add it to a sum of products of values.
-struct Scaled {
-  float codes, sum, scale, offset, inputs, step;
+// What turns sums of products of codes into sums of products of values: of the lane's eight rows, its two
+// tokens in each tile.
+template <int kTiles>
+struct UnitScales {
+  float scale[8], offset[8], inputs[kTiles][2], steps[kTiles][2];
 };
 
-// With the same operations in the same order in every instance, so that a token's result does not depend on
-// how many share its pass.
-template <int kUnits>
-__device__ inline float add(const DecodeJob& job, const Scaled& p) {
-  const bool offsets = kUnits > 0 && job.w.plan.offset != OffsetWord::none;
+// Adds what a unit's codes gave in row of tiles r. The same operations in the same order in every instance,
+// so that a token's result does not depend on how many share its pass.
+template <int kUnits, int kTiles>
+__device__ inline void add_scaled(const DecodeJob& job, int r, const float (&part)[kTiles][4],
+                                  const UnitScales<kTiles>& u, float (&sums)[kTiles][4]) {
+  const bool offsets = job.w.plan.offset != OffsetWord::none;
   if (job.in.steps) {
-    float value = __fmul_rn(p.codes, p.scale);
-    if (offsets) value = __fmaf_rn(p.offset, p.inputs, value);
-    return __fmaf_rn(value, p.step, p.sum);
+    AQ_UNROLL
+    for (int i = 0; i < 4 * kTiles; ++i) {
+      const int n = i / 4, of_lane = r * 2 + i % 4 / 2, token = i % 2;
+      float value = __fmul_rn(part[n][i % 4], u.scale[of_lane]);
+      if (kUnits > 0 && offsets) value = __fmaf_rn(u.offset[of_lane], u.inputs[n][token], value);
+      sums[n][i % 4] = __fmaf_rn(value, u.steps[n][token], sums[n][i % 4]);
+    }
+    return;
   }
-  const float sum = __fmaf_rn(p.codes, p.scale, p.sum);
-  return offsets ? __fmaf_rn(p.offset, p.inputs, sum) : sum;
+  AQ_UNROLL
+  for (int i = 0; i < 4 * kTiles; ++i)
+    sums[i / 4][i % 4] = __fmaf_rn(part[i / 4][i % 4], u.scale[r * 2 + i % 4 / 2], sums[i / 4][i % 4]);
+  if constexpr (kUnits > 0) {
+    if (!offsets) return;
+    AQ_UNROLL
+    for (int i = 0; i < 4 * kTiles; ++i)
+      sums[i / 4][i % 4] = __fmaf_rn(u.offset[r * 2 + i % 4 / 2], u.inputs[i / 4][i % 2], sums[i / 4][i % 4]);
+  }
+}
+
+template <int kUnits, int kTiles>
+__device__ inline void load_scales(const DecodeJob& job, const std::byte* record, int step, int unit,
+                                   UnitScales<kTiles>& u) {
+  const RecordPlan& plan = job.w.plan;
+  const int row = thread_in_block() % kWarp / 4 * 8;
+  AQ_UNROLL
+  for (int i = 0; i < 8; ++i) u.scale[i] = 1;
+  if constexpr (kUnits > 0) {
+    load_words(plan.scale, record + job.w.at.scales, record + job.w.at.factors, unit, row, u.scale);
+    if (plan.offset != OffsetWord::none) {
+      load_offsets(job.w, record, unit, row, u.scale, u.offset);
+      AQ_UNROLL
+      for (int i = 0; i < 2 * kTiles; ++i)
+        u.inputs[i / 2][i % 2] = unit_sum<kUnits>(job, i / 2, i % 2, step, unit);
+    }
+  }
+  if (!job.in.steps) return;
+  AQ_UNROLL
+  for (int i = 0; i < 2 * kTiles; ++i) u.steps[i / 2][i % 2] = step_scale(job, i / 2, i % 2, step);
 }
 
 // One unit's part of each row of tiles, scaled, onto `sums`.
@@ -113,22 +149,9 @@ __device__ inline void multiply_unit(const DecodeJob& job, const std::byte* reco
                                      int step, int unit, const Decoder& d, const StepInputs<kTiles>& x,
                                      RowSums<kTiles>& sums) {
   constexpr int kParts = kUnits == 0 ? 1 : kUnits, kUnitTiles = kDepthTiles / kParts;
-  const int lane = thread_in_block() % kWarp, row = lane / 4 * 8;
-  const RecordPlan& plan = job.w.plan;
-  float scale[8], offset[8] = {}, inputs[kTiles][2] = {}, steps[kTiles][2] = {};
-  if constexpr (kUnits > 0) {
-    load_words(plan.scale, record + plan.scales_at(), record + plan.factors_at(), unit, row, scale);
-    if (plan.offset != OffsetWord::none) {
-      load_offsets(plan, record, unit, row, scale, offset);
-      AQ_UNROLL
-      for (int i = 0; i < 2 * kTiles; ++i)
-        inputs[i / 2][i % 2] = unit_sum<kParts>(job, i / 2, i % 2, step, unit);
-    }
-  }
-  if (job.in.steps) {
-    AQ_UNROLL
-    for (int i = 0; i < 2 * kTiles; ++i) steps[i / 2][i % 2] = step_scale(job, i / 2, i % 2, step);
-  }
+  const int lane = thread_in_block() % kWarp;
+  UnitScales<kTiles> u = {};
+  load_scales<kUnits>(job, record, step, unit, u);
   AQ_UNROLL
   for (int r = 0; r < kRowTiles; ++r) {
     uint4 v[kVectors<codes>];
@@ -143,13 +166,7 @@ __device__ inline void multiply_unit(const DecodeJob& job, const std::byte* reco
       AQ_UNROLL
       for (int n = 0; n < kTiles; ++n) ptx::mma_bf16(part[n], a, x.b[n][unit % kParts * kUnitTiles + i]);
     }
-    AQ_UNROLL
-    for (int n = 0; n < kTiles; ++n) AQ_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      const int at = r * 2 + i / 2;
-      sums[r][n][i] = add<kUnits>(job, {part[n][i], sums[r][n][i], kUnits > 0 ? scale[at] : 1.0f, offset[at],
-                                        inputs[n][i % 2], steps[n][i % 2]});
-    }
+    add_scaled<kUnits>(job, r, part, u, sums[r]);
   }
 }
 
@@ -193,7 +210,7 @@ __device__ inline int least(int a, int b) { return a < b ? a : b; }
 template <int kBlocks>
 __device__ inline void ask(const DecodeJob& job, const Walk& at, std::byte* stage, ptx::Barrier* full,
                            uint64_t policy) {
-  const int bytes = job.w.plan.bytes(), tile = at.item / job.w.chunks.chunks;
+  const int bytes = job.w.at.bytes, tile = at.item / job.w.chunks.chunks;
   ptx::barrier_expect(full, static_cast<uint32_t>(kBlocks * bytes));
   AQ_UNROLL
   for (int i = 0; i < kBlocks; ++i) {
@@ -238,16 +255,31 @@ __device__ inline void each_result(const DecodeJob& job, int tile, F f) {
   }
 }
 
+// An item whose sums are handed over. Whether they were the last of their tile of rows is asked for at once
+// and looked at behind the next item, so that nobody waits for the answer.
+struct Handover {
+  int tile = -1;        // none
+  uint32_t before = 0;  // chunks that came before; thread 0 knows
+};
+
+// By all threads, whose sums are written.
+template <int kBlocks>
+__device__ inline void hand_over(const DecodeJob& job, int tile, Handover& h) {
+  h.tile = tile;
+  if (thread_in_block() != 0) return;
+  __threadfence();
+  h.before = atomicAdd(job.w.arrived + tile * kBlocks, 1u);
+}
+// Before a barrier, for finish_if_last() behind it.
+__device__ inline void tell_if_last(const DecodeJob& job, const Handover& h, uint32_t& last) {
+  if (thread_in_block() == 0) last = h.before == static_cast<uint32_t>(job.w.chunks.chunks - 1);
+}
 // The last of a tile's chunks to come adds them all up, in their order.
 template <int kBlocks>
-__device__ inline void finish_if_last(const DecodeJob& job, int tile, uint32_t& last) {
-  const int chunks = job.w.chunks.chunks;
-  __threadfence();
-  __syncthreads();
-  if (thread_in_block() == 0)
-    last = atomicAdd(job.w.arrived + tile * kBlocks, 1u) == static_cast<uint32_t>(chunks - 1);
-  __syncthreads();
-  if (!last) return;
+__device__ inline void finish_if_last(const DecodeJob& job, Handover& h, uint32_t last) {
+  const int tile = h.tile, chunks = job.w.chunks.chunks;
+  h.tile = -1;
+  if (tile < 0 || !last) return;
   __threadfence();
   each_result<kBlocks>(job, tile, [&](const Result& at, int) {
     float sum = 0;
@@ -261,21 +293,22 @@ template <int kTiles, int kBlocks>
 __device__ inline void put_sums(const RowSums<kTiles> (&sums)[kBlocks], float* to) {
   const int lane = thread_in_block() % kWarp;
   AQ_UNROLL
-  for (int b = 0; b < kBlocks; ++b) AQ_UNROLL
-  for (int r = 0; r < kRowTiles; ++r) AQ_UNROLL
-  for (int n = 0; n < kTiles; ++n) AQ_UNROLL
-  for (int i = 0; i < 4; ++i)
-    to[(n * 8 + lane % 4 * 2 + i % 2) * kTokenStride<kBlocks> + b * kBlockRows + r * 16 + i / 2 * 8 +
-       lane / 4] = sums[b][r][n][i];
+  for (int i = 0; i < kBlocks * kRowTiles * kTiles * 4; ++i) {
+    const int b = i / (kRowTiles * kTiles * 4), r = i / (kTiles * 4) % kRowTiles, n = i / 4 % kTiles;
+    const int token = n * 8 + lane % 4 * 2 + i % 2, row = b * kBlockRows + r * 16 + i % 4 / 2 * 8 + lane / 4;
+    to[token * kTokenStride<kBlocks> + row] = sums[b][r][n][i % 4];
+  }
 }
 
 // Adds the warps' sums up and hands the item's on.
 template <int kTiles, int kBlocks>
 __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTiles> (&sums)[kBlocks],
-                              float* of_warps, uint32_t& last) {
+                              float* of_warps, Handover& h, uint32_t& last) {
   const int tile = item / job.w.chunks.chunks, chunk = item % job.w.chunks.chunks;
   put_sums<kTiles, kBlocks>(sums, of_warps + thread_in_block() / kWarp * kWarpSums<kTiles, kBlocks>);
+  tell_if_last(job, h, last);
   __syncthreads();
+  finish_if_last<kBlocks>(job, h, last);
   each_result<kBlocks>(job, tile, [&](const Result& at, int index) {
     float sum = 0;
     AQ_UNROLL
@@ -286,8 +319,8 @@ __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTil
     else
       *partial_sum(job, at, chunk) = sum;
   });
-  if (job.w.chunks.chunks > 1) finish_if_last<kBlocks>(job, tile, last);
   __syncthreads();
+  if (job.w.chunks.chunks > 1) hand_over<kBlocks>(job, tile, h);
 }
 
 // ---- the kernel
@@ -306,7 +339,7 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
   float* of_warps = reinterpret_cast<float*>(look + (codes == Codes::book4 ? 1 : 0));
   std::byte* rings = reinterpret_cast<std::byte*>(of_warps + kDecodeWarps * kWarpSums<kTiles, kBlocks>);
   const int warp = thread_in_block() / kWarp, lane = thread_in_block() % kWarp;
-  const int bytes = job.w.plan.bytes(), stage_bytes = kBlocks * bytes;
+  const int bytes = job.w.at.bytes, stage_bytes = kBlocks * bytes;
   std::byte* ring = rings + warp * job.stages * stage_bytes;
   const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks, items = tiles * job.w.chunks.chunks;
   const uint64_t policy = ptx::evict_first();
@@ -331,6 +364,7 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
   at.find(job, items);
   int stage = 0;
   uint32_t parity = 0;
+  Handover handover;
   for (int item = static_cast<int>(blockIdx.x); item < items; item += static_cast<int>(gridDim.x)) {
     RowSums<kTiles> sums[kBlocks] = {};
     for (; at.item == item; at.next(job, items)) {
@@ -354,8 +388,11 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
       }
       if (++stage == job.stages) stage = 0, parity ^= 1;
     }
-    reduce<kTiles, kBlocks>(job, item, sums, of_warps, s.last);
+    reduce<kTiles, kBlocks>(job, item, sums, of_warps, handover, s.last);
   }
+  tell_if_last(job, handover, s.last);
+  __syncthreads();
+  finish_if_last<kBlocks>(job, handover, s.last);
 }
 
 // ---- launch
@@ -364,7 +401,7 @@ template <Codes codes, int kUnits, int kTiles, int kBlocks>
 void start(DecodeJob job) {
   const uint32_t fixed = sizeof(DecodeShared) + (codes == Codes::book4 ? sizeof(LookUp) : 0) +
                          kDecodeWarps * kWarpSums<kTiles, kBlocks> * sizeof(float);
-  const uint32_t stage = static_cast<uint32_t>(kDecodeWarps * kBlocks * job.w.plan.bytes());
+  const uint32_t stage = static_cast<uint32_t>(kDecodeWarps * kBlocks * job.w.at.bytes);
   constexpr uint32_t kHalf = 112 * 1024, kWhole = 227 * 1024;
   const bool two = kPaired<codes, kUnits, kTiles, kBlocks> && fixed + 2 * stage <= kHalf;
   const uint32_t most = ((two ? kHalf : kWhole) - fixed) / stage;

@@ -116,71 +116,109 @@ void plan_units(const QuantizedMatrix& m, PartPlan& plan) {
 
 // ---- codes
 
-// Codes of a row as they are packed: distances from the lowest integer, floating formats recoded to E4M3.
+constexpr uint32_t repeat(uint32_t byte) { return byte * 0x01010101u; }
+
+// Codes of a row as they are packed, four bytes a word: distances from the lowest integer, floating formats
+// recoded to E4M3.
 class Recode {
  public:
-  Recode(const QuantizedMatrix& m, const RecordPlan& r) : e4m3_(r.codes == Codes::e4m3) {
-    const uint32_t mask = (1u << m.format->bits) - 1;
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-      const uint32_t code = byte & mask;
-      to_[byte] = static_cast<uint8_t>(e4m3_ ? numeric::fp8_e4m3.encode(m.format->decode(code))
-                                       : r.codes == Codes::book4 ? code
-                                                                 : code ^ static_cast<uint32_t>(r.bias));
-    }
+  Recode(const QuantizedMatrix& m, const RecordPlan& r)
+      : mask_(repeat((1u << m.format->bits) - 1)),
+        flip_(repeat(static_cast<uint32_t>(r.bias))),
+        e4m3_(r.codes == Codes::e4m3),
+        table_(e4m3_ && m.format != &numeric::fp8_e4m3) {
+    for (uint32_t code = 0; table_ && code < 1u << m.format->bits; ++code)
+      to_[code] = static_cast<uint8_t>(numeric::fp8_e4m3.encode(m.format->decode(code)));
   }
-  // Of four columns from `from`, as many as there are, zeros behind them.
-  std::array<uint8_t, 4> four(const uint8_t* from, int64_t n) {
-    std::array<uint8_t, 4> codes{};
-    for (int64_t i = 0; i < std::min<int64_t>(n, 4); ++i) {
-      codes[static_cast<size_t>(i)] = to_[from[i]];
-      nan_ |= e4m3_ && (codes[static_cast<size_t>(i)] & 0x7f) == 0x7f;
-    }
-    return codes;
+  // Of four columns from `from`, of which `n` are there; zeros behind them.
+  uint32_t four(const uint8_t* from, int64_t n) {
+    uint32_t codes = 0;
+    std::memcpy(&codes, from, static_cast<size_t>(std::min<int64_t>(n, 4)));
+    codes = (codes & mask_) ^ flip_;
+    if (table_) codes = look_up(codes);
+    if (e4m3_) nan_ |= (((codes & repeat(0x7f)) + repeat(1)) & repeat(0x80)) != 0;
+    return n >= 4 ? codes : codes & ((1u << 8 * n) - 1);
   }
   bool saw_nan() const { return nan_; }
 
  private:
-  std::array<uint8_t, 256> to_;
-  bool e4m3_, nan_ = false;
+  uint32_t look_up(uint32_t codes) const {
+    uint32_t found = 0;
+    for (int i = 0; i < 4; ++i) found |= static_cast<uint32_t>(to_[codes >> 8 * i & 0xff]) << 8 * i;
+    return found;
+  }
+
+  uint32_t mask_, flip_;
+  bool e4m3_, table_, nan_ = false;
+  std::array<uint8_t, 256> to_{};
 };
 
-void or_word(std::byte* at, uint32_t bits) { base::store(at, base::load<uint32_t>(at) | bits); }
+// Byte of a block where the codes of four columns begin, by row and columns / 4; 4-bit ones share a word with
+// another row.
+using QuadPlaces = std::array<std::array<uint16_t, kBlockColumns / 4>, kBlockRows>;
+template <Codes codes>
+constexpr QuadPlaces quad_places() {
+  QuadPlaces places{};
+  for (int row = 0; row < kBlockRows; ++row)
+    for (int quad = 0; quad < kBlockColumns / 4; ++quad) {
+      const int byte = code_place(codes, row, 4 * quad).byte;
+      places[static_cast<size_t>(row)][static_cast<size_t>(quad)] =
+          static_cast<uint16_t>(code_bits(codes) == 4 ? byte / 4 * 4 : byte);
+    }
+  return places;
+}
+template <Codes codes>
+constexpr QuadPlaces kQuadPlaces = quad_places<codes>();
 
-// Columns 4 part … + 3 of one tile and row: the lane's code words or bytes.
-void put_four(Codes codes, std::byte* block, int row, int column, std::array<uint8_t, 4> c) {
-  const int upper = row % 16 / 8;
-  const auto word = [](int a, int b, int c2, int d) {
-    return static_cast<uint32_t>(a) | static_cast<uint32_t>(b) << 8 | static_cast<uint32_t>(c2) << 16 |
-           static_cast<uint32_t>(d) << 24;
-  };
+// Bytes from the first two columns of a quad to the other two.
+constexpr int kPairOfBytes = code_place(Codes::int8, 0, 2).byte,
+              kPairOfBf16 = code_place(Codes::bf16, 0, 2).byte;
+
+void put_quad(Codes codes, std::byte* at, int row, uint32_t quad) {
   if (code_bits(codes) == 8) {
-    base::store(block + code_place(codes, row, column).byte, static_cast<uint16_t>(c[0] | c[1] << 8));
-    base::store(block + code_place(codes, row, column + 2).byte, static_cast<uint16_t>(c[2] | c[3] << 8));
+    base::store(at, static_cast<uint16_t>(quad));
+    base::store(at + kPairOfBytes, static_cast<uint16_t>(quad >> 16));
     return;
   }
-  std::byte* lane = block + code_place(codes, row, column).byte / 4 * 4;
-  if (codes == Codes::int4)
-    or_word(lane, word(c[0], c[2], c[1], c[3]) << (4 * upper));
-  else
-    or_word(lane, word(c[0] | c[1] << 4, 0, c[2] | c[3] << 4, 0) << (8 * upper));
+  const int upper = row % 16 / 8;
+  const uint32_t swapped = (quad & 0xff0000ff) | (quad >> 8 & 0xff00) | (quad << 8 & 0xff0000);
+  const uint32_t bits =
+      codes == Codes::int4 ? swapped << 4 * upper : ((quad | quad >> 4) & 0x00ff00ff) << 8 * upper;
+  base::store(at, base::load<uint32_t>(at) | bits);
 }
 
-// One row's codes into its records.
-void put_codes(const PartPlan& plan, Recode& recode, const uint8_t* codes, int row, std::byte* records) {
+// put(place, column) for every four columns of a row.
+template <class Put>
+void each_quad(const PartPlan& plan, int row, std::byte* records, Put put) {
   const RecordPlan& r = plan.record;
-  for (int64_t col = 0; col < plan.cols; col += 4) {
-    std::byte* block =
-        records + col / r.columns() * r.bytes() + col % r.columns() / kBlockColumns * block_bytes(r.codes);
-    put_four(r.codes, block, row, static_cast<int>(col % kBlockColumns),
-             recode.four(codes + col, plan.cols - col));
+  const QuadPlaces& all = code_bits(r.codes) == 4   ? kQuadPlaces<Codes::int4>
+                          : code_bits(r.codes) == 8 ? kQuadPlaces<Codes::int8>
+                                                    : kQuadPlaces<Codes::bf16>;
+  const auto& places = all[static_cast<size_t>(row)];
+  for (int64_t block = 0; block * kBlockColumns < plan.cols; ++block) {
+    std::byte* to = records + block / r.blocks * r.bytes() + block % r.blocks * block_bytes(r.codes);
+    const int64_t first = block * kBlockColumns,
+                  quads = std::min<int64_t>(16, base::ceil_div(plan.cols - first, 4));
+    for (int64_t quad = 0; quad < quads; ++quad)
+      put(to + places[static_cast<size_t>(quad)], first + 4 * quad);
   }
 }
 
-void put_bf16(const PartPlan& plan, const float* values, int row, std::byte* records) {
-  for (int64_t col = 0; col < plan.cols; ++col)
-    base::store(records + col / kBlockColumns * plan.record.bytes() +
-                    code_place(Codes::bf16, row, static_cast<int>(col % kBlockColumns)).byte,
-                numeric::float_to_bf16(values[col]));
+void put_codes(const PartPlan& plan, Recode& recode, const uint8_t* codes, int row, std::byte* records) {
+  each_quad(plan, row, records, [&](std::byte* at, int64_t col) {
+    put_quad(plan.record.codes, at, row, recode.four(codes + col, plan.cols - col));
+  });
+}
+
+// bf16(col): bits of the row's value.
+template <class Bf16>
+void put_bf16(const PartPlan& plan, int row, std::byte* records, Bf16 bf16) {
+  each_quad(plan, row, records, [&](std::byte* at, int64_t col) {
+    uint16_t values[4] = {};
+    for (int64_t i = 0; i < std::min<int64_t>(4, plan.cols - col); ++i) values[i] = bf16(col + i);
+    base::store(at, static_cast<uint32_t>(values[0] | values[1] << 16));
+    base::store(at + kPairOfBf16, static_cast<uint32_t>(values[2] | values[3] << 16));
+  });
 }
 
 // ---- scales
@@ -261,12 +299,21 @@ bool fill_row_block(const QuantizedMatrix& m, const PartPlan& plan, int64_t row_
   static thread_local std::vector<float> values;
   static thread_local std::vector<uint8_t> scratch;
   const int64_t begin = row_block * kBlockRows, end = std::min(begin + kBlockRows, m.rows);
+  if (plan.record.codes == Codes::bf16 && m.plain() && !m.low_rank && m.format == &numeric::bf16) {
+    for (int64_t row = begin; row < end; ++row) {
+      const uint8_t* from = m.codes.u8() + row * m.cols * 2;
+      put_bf16(plan, static_cast<int>(row - begin), records,
+               [&](int64_t col) { return base::load<uint16_t>(from + col * 2); });
+    }
+    return true;
+  }
   if (plan.record.codes == Codes::bf16 || plan.record.codes == Codes::f32) {
     values.resize(static_cast<size_t>(m.cols));
     for (int64_t row = begin; row < end; ++row) {
       tensor::dequantize(m, row, row + 1, values.data());
       if (plan.record.codes == Codes::bf16)
-        put_bf16(plan, values.data(), static_cast<int>(row - begin), records);
+        put_bf16(plan, static_cast<int>(row - begin), records,
+                 [&](int64_t col) { return numeric::float_to_bf16(values[static_cast<size_t>(col)]); });
       else
         std::memcpy(records + (row - begin) * plan.depth * 4, values.data(), values.size() * 4);
     }

@@ -122,6 +122,15 @@ struct RecordPlan {
   }
 };
 
+// Where the parts of a record begin, for kernels, which do not know its plan when they are compiled.
+struct RecordPlaces {
+  int bytes = 0;  // of the whole
+  int scales = 0, offsets = 0, factors = 0, offset_factors = 0;
+};
+constexpr RecordPlaces places(const RecordPlan& plan) {
+  return {plan.bytes(), plan.scales_at(), plan.offsets_at(), plan.factors_at(), plan.offset_factors_at()};
+}
+
 // The decode kernel. Eight warps of a block of threads take turns at the records of an item: 64 rows, or 128
 // where two blocks share the inputs' registers, times a chunk of the depth. Their sums are added in the order
 // of the warps, those of chunks in the order of the depth. Everything that orders sums follows from the
@@ -134,11 +143,12 @@ struct ChunkPlan {
   int chunk_records = 0;  // of a chunk, but for the last
   int chunks = 0;
 };
-// A chunk is about 64 KB: what one block of threads keeps in flight, and enough chunks for all SMs.
+// A chunk is about as much as the blocks of threads of an SM keep in flight, so that adding sums up is small
+// beside reading it, and there are chunks enough for all SMs.
 constexpr ChunkPlan plan_chunks(const RecordPlan& plan, int64_t depth) {
-  constexpr int kChunkBytes = 64 * 1024;
+  const int chunk_bytes = (plan.codes == Codes::bf16 ? 128 : 64) * 1024;
   const int records = static_cast<int>((depth + plan.columns() - 1) / plan.columns());
-  const int whole = kChunkBytes / plan.code_bytes();
+  const int whole = chunk_bytes / plan.code_bytes();
   const int wanted = (records + whole - 1) / whole;
   const int even = (records + wanted - 1) / wanted;
   const int chunk = (even + kDecodeWarps - 1) / kDecodeWarps * kDecodeWarps;

@@ -52,8 +52,8 @@ __device__ inline void load_unit(const DecodeWeight& w, const std::byte* record,
   AQ_UNROLL
   for (int i = 0; i < 8; ++i) s.scale[i] = 1, s.offset[i] = 0;
   if (w.plan.units > 0) {
-    load_words(w.plan.scale, record + w.plan.scales_at(), record + w.plan.factors_at(), unit, row, s.scale);
-    if (w.plan.offset != OffsetWord::none) load_offsets(w.plan, record, unit, row, s.scale, s.offset);
+    load_words(w.plan.scale, record + w.at.scales, record + w.at.factors, unit, row, s.scale);
+    if (w.plan.offset != OffsetWord::none) load_offsets(w, record, unit, row, s.scale, s.offset);
   }
   AQ_UNROLL
   for (int i = 0; i < 8; ++i) {
@@ -104,7 +104,7 @@ __device__ inline void each_record(const DecodeWeight& w, F f) {
   for (int64_t i = static_cast<int>(blockIdx.x) * kWarps + thread_in_block() / kWarp;
        i < int64_t{records} * w.row_blocks; i += warps) {
     const int row_block = static_cast<int>(i / records), record = static_cast<int>(i % records);
-    f(row_block, record, w.rows[row_block].records + int64_t{record} * w.plan.bytes());
+    f(row_block, record, w.rows[row_block].records + int64_t{record} * w.at.bytes);
   }
 }
 

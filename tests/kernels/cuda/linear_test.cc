@@ -1,29 +1,16 @@
 // Linears of the CUDA set over the emulated device, and what the kernels add to the contract.
 #include "kernels/linear_checks.h"
 
+#include "kernels/cuda/emulated_set.h"
 #include "kernels/cuda/slots.h"
 #include "kernels/products_checks.h"
 
 namespace aquatint::kernels {
 namespace {
 
-const KernelSet* emulated_cuda() {
-  static const KernelSet set = [] {
-    KernelSet s{};
-    s.name = "emulated_cuda";
-    s.pack = cuda::pack;
-    s.linear = cuda::linear;
-    s.add_product = cuda::add_product;
-    s.add_product_fp64 = cuda::add_product_fp64;
-    s.add_cross = cuda::add_cross;
-    return s;
-  }();
-  return &set;
-}
-
-INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::Values(emulated_cuda()), set_name);
-INSTANTIATE_TEST_SUITE_P(Sets, Products, testing::Values(emulated_cuda()), product_set_name);
-INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::Values(emulated_cuda()), product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::Values(&cuda::emulated_set()), set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Products, testing::Values(&cuda::emulated_set()), product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::Values(&cuda::emulated_set()), product_set_name);
 
 // Depths of several chunks, more items than the device takes at once, a record of two blocks at the end.
 TEST(CudaLinear, LongRowsAreSplit) {
@@ -38,14 +25,14 @@ TEST(CudaLinear, LongRowsAreSplit) {
                               {"bf16", &bf16}};
   for (const WeightKind& kind : kinds)
     for (const int64_t rows : {1, 9})
-      check(*emulated_cuda(), kind, {70, kind.group < 0 ? 4224 : 4168, rows, 0}, Precision::bf16, pool);
+      check(cuda::emulated_set(), kind, {70, kind.group < 0 ? 4224 : 4168, rows, 0}, Precision::bf16, pool);
 }
 
 TEST(CudaLinear, ManyTokensGoInPasses) {
   base::ThreadPool pool(2);
   for (const WeightKind& kind : cases::weight_kinds())
     if (kind.name == "w4a16_asym" || kind.name == "llm_int8" || kind.name == "bf16")
-      check(*emulated_cuda(), kind, {70, 192, 75, 1}, Precision::bf16, pool);
+      check(cuda::emulated_set(), kind, {70, 192, 75, 1}, Precision::bf16, pool);
 }
 
 TEST(CudaLinear, NansOfE4m3StayNans) {
