@@ -15,9 +15,11 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define AQ_UNROLL _Pragma("unroll")  // before a loop: its arrays stay in registers
+#define AQ_KEEP_LOOP _Pragma("unroll 1")
 #else
 #include "kernels/cuda/emulated_device.h"  // of tests/
 #define AQ_UNROLL
+#define AQ_KEEP_LOOP
 #endif
 
 namespace aquatint::kernels::cuda {
