@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/ops.h"
 #include "model/model.h"
 
 namespace aquatint::eval {
@@ -26,11 +27,19 @@ class Head {
   // hidden is [targets.size()][hidden_size]; one score per target.
   std::vector<TokenScore> score(const float* hidden, std::span<const int32_t> targets);
 
+  // Of rows ≤ kHeadRows: the divergence from the reference's distributions, which has the same vocabulary,
+  // and the targets' logits.
+  void compare(Head& reference, const float* reference_hidden, const float* hidden,
+               std::span<const int32_t> targets, kernels::Divergence* divergences, float* found);
+
   const model::Model& model() const { return model_; }
 
  private:
+  void rate(const float* hidden, std::span<const int32_t> targets, kernels::LogitStats* stats, float* found);
+  void pick(const float* logits, std::span<const int32_t> targets, float* found) const;
+
   const model::Model& model_;
-  std::vector<float> logits_;
+  std::vector<float> logits_;  // of the host; grown when first asked for
 };
 
 }  // namespace aquatint::eval

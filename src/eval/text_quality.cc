@@ -138,20 +138,18 @@ DivergenceResult finish_divergence(Comparison& found, const ReferenceStates& ref
 double compare_window(Head& reference, Head& model, const float* reference_states, const float* states,
                       std::span<const int32_t> targets, std::vector<kernels::Divergence>& rows) {
   const model::Config& config = model.model().config();
-  const model::Backend& backend = model.model().backend();
   const int64_t reference_width = reference.model().config().hidden_size;
   const auto count = static_cast<int64_t>(targets.size());
   rows.resize(targets.size());
+  std::vector<float> target_logits(kHeadRows);
   double nll = 0;
   for (int64_t begin = 0; begin < count; begin += kHeadRows) {
     const int64_t n = std::min(kHeadRows, count - begin);
-    const float* expected = reference.logits(reference_states + begin * reference_width, n);
-    const float* found = model.logits(states + begin * config.hidden_size, n);
-    backend.host_kernels().divergence(expected, found, n, config.vocab_size, rows.data() + begin,
-                                      *backend.pool);
+    const auto wanted = targets.subspan(static_cast<size_t>(begin), static_cast<size_t>(n));
+    model.compare(reference, reference_states + begin * reference_width, states + begin * config.hidden_size,
+                  wanted, rows.data() + begin, target_logits.data());
     for (int64_t i = 0; i < n; ++i)
-      nll += rows[static_cast<size_t>(begin + i)].model.log_sum_exp -
-             found[i * config.vocab_size + targets[static_cast<size_t>(begin + i)]];
+      nll += rows[static_cast<size_t>(begin + i)].model.log_sum_exp - target_logits[static_cast<size_t>(i)];
   }
   return nll / static_cast<double>(count);
 }

@@ -36,6 +36,8 @@ struct Model::State {
   Step step;
   kernels::Array<float> head_input, head_output;
   kernels::Array<kernels::LogitStats> stats;
+  kernels::Array<kernels::Divergence> divergences;
+  kernels::Array<float> targets;
 
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
   // Gathers the tokens in steps. each(first token, number of each span's segment) runs one by finish().
@@ -45,6 +47,10 @@ struct Model::State {
   // Runs what the step has gathered, final states to `to`, then what follows; both may be repeated.
   template <class Then>
   void finish(float* to, Then then);
+  // Logits in the kernels' memory, until the next call.
+  const float* head_of(const float* hidden, int64_t rows, kernels::Phase phase);
+  // logits[row][of[row]].
+  void read_targets(const float* logits, std::span<const int32_t> of, float* to);
 };
 
 template <class Each>
@@ -183,22 +189,72 @@ void Model::next_tokens(std::span<const int32_t> tokens, std::span<const Segment
   });
 }
 
+const float* Model::State::head_of(const float* hidden, int64_t rows, kernels::Phase phase) {
+  const kernels::Memory& memory = backend.memory();
+  const auto width = static_cast<size_t>(config.hidden_size), count = static_cast<size_t>(rows);
+  head_input.reserve(memory, count * width, "the head's input");
+  head_output.reserve(memory, count * static_cast<size_t>(config.vocab_size), "the logits of a batch");
+  head_input.write({hidden, count * width});
+  backend.kernels->linear(*weights.head, head_input.data(), rows, phase, nullptr, false, head_output.data(),
+                          config.vocab_size, *backend.pool);
+  return head_output.data();
+}
+
+void Model::State::read_targets(const float* logits, std::span<const int32_t> of, float* to) {
+  targets.reserve(backend.memory(), of.size(), "the logits of targets");
+  for (size_t row = 0; row < of.size(); ++row)
+    backend.memory().copy_runs(
+        reinterpret_cast<std::byte*>(targets.data() + row), sizeof(float),
+        reinterpret_cast<const std::byte*>(logits + static_cast<int64_t>(row) * config.vocab_size + of[row]),
+        sizeof(float), sizeof(float), 1);
+  targets.read({to, of.size()});
+}
+
 void Model::logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const {
   State& s = *state_;
-  const kernels::Memory& memory = s.backend.memory();
-  const auto multiply = [&](const float* from, int64_t count, float* to) {
-    s.backend.kernels->linear(*s.weights.head, from, count, phase, nullptr, false, to, s.config.vocab_size,
-                              *s.backend.pool);
-  };
-  if (memory.is_host()) return multiply(hidden, rows, logits);
-  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size, most = std::min(rows, kHeadRows);
-  s.head_input.reserve(memory, static_cast<size_t>(most * width), "the head's input");
-  s.head_output.reserve(memory, static_cast<size_t>(most * vocab), "the logits of a batch");
-  for (int64_t row = 0; row < rows; row += most) {
-    const int64_t count = std::min(most, rows - row);
-    s.head_input.write({hidden + row * width, static_cast<size_t>(count * width)});
-    multiply(s.head_input.data(), count, s.head_output.data());
+  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size;
+  if (s.backend.memory().is_host())
+    return s.backend.kernels->linear(*s.weights.head, hidden, rows, phase, nullptr, false, logits, vocab,
+                                     *s.backend.pool);
+  for (int64_t row = 0; row < rows; row += kHeadRows) {
+    const int64_t count = std::min(kHeadRows, rows - row);
+    s.head_of(hidden + row * width, count, phase);
     s.head_output.read({logits + row * vocab, static_cast<size_t>(count * vocab)});
+  }
+}
+
+void Model::score(const float* hidden, std::span<const int32_t> targets, kernels::LogitStats* stats,
+                  float* target_logits) const {
+  State& s = *state_;
+  const int64_t width = s.config.hidden_size, vocab = s.config.vocab_size;
+  s.stats.reserve(s.backend.memory(), static_cast<size_t>(kHeadRows), "the statistics of a batch");
+  for (size_t row = 0; row < targets.size(); row += kHeadRows) {
+    const size_t count = std::min<size_t>(kHeadRows, targets.size() - row);
+    const auto rows = static_cast<int64_t>(count);
+    const float* logits =
+        s.head_of(hidden + static_cast<int64_t>(row) * width, rows, kernels::Phase::prefill);
+    s.backend.kernels->logit_stats(logits, rows, vocab, s.stats.data(), *s.backend.pool);
+    s.stats.read({stats + row, count});
+    s.read_targets(logits, targets.subspan(row, count), target_logits + row);
+  }
+}
+
+void Model::compare(const Model& reference, const float* reference_hidden, const float* hidden,
+                    std::span<const int32_t> targets, kernels::Divergence* divergences,
+                    float* target_logits) const {
+  State &s = *state_, &r = *reference.state_;
+  AQ_CHECK(s.config.vocab_size == r.config.vocab_size && &s.backend.memory() == &r.backend.memory());
+  s.divergences.reserve(s.backend.memory(), static_cast<size_t>(kHeadRows), "the divergences of a batch");
+  for (size_t row = 0; row < targets.size(); row += kHeadRows) {
+    const size_t count = std::min<size_t>(kHeadRows, targets.size() - row);
+    const auto rows = static_cast<int64_t>(count), first = static_cast<int64_t>(row);
+    const float* expected =
+        r.head_of(reference_hidden + first * r.config.hidden_size, rows, kernels::Phase::prefill);
+    const float* found = s.head_of(hidden + first * s.config.hidden_size, rows, kernels::Phase::prefill);
+    s.backend.kernels->divergence(expected, found, rows, s.config.vocab_size, s.divergences.data(),
+                                  *s.backend.pool);
+    s.divergences.read({divergences + row, count});
+    s.read_targets(found, targets.subspan(row, count), target_logits + row);
   }
 }
 

@@ -72,6 +72,14 @@ class Model {
   void next_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments, int32_t* next);
   // logits is [rows][vocab_size]; from a device they are copied, 4 · vocab_size bytes a row.
   void logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const;
+  // What evaluation wants to know of logits, of which nothing else leaves a device: of each row its
+  // statistics and the logit of targets[row].
+  void score(const float* hidden, std::span<const int32_t> targets, kernels::LogitStats* stats,
+             float* target_logits) const;
+  // The same against a reference with the same vocabulary and kernels.
+  void compare(const Model& reference, const float* reference_hidden, const float* hidden,
+               std::span<const int32_t> targets, kernels::Divergence* divergences,
+               float* target_logits) const;
 
  private:
   struct State;

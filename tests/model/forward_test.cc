@@ -238,6 +238,35 @@ TEST(Forward, LastRowsAndNextTokensAreThoseOfAForwardPass) {
   }
 }
 
+TEST(Forward, ScoresAndDivergencesAreThoseOfTheLogits) {
+  for (const kernels::KernelSet* set : {&kernels::kernel_set("scalar"), &test::fenced_set()}) {
+    const Runner r(random_checkpoint(tiny_config("qwen3")), *set, Precision::bf16, 2);
+    const Runner other(random_checkpoint(tiny_config("qwen3"), 2), *set, Precision::bf16, 2);
+    const auto tokens = some_tokens(150),
+               targets = some_tokens(150, 8);  // more than go through a head at once
+    KvCache a = r.cache(), b = other.cache();
+    const auto hidden = r.run(tokens, a, Phase::prefill), reference = other.run(tokens, b, Phase::prefill);
+    const auto logits = r.logits(hidden), expected = other.logits(reference);
+    std::vector<kernels::LogitStats> stats(150), want_stats(150);
+    std::vector<kernels::Divergence> divergences(150), want(150);
+    std::vector<float> scored(150), compared(150);
+    r.model->score(hidden.data(), targets, stats.data(), scored.data());
+    r.model->compare(*other.model, reference.data(), hidden.data(), targets, divergences.data(),
+                     compared.data());
+    const kernels::KernelSet& host = kernels::kernel_set("scalar");
+    base::ThreadPool pool(1);
+    host.logit_stats(logits.data(), 150, 97, want_stats.data(), pool);
+    host.divergence(expected.data(), logits.data(), 150, 97, want.data(), pool);
+    for (size_t i = 0; i < 150; ++i) {
+      EXPECT_EQ(scored[i], logits[i * 97 + static_cast<size_t>(targets[i])]);
+      EXPECT_EQ(compared[i], scored[i]);
+      EXPECT_EQ(stats[i].log_sum_exp, want_stats[i].log_sum_exp);
+      EXPECT_EQ(stats[i].top, want_stats[i].top);
+      EXPECT_EQ(divergences[i].kl, want[i].kl) << set->name << " " << i;
+    }
+  }
+}
+
 TEST(Forward, ChecksBeforeItRuns) {
   const Runner r(random_checkpoint(tiny_config("llama")), kernels::kernel_set("ref"), Precision::fp32);
   KvCache small = r.cache(8), large = r.cache(64);

@@ -23,9 +23,9 @@ struct Library {
   std::array<std::string_view, 2> rooms;
 };
 constexpr Library kLibraries[] = {
-    {"CLI/", {"cli"}},      {"sqlite3", {"report"}}, {"yaml.h", {"eval"}},
-    {"Eigen/", {"quant"}},  {"openssl/", {"base"}},  {"pcre2", {"checkpoint", "text"}},
-    {"utf8proc", {"text"}},
+    {"CLI/", {"cli"}},      {"sqlite3", {"report"}},       {"yaml.h", {"eval"}},
+    {"Eigen/", {"quant"}},  {"openssl/", {"base"}},        {"pcre2", {"checkpoint", "text"}},
+    {"utf8proc", {"text"}}, {"cuda_runtime", {"kernels"}}, {"cublasLt", {"kernels"}},
 };
 
 constexpr size_t kFileLines = 400, kKernelFileLines = 600, kFunctionLines = 60;
