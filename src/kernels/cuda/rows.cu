@@ -28,15 +28,17 @@ __global__ void norm_runs(const float* x, const float* weight, float eps, Runs s
   float squares = 0;
   for (int64_t i = first; i < shape.cols; i += step) {
     const P p = P::load(from + i);
+    AQ_UNROLL
     for (const float v : p.x) squares = fmaf(v, v, squares);
   }
   squares = block_sum(squares, shared<NormShared>().of_warps);
   const float factor = 1.0f / sqrtf(squares / static_cast<float>(shape.cols) + eps);
   for (int64_t i = first; i < shape.cols; i += step) {
-    P p = P::load(from + i);
-    const P w = P::load(weight + i);
-    for (int j = 0; j < P::n; ++j) p.x[j] = p.x[j] * factor * w.x[j];
-    p.store(to + i);
+    const P p = P::load(from + i), w = P::load(weight + i);
+    P scaled;
+    AQ_UNROLL
+    for (int j = 0; j < P::n; ++j) scaled.x[j] = p.x[j] * factor * w.x[j];
+    scaled.store(to + i);
   }
 }
 
@@ -83,6 +85,7 @@ __global__ void swiglu_rows(const float* gate_up, int64_t cols, float* h) {
   if (i >= cols) return;
   P gate = P::load(gate_up + row * 2 * cols + i);
   const P up = P::load(gate_up + (row * 2 + 1) * cols + i);
+  AQ_UNROLL
   for (int j = 0; j < P::n; ++j) gate.x[j] = gate.x[j] / (1.0f + expf(-gate.x[j])) * up.x[j];
   gate.store(h + row * cols + i);
 }
