@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_tiles.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
 
 namespace aquatint::kernels::cuda {
 namespace {
@@ -162,6 +163,8 @@ __device__ inline void join_warps(const WarpResults<width>& r, int heads, int di
 template <KvFormat format, int slabs>
 __global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBlocksAtOnce))
     attend_chunks(DecodeArgs args) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   using Plan = DecodePlan<format, slabs>;
   const AttentionShape& shape = args.shape;
   const AttentionSpan span = args.spans[blockIdx.z];
@@ -225,6 +228,8 @@ __global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBl
 
 // Chunks in order. Grid: (row, query head), spans.
 __global__ void join_chunks(DecodeArgs args) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   const AttentionSpan span = args.spans[blockIdx.y];
   const int64_t head = blockIdx.x % args.shape.heads, row = blockIdx.x / args.shape.heads;
   if (row >= span.rows) return;
@@ -281,7 +286,8 @@ void attention_decode(const AttentionCall& call) {
   const DecodeArgs args{call.spans.placed, shape, call.q, call.q_stride, call.out, partials, rows, chunks};
   const Launch l{.grid = {static_cast<uint32_t>(chunks), static_cast<uint32_t>(rows * shape.kv_heads * tiles),
                           static_cast<uint32_t>(spans)},
-                 .block = {kWarps * kWarp}};
+                 .block = {kWarps * kWarp},
+                 .early = true};
   switch (call.format()) {
     case KvFormat::bf16:
       start<KvFormat::bf16>(l, args);
@@ -299,7 +305,8 @@ void attention_decode(const AttentionCall& call) {
       return attention_plain(call);
   }
   launch({.grid = {static_cast<uint32_t>(rows * shape.heads), static_cast<uint32_t>(spans)},
-          .block = {threads_for(shape.head_dim, 128)}},
+          .block = {threads_for(shape.head_dim, 128)},
+          .early = true},
          stream(), join_chunks, args);
 }
 
