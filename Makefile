@@ -1,6 +1,6 @@
 # The commands of everyday work. Each is a thin line over CMake presets and the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers asan fuzz bench-peers format clean install
+.PHONY: help demo test test-peers asan fuzz bench-peers cuda-check gpu-check format clean install
 
 FUZZ_SECONDS ?= 60
 PEER_MODELS ?= smollm2,1b
@@ -32,6 +32,12 @@ fuzz: install  ## fuzz every parser for FUZZ_SECONDS (60) each
 bench-peers: install  ## llama.cpp and torch against us, in turns, about an hour (QUICK=1: 10 minutes; PEER_MODELS=smollm2,1b,8b)
 	@tools/build.sh release aquatint synthetic_model
 	@benchmarks/peers/run.sh $(PEER_MODELS) $(if $(QUICK),--quick)
+
+cuda-check: install  ## what nvcc made of the CUDA kernels; fails on spilled registers (needs nvcc, no GPU)
+	@tools/cuda_check.sh
+
+gpu-check:  ## tests and bench of the CUDA kernels on this machine's GPU
+	@tools/gpu_check.sh
 
 format:  ## clang-format every C++ file
 	@tools/install.sh tools/apt-packages-dev.txt

@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_tiles.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
 
 namespace aquatint::kernels::cuda {
 namespace {
@@ -36,14 +37,14 @@ __device__ inline float* partial_of(const DecodeArgs& a, int64_t span, int64_t r
 
 // A row's chunks.
 struct Chunks {
-  int64_t size, first, count, lowest, position;
+  int size, first, count, lowest, position;
 
   __device__ static Chunks of(const AttentionSpan& span, int64_t row, int64_t window) {
     Chunks c;
-    c.position = span.position + row;
+    c.position = static_cast<int>(span.position + row);
     c.size = span.cache.format == KvFormat::int4 ? 256 : 128;
-    while (c.position / c.size >= kMostChunks) c.size *= 2;
-    c.lowest = first_visible(window, c.position);
+    while (c.position / c.size >= static_cast<int>(kMostChunks)) c.size *= 2;
+    c.lowest = static_cast<int>(first_visible(window, c.position));
     c.first = c.lowest / c.size;
     c.count = c.position / c.size + 1 - c.first;
     return c;
@@ -52,6 +53,7 @@ struct Chunks {
 
 template <KvFormat format, int slabs>
 struct DecodePlan {
+  static constexpr int kSlabs = slabs;
   // Squares of codes that are worked on together; int4's rings are read as BF16, a square at a time.
   static constexpr int kBlocks = format == KvFormat::int4 && slabs < 8 ? 2 : 1;
   static constexpr int kAhead = has_scales(format) ? 2 : 1;  // keys and values on their way
@@ -61,7 +63,8 @@ struct DecodePlan {
       format == KvFormat::int4 && kRingBytes > kCodeBytes ? kRingBytes : kCodeBytes;
   static constexpr int kStagesBytes = 2 * kAhead * kStageBytes;
   static constexpr int kWarpBytes = kStagesBytes + Query<slabs>::kWarpBytes;
-  static constexpr int kWidth = kSquare * slabs;
+  static constexpr int kSumSlabs = sum_slabs(slabs), kShares = slabs / kSumSlabs;
+  static constexpr int kWidth = kSquare * kSumSlabs;
   static constexpr int kJoinBytes = kWarps * kTileHeads * (kWidth + 2) * 4;
   static constexpr int kSharedBytes = kWarps * kWarpBytes > kJoinBytes ? kWarps* kWarpBytes : kJoinBytes;
   static constexpr int kBlocksAtOnce = slabs > 4                               ? 1
@@ -78,32 +81,31 @@ struct DecodeTask {
 
 // Positions [begin, end) in one form, in turns with the other warps. Those below `begin` in the first square
 // are not seen.
-template <class Plan, KvFormat f, int blocks, int slabs>
+template <class Plan, KvFormat f, int blocks>
 __device__ inline void attend_range(const DecodeTask& task, const KvSource& source, std::byte* memory,
-                                    int64_t begin, int64_t end,
-                                    WarpSums<TileRows::eight_split, slabs>& sums) {
-  using Stage = KvStage<slabs, blocks>;
+                                    int begin, int end,
+                                    WarpSums<TileRows::eight_split, Plan::kSumSlabs>& sums) {
+  constexpr int slabs = Plan::kSlabs;
+  using KeyStage = KvStage<slabs, blocks>;
+  using ValueStage = KvStage<Plan::kSumSlabs, blocks>;
   constexpr int kStep = kSquare * blocks, kTurn = kStep * kWarps, kWait = 2 * Plan::kAhead - 1;
-  int64_t at = begin / kStep * kStep +
-               kStep * ((warp_id() - static_cast<int>(begin / kStep % kWarps) + kWarps) % kWarps);
+  int at = begin / kStep * kStep + kStep * ((warp_id() - begin / kStep % kWarps + kWarps) % kWarps);
   if (at >= end) return;
   Query<slabs> query(memory + Plan::kStagesBytes);
   load_query<f, TileRows::eight_split>(query, task.dim, [&](int) {
     const int row = lane_id() / 4;
     return row < task.heads ? task.q + row * task.dim : nullptr;
   });
-  const auto there = [end](int64_t from) {
-    return static_cast<int>(end - from < kStep ? end - from : kStep);
-  };
-  const auto keys = [&](int64_t from, int stage) {
+  const auto there = [end](int from) { return end - from < kStep ? end - from : kStep; };
+  const auto keys = [&](int from, int stage) {
     if (from < end)
-      copy_keys<f>(Stage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), task.dim,
+      copy_keys<f>(KeyStage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), task.dim,
                    lane_id(), kWarp);
     ptx::close_copies();
   };
-  const auto values = [&](int64_t from, int stage) {
+  const auto values = [&](int from, int stage) {
     if (from < end)
-      copy_values<f>(Stage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from),
+      copy_values<f>(ValueStage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from),
                      lane_id(), kWarp);
     ptx::close_copies();
   };
@@ -112,8 +114,8 @@ __device__ inline void attend_range(const DecodeTask& task, const KvSource& sour
     values(at + stage * kTurn, stage);
   }
   for (int stage = 0; at < end; at += kTurn, stage = (stage + 1) % Plan::kAhead) {
-    const Stage key_stage{memory + 2 * stage * Plan::kStageBytes};
-    const Stage value_stage{memory + (2 * stage + 1) * Plan::kStageBytes};
+    const KeyStage key_stage{memory + 2 * stage * Plan::kStageBytes};
+    const ValueStage value_stage{memory + (2 * stage + 1) * Plan::kStageBytes};
     ptx::wait_copies<kWait>();
     __syncwarp();
     float s[blocks][4][4];
@@ -157,23 +159,26 @@ __device__ inline void join_warps(const WarpResults<width>& r, int heads, int di
   }
 }
 
-// Grid: chunks, (row, key head, tile of its query heads), spans.
+// Grid: chunks, (row, key head, tile of its query heads, share of the sums), spans.
 template <KvFormat format, int slabs>
 __global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBlocksAtOnce))
     attend_chunks(DecodeArgs args) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   using Plan = DecodePlan<format, slabs>;
   const AttentionShape& shape = args.shape;
   const AttentionSpan span = args.spans[blockIdx.z];
   const auto group = static_cast<int>(shape.heads / shape.kv_heads),
              tiles = (group + kTileHeads - 1) / kTileHeads;
-  const int tile = static_cast<int>(blockIdx.y) % tiles;
-  const int64_t kv = blockIdx.y / tiles % shape.kv_heads, row = blockIdx.y / tiles / shape.kv_heads;
+  const int share = static_cast<int>(blockIdx.y) % Plan::kShares, first_line = share * 2 * Plan::kSumSlabs;
+  const int task_index = static_cast<int>(blockIdx.y) / Plan::kShares, tile = task_index % tiles;
+  const int64_t kv = task_index / tiles % shape.kv_heads, row = task_index / tiles / shape.kv_heads;
   if (row >= span.rows) return;
   const Chunks chunks = Chunks::of(span, row, shape.window);
-  if (blockIdx.x >= chunks.count) return;
-  const int64_t chunk = (chunks.first + blockIdx.x) * chunks.size;
-  const int64_t begin = chunks.lowest > chunk ? chunks.lowest : chunk;
-  const int64_t end = chunk + chunks.size < chunks.position + 1 ? chunk + chunks.size : chunks.position + 1;
+  if (static_cast<int>(blockIdx.x) >= chunks.count) return;
+  const int chunk = (chunks.first + static_cast<int>(blockIdx.x)) * chunks.size;
+  const int begin = chunks.lowest > chunk ? chunks.lowest : chunk;
+  const int end = chunk + chunks.size < chunks.position + 1 ? chunk + chunks.size : chunks.position + 1;
 
   const KvHead head = head_of(span, shape, kv);
   const int64_t first_head = kv * group + tile * kTileHeads;
@@ -183,17 +188,20 @@ __global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBl
                         exponent_scale(shape)};
   std::byte* memory = &shared<std::byte>();
   std::byte* own_memory = memory + warp_id() * Plan::kWarpBytes;
-  WarpSums<TileRows::eight_split, slabs> sums;
+  WarpSums<TileRows::eight_split, Plan::kSumSlabs> sums;
   sums.clear();
   if constexpr (format == KvFormat::int4) {
-    const int64_t exact = exact_from(chunks.position), near = begin > exact ? begin : exact;
+    const auto exact = static_cast<int>(exact_from(chunks.position));
+    const int near = begin > exact ? begin : exact;
     if (begin < exact)
-      attend_range<Plan, format, Plan::kBlocks>(task, KvSource::of(head, false), own_memory, begin,
-                                                end < exact ? end : exact, sums);
+      attend_range<Plan, format, Plan::kBlocks>(task, KvSource::of(head, false, first_line), own_memory,
+                                                begin, end < exact ? end : exact, sums);
     if (near < end)
-      attend_range<Plan, KvFormat::bf16, 1>(task, KvSource::of(head, true), own_memory, near, end, sums);
+      attend_range<Plan, KvFormat::bf16, 1>(task, KvSource::of(head, true, first_line), own_memory, near, end,
+                                            sums);
   } else {
-    attend_range<Plan, format, Plan::kBlocks>(task, KvSource::of(head, false), own_memory, begin, end, sums);
+    attend_range<Plan, format, Plan::kBlocks>(task, KvSource::of(head, false, first_line), own_memory, begin,
+                                              end, sums);
   }
   sums.join_parts();
   __syncthreads();
@@ -207,18 +215,21 @@ __global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBl
   __syncthreads();
   const int64_t step = partial_stride(dim) * args.chunks;
   float* partials = partial_of(args, blockIdx.z, row, first_head) + blockIdx.x * partial_stride(dim);
-  join_warps(results, heads, dim, task.c, [&](int h, int d, float sum, float most, float total) {
-    float* partial = partials + h * step;
-    partial[d] = sum;
-    if (d == 0) {
-      partial[dim] = most;
-      partial[dim + 1] = total;
-    }
-  });
+  join_warps(results, heads, dim - share * Plan::kWidth, task.c,
+             [&](int h, int d, float sum, float most, float total) {
+               float* partial = partials + h * step;
+               partial[share * Plan::kWidth + d] = sum;
+               if (share == 0 && d == 0) {
+                 partial[dim] = most;
+                 partial[dim + 1] = total;
+               }
+             });
 }
 
 // Chunks in order. Grid: (row, query head), spans.
 __global__ void join_chunks(DecodeArgs args) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   const AttentionSpan span = args.spans[blockIdx.y];
   const int64_t head = blockIdx.x % args.shape.heads, row = blockIdx.x / args.shape.heads;
   if (row >= span.rows) return;
@@ -241,10 +252,10 @@ __global__ void join_chunks(DecodeArgs args) {
 }
 
 template <KvFormat format, int slabs>
-void start(const Launch& l, const DecodeArgs& args) {
-  Launch with_shared = l;
-  with_shared.shared_bytes = DecodePlan<format, slabs>::kSharedBytes;
-  launch(with_shared, stream(), attend_chunks<format, slabs>, args);
+void start(Launch l, const DecodeArgs& args) {
+  l.shared_bytes = DecodePlan<format, slabs>::kSharedBytes;
+  l.grid.y *= DecodePlan<format, slabs>::kShares;
+  launch(l, stream(), attend_chunks<format, slabs>, args);
 }
 
 template <KvFormat format>
@@ -275,7 +286,8 @@ void attention_decode(const AttentionCall& call) {
   const DecodeArgs args{call.spans.placed, shape, call.q, call.q_stride, call.out, partials, rows, chunks};
   const Launch l{.grid = {static_cast<uint32_t>(chunks), static_cast<uint32_t>(rows * shape.kv_heads * tiles),
                           static_cast<uint32_t>(spans)},
-                 .block = {kWarps * kWarp}};
+                 .block = {kWarps * kWarp},
+                 .early = true};
   switch (call.format()) {
     case KvFormat::bf16:
       start<KvFormat::bf16>(l, args);
@@ -293,7 +305,8 @@ void attention_decode(const AttentionCall& call) {
       return attention_plain(call);
   }
   launch({.grid = {static_cast<uint32_t>(rows * shape.heads), static_cast<uint32_t>(spans)},
-          .block = {threads_for(shape.head_dim, 128)}},
+          .block = {threads_for(shape.head_dim, 128)},
+          .early = true},
          stream(), join_chunks, args);
 }
 

@@ -29,7 +29,9 @@ struct PrefillArgs {
 
 template <KvFormat format, int slabs>
 struct PrefillPlan {
-  static constexpr int kBlocks = slabs > 4 ? 1 : 2;
+  static constexpr int kSumSlabs = format == KvFormat::int4 && slabs > 4 ? slabs / 4 : sum_slabs(slabs);
+  static constexpr int kShares = slabs / kSumSlabs;  // of the sums, a block's each
+  static constexpr int kBlocks = slabs > (format == KvFormat::int4 ? 2 : 4) ? 1 : 2;
   static constexpr int kCodeBytes = KvStage<slabs, kBlocks>::template kBytes<format>;
   static constexpr int kRingBytes = KvStage<slabs, kBlocks>::template kBytes<KvFormat::bf16>;
   static constexpr int kStageBytes = format == KvFormat::int4 ? kRingBytes : kCodeBytes;
@@ -38,25 +40,25 @@ struct PrefillPlan {
 
 // Positions from the first to the last that one row, or some rows, see in one form.
 struct Seen {
-  int64_t lowest, highest;
+  int lowest, highest;
 };
 
 // Rows of a block: tile row r is query head r % group of the token r / group.
 struct Tile {
   const AttentionSpan& span;
   const AttentionShape& shape;
-  int64_t first, rows;  // of the tile's; of the span's, heads and all
+  int first, rows;  // of the tile's; of the span's, heads and all
   int group;
 
-  __device__ int64_t position(int64_t row) const { return span.position + row / group; }
-  __device__ int64_t last() const { return first + kTileRows < rows ? first + kTileRows - 1 : rows - 1; }
+  __device__ int position(int row) const { return static_cast<int>(span.position) + row / group; }
+  __device__ int last() const { return first + kTileRows < rows ? first + kTileRows - 1 : rows - 1; }
 
   template <KvFormat format, KvFormat f>
-  __device__ Seen seen(int64_t row) const {
-    const int64_t p = position(row);
-    Seen s{first_visible(shape.window, p), p};
+  __device__ Seen seen(int row) const {
+    const int p = position(row);
+    Seen s{static_cast<int>(first_visible(shape.window, p)), p};
     if constexpr (format == KvFormat::int4) {
-      const int64_t exact = exact_from(p);
+      const auto exact = static_cast<int>(exact_from(p));
       if (f == KvFormat::int4 && s.highest >= exact) s.highest = exact - 1;
       if (f != KvFormat::int4 && s.lowest < exact) s.lowest = exact;
     }
@@ -71,28 +73,29 @@ struct RowQueries {
 // All that the tile's rows see in one form.
 template <KvFormat format, KvFormat f, int slabs>
 __device__ inline void attend_form(const Tile& tile, const KvHead& head, const RowQueries& rows,
-                                   std::byte* memory, WarpSums<kRows, slabs>& sums) {
+                                   std::byte* memory, int first_line,
+                                   WarpSums<kRows, PrefillPlan<format, slabs>::kSumSlabs>& sums) {
   using Plan = PrefillPlan<format, slabs>;
   constexpr int kBlocks = Plan::kBlocks, kStep = kSquare * kBlocks;
-  using Stage = KvStage<slabs, kBlocks>;
+  using KeyStage = KvStage<slabs, kBlocks>;
+  using ValueStage = KvStage<Plan::kSumSlabs, kBlocks>;
   const auto dim = static_cast<int>(tile.shape.head_dim);
-  int64_t at = tile.seen<format, f>(tile.first).lowest / kStep * kStep;
-  const int64_t end = tile.seen<format, f>(tile.last()).highest + 1;
+  int at = tile.seen<format, f>(tile.first).lowest / kStep * kStep;
+  const int end = tile.seen<format, f>(tile.last()).highest + 1;
   if (at >= end) return;
 
   // Of the warp's rows, and of this thread's.
-  const int64_t warp_first = tile.first + warp_id() * kWarpRows;
-  const int64_t warp_last =
-      warp_first + kWarpRows - 1 < tile.last() ? warp_first + kWarpRows - 1 : tile.last();
+  const int warp_first = tile.first + warp_id() * kWarpRows;
+  const int warp_last = warp_first + kWarpRows - 1 < tile.last() ? warp_first + kWarpRows - 1 : tile.last();
   const bool idle = warp_first > tile.last();
   const Seen some{tile.seen<format, f>(idle ? tile.last() : warp_first).lowest,
                   tile.seen<format, f>(warp_last).highest};
   const Seen all{tile.seen<format, f>(warp_last).lowest,
                  tile.seen<format, f>(idle ? tile.last() : warp_first).highest};
-  int64_t lowest[2], highest[2];
-#pragma unroll
+  int lowest[2], highest[2];
+  AQ_UNROLL
   for (int half = 0; half < 2; ++half) {
-    const int64_t row = warp_first + lane_id() / 4 + 8 * half;
+    const int row = warp_first + lane_id() / 4 + 8 * half;
     const Seen own = tile.seen<format, f>(row < tile.last() ? row : tile.last());
     lowest[half] = own.lowest;
     highest[half] = own.highest;
@@ -100,19 +103,17 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
   TileQuery<slabs> query(memory + 4 * Plan::kStageBytes + warp_id() * TileQuery<slabs>::kWarpBytes);
   load_query<f, kRows>(query, dim, [&](int half) { return rows.q[half]; });
 
-  const KvSource source = KvSource::of(head, f != format);
-  const auto there = [end](int64_t from) {
-    return static_cast<int>(end - from < kStep ? end - from : kStep);
-  };
-  const auto keys = [&](int64_t from, int stage) {
+  const KvSource source = KvSource::of(head, f != format, first_line);
+  const auto there = [end](int from) { return end - from < kStep ? end - from : kStep; };
+  const auto keys = [&](int from, int stage) {
     if (from < end)
-      copy_keys<f>(Stage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), dim,
+      copy_keys<f>(KeyStage{memory + 2 * stage * Plan::kStageBytes}, source, from, there(from), dim,
                    thread_in_block(), kThreads);
     ptx::close_copies();
   };
-  const auto values = [&](int64_t from, int stage) {
+  const auto values = [&](int from, int stage) {
     if (from < end)
-      copy_values<f>(Stage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from),
+      copy_values<f>(ValueStage{memory + (2 * stage + 1) * Plan::kStageBytes}, source, from, there(from),
                      thread_in_block(), kThreads);
     ptx::close_copies();
   };
@@ -120,8 +121,8 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
   keys(at, 0);
   values(at, 0);
   for (int stage = 0; at < end; at += kStep, stage ^= 1) {
-    const Stage key_stage{memory + 2 * stage * Plan::kStageBytes};
-    const Stage value_stage{memory + (2 * stage + 1) * Plan::kStageBytes};
+    const KeyStage key_stage{memory + 2 * stage * Plan::kStageBytes};
+    const ValueStage value_stage{memory + (2 * stage + 1) * Plan::kStageBytes};
     const bool useful = !idle && some.highest >= at && some.lowest < at + kStep;
     float s[kBlocks][4][4];
     ptx::wait_copies<1>();
@@ -145,48 +146,51 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
   ptx::wait_copies<0>();
 }
 
-// Grid: key heads, tiles, spans; tiles with most positions first.
+// Grid: (key head, share of the sums), tiles, spans; tiles with most positions first.
 template <KvFormat format, int slabs>
 __global__ void __launch_bounds__(kThreads, (slabs > 4 ? 1 : 2)) attend_tiles(PrefillArgs args) {
   const AttentionShape& shape = args.shape;
   const AttentionSpan span = args.spans[blockIdx.z];
   const auto group = static_cast<int>(shape.heads / shape.kv_heads);
-  const int64_t rows = span.rows * group, tiles = (rows + kTileRows - 1) / kTileRows;
-  if (blockIdx.y >= tiles) return;
-  const Tile tile{span, shape, (tiles - 1 - blockIdx.y) * kTileRows, rows, group};
-  const KvHead head = head_of(span, shape, blockIdx.x);
-  const int64_t first_head = int64_t{blockIdx.x} * group;
-  const auto head_of_row = [&](int64_t row, int64_t stride) {
+  const int rows = static_cast<int>(span.rows) * group, tiles = (rows + kTileRows - 1) / kTileRows;
+  if (static_cast<int>(blockIdx.y) >= tiles) return;
+  const Tile tile{span, shape, (tiles - 1 - static_cast<int>(blockIdx.y)) * kTileRows, rows, group};
+  using Plan = PrefillPlan<format, slabs>;
+  const int share = static_cast<int>(blockIdx.x) % Plan::kShares, first_line = share * 2 * Plan::kSumSlabs;
+  const int64_t kv = static_cast<int>(blockIdx.x) / Plan::kShares, first_head = kv * group;
+  const KvHead head = head_of(span, shape, kv);
+  const auto head_of_row = [&](int row, int64_t stride) {
     return (span.first_row + row / group) * stride + (first_head + row % group) * shape.head_dim;
   };
   RowQueries queries;
-  int64_t own[2];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    own[half] = tile.first + warp_id() * kWarpRows + lane_id() / 4 + 8 * half;
-    queries.q[half] = own[half] < rows ? args.q + head_of_row(own[half], args.q_stride) : nullptr;
+  int own[2];
+  AQ_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    own[i] = tile.first + warp_id() * kWarpRows + lane_id() / 4 + 8 * i;
+    queries.q[i] = own[i] < rows ? args.q + head_of_row(own[i], args.q_stride) : nullptr;
   }
-  WarpSums<kRows, slabs> sums;
+  WarpSums<kRows, Plan::kSumSlabs> sums;
   sums.clear();
   std::byte* memory = &shared<std::byte>();
-  attend_form<format, format>(tile, head, queries, memory, sums);
+  attend_form<format, format, slabs>(tile, head, queries, memory, first_line, sums);
   if constexpr (format == KvFormat::int4)
-    attend_form<format, KvFormat::bf16>(tile, head, queries, memory, sums);
+    attend_form<format, KvFormat::bf16, slabs>(tile, head, queries, memory, first_line, sums);
   sums.join_parts();
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float* out = args.out + head_of_row(own[half], shape.heads * shape.head_dim);
-    sums.for_sums(half, [&](int d, float sum) {
-      if (own[half] < rows && d < shape.head_dim) out[d] = sum / sums.total[half];
+  AQ_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    const int first = share * kSquare * Plan::kSumSlabs, dims = static_cast<int>(shape.head_dim) - first;
+    float* out = args.out + head_of_row(own[i], shape.heads * shape.head_dim) + first;
+    sums.for_sums(i, [&](int d, float sum) {
+      if (own[i] < rows && d < dims) out[d] = sum / sums.total[i];
     });
   }
 }
 
 template <KvFormat format, int slabs>
-void start(const Launch& l, const PrefillArgs& args) {
-  Launch with_shared = l;
-  with_shared.shared_bytes = PrefillPlan<format, slabs>::kSharedBytes;
-  launch(with_shared, stream(), attend_tiles<format, slabs>, args);
+void start(Launch l, const PrefillArgs& args) {
+  l.shared_bytes = PrefillPlan<format, slabs>::kSharedBytes;
+  l.grid.x *= PrefillPlan<format, slabs>::kShares;
+  launch(l, stream(), attend_tiles<format, slabs>, args);
 }
 
 template <KvFormat format>

@@ -14,9 +14,8 @@
 // query. Numbers of more than 8 bits (weights, scaled queries) are the sum of two BF16 ones, so products are
 // those of FP32 up to 2^-17 of a weight.
 #pragma once
+#include "kernels/cuda/attention_stage.h"
 #include "kernels/cuda/kv_codes.h"
-#include "kernels/cuda/kv_head.h"
-#include "kernels/cuda/ptx/async_copy.h"
 #include "kernels/cuda/ptx/exp2.h"
 #include "kernels/cuda/ptx/pairs.h"
 #include "kernels/cuda/ptx/warp_mma.h"
@@ -24,26 +23,7 @@
 
 namespace aquatint::kernels::cuda {
 
-constexpr int kSquare = 32;
 constexpr float kNoScore = -3.402823466e38f;  // below all
-
-// 16-byte pieces that a lane reads of a square, keys or values.
-__host__ __device__ constexpr int pieces_of(KvFormat f) {
-  return f == KvFormat::bf16 ? 4 : f == KvFormat::int4 ? 1 : 2;
-}
-
-// Where a lane's piece lies.
-struct PieceAt {
-  int line;    // keys: of the strip; values: of the group of positions
-  int row;     // keys: strip; values: group of positions behind the square's first
-  int offset;  // bytes in the line
-};
-__host__ __device__ constexpr PieceAt key_piece(KvFormat f, int slab, int piece, int lane) {
-  return {(slab * pieces_of(f) + piece) * 4 + lane % 4, lane / 16, lane / 4 % 4 * 16};
-}
-__host__ __device__ constexpr PieceAt value_piece(KvFormat f, int slab, int piece, int lane) {
-  return {2 * slab + lane / 16, lane % 4 * pieces_of(f) + piece, lane / 4 % 4 * 16};
-}
 
 // Slots 0 … 3 of a thread in one step of depth: slots 0, 1 are b[0] (and a[0]), 2, 3 b[1] (and a[2]). Codes
 // of 8 and 4 bits are taken apart two and two, 16 bits from each other.
@@ -75,16 +55,29 @@ __device__ inline uint32_t word_of(const uint4& v, int i) {
   return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
 }
 
+// A lane's pieces of one step of depth: half of a square's, of int4 all.
+__host__ __device__ constexpr int step_pieces(KvFormat f) { return f == KvFormat::bf16 ? 2 : 1; }
+template <KvFormat f>
+using StepPieces = uint4[step_pieces(f)];
+
+// `codes`: of a square, kWarp pieces apart.
+template <KvFormat f>
+__device__ inline void load_step(const uint4* codes, int step, StepPieces<f>& pieces) {
+  AQ_UNROLL
+  for (int i = 0; i < step_pieces(f); ++i)
+    pieces[i] = codes[((f == KvFormat::int4 ? 0 : step * step_pieces(f)) + i) * kWarp];
+}
+
 // b of tile i in one step of depth.
 template <KvFormat f>
-__device__ inline void operand(const uint4 (&pieces)[pieces_of(f)], int i, int step, uint32_t (&b)[2]) {
+__device__ inline void operand(const StepPieces<f>& pieces, int i, int step, uint32_t (&b)[2]) {
   if constexpr (f == KvFormat::bf16) {
-    b[0] = word_of(pieces[2 * step], i);
-    b[1] = word_of(pieces[2 * step + 1], i);
+    b[0] = word_of(pieces[0], i);
+    b[1] = word_of(pieces[1], i);
   } else {
-    const uint32_t word = word_of(pieces[f == KvFormat::int4 ? 0 : step], i);
-    b[0] = to_pair<f>(f == KvFormat::int4 ? word >> 4 * step : word);
-    b[1] = to_pair<f>(word >> (f == KvFormat::int4 ? 8 + 4 * step : 8));
+    const uint32_t word = word_of(pieces[0], i) >> (f == KvFormat::int4 ? 4 * step : 0);
+    b[0] = to_pair<f>(word);
+    b[1] = to_pair<f>(word >> 8);
   }
 }
 
@@ -112,11 +105,11 @@ struct Query {
 
   __device__ explicit Query(std::byte*) {}
   __device__ void set(int slab, int step, const uint32_t (&x)[4]) {
-#pragma unroll
+    AQ_UNROLL
     for (int i = 0; i < 4; ++i) a[slab][step][i] = x[i];
   }
   __device__ void get(int slab, int step, uint32_t (&x)[4]) const {
-#pragma unroll
+    AQ_UNROLL
     for (int i = 0; i < 4; ++i) x[i] = a[slab][step][i];
   }
 };
@@ -142,10 +135,10 @@ template <KvFormat f, TileRows rows, int slabs, bool in_shared, class Row>
 __device__ inline void load_query(Query<slabs, in_shared>& query, int dim, Row row) {
   const int part = lane_id() % 4;
   const float* of_row[2] = {row(0), rows == TileRows::sixteen ? row(1) : nullptr};
-#pragma unroll
+  AQ_UNROLL
   for (int i = 0; i < slabs * 2; ++i) {
     uint32_t a[4] = {};
-#pragma unroll
+    AQ_UNROLL
     for (int j = 0; j < 2 * rows_of_thread(rows); ++j) {
       const int pair = j % 2, half = j / 2;
       const int d = kSquare * (i / 2) + key_dimension(f, part, i % 2, 2 * pair);
@@ -161,26 +154,23 @@ __device__ inline void load_query(Query<slabs, in_shared>& query, int dim, Row r
 template <KvFormat f, TileRows rows, int slabs, bool in_shared, int blocks>
 __device__ inline void score_codes(const uint4* codes, const Query<slabs, in_shared>& query,
                                    float (&s)[blocks][4][4]) {
-  constexpr int kPieces = pieces_of(f);
-#pragma unroll
-  for (int slab = 0; slab < slabs; ++slab)
-#pragma unroll
+  AQ_UNROLL
+  for (int slab = 0; slab < slabs; ++slab) AQ_UNROLL
+  for (int step = 0; step < 2; ++step) {
+    uint32_t a[4];
+    query.get(slab, step, a);
+    AQ_UNROLL
     for (int block = 0; block < blocks; ++block) {
-      uint4 pieces[kPieces];
-#pragma unroll
-      for (int i = 0; i < kPieces; ++i) pieces[i] = codes[((block * slabs + slab) * kPieces + i) * kWarp];
-#pragma unroll
-      for (int step = 0; step < 2; ++step) {
-        uint32_t a[4];
-        query.get(slab, step, a);
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          uint32_t b[2];
-          operand<f>(pieces, i, step, b);
-          ptx::mma_bf16(s[block][i], a, b);
-        }
+      StepPieces<f> pieces;
+      load_step<f>(codes + (block * slabs + slab) * pieces_of(f) * kWarp, step, pieces);
+      AQ_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        uint32_t b[2];
+        operand<f>(pieces, i, step, b);
+        ptx::mma_bf16(s[block][i], a, b);
       }
     }
+  }
 }
 
 // int4's: q · (scale · code + minimum) = (q scale) · code + q · minimum, pairs by dimension.
@@ -190,22 +180,22 @@ __device__ inline void score_int4(const uint4* codes, const uint32_t* pairs, int
   constexpr KvFormat f = KvFormat::int4;
   const int part = lane_id() % 4;
   float offset[4] = {};
-#pragma unroll
+  AQ_UNROLL_BY(slabs > 4 ? 1 : slabs)  // wide heads' pairs are too many to be read ahead
   for (int slab = 0; slab < slabs; ++slab) {
-    uint4 pieces[blocks][1];
-#pragma unroll
+    StepPieces<f> pieces[blocks];
+    AQ_UNROLL
     for (int block = 0; block < blocks; ++block) pieces[block][0] = codes[(block * slabs + slab) * kWarp];
-#pragma unroll
+    AQ_UNROLL
     for (int step = 0; step < 2; ++step) {
       uint32_t a[4];
       query.get(slab, step, a);
       uint32_t high[4] = {}, low[4] = {}, minima[2];
-#pragma unroll
+      AQ_UNROLL
       for (int pair = 0; pair < 2; ++pair) {
         const int d = kSquare * slab + key_dimension(f, part, step, 2 * pair), e = d + 2;
         const uint32_t x = d < dim ? pairs[d] : 0, y = e < dim ? pairs[e] : 0;
         minima[pair] = x >> 16 | (y & 0xffff0000u);
-#pragma unroll
+        AQ_UNROLL
         for (int half = 0; half < rows_of_thread(rows); ++half) {
           const uint32_t q = a[2 * pair + half];
           const SplitPair scaled = split(low_half(q) * low_half(x), high_half(q) * low_half(y));
@@ -215,28 +205,29 @@ __device__ inline void score_int4(const uint4* codes, const uint32_t* pairs, int
         }
       }
       ptx::mma_bf16(offset, a, minima);
-#pragma unroll
-      for (int block = 0; block < blocks; ++block)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          uint32_t b[2];
-          operand<f>(pieces[block], i, step, b);
-          ptx::mma_bf16(s[block][i], high, b);
-          if constexpr (rows == TileRows::sixteen) ptx::mma_bf16(s[block][i], low, b);
-        }
+      AQ_UNROLL
+      for (int block = 0; block < blocks; ++block) AQ_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        uint32_t b[2];
+        operand<f>(pieces[block], i, step, b);
+        ptx::mma_bf16(s[block][i], high, b);
+        if constexpr (rows == TileRows::sixteen) ptx::mma_bf16(s[block][i], low, b);
+      }
     }
   }
   // All columns of `offset` are equal.
-#pragma unroll
-  for (int block = 0; block < blocks; ++block)
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        if (rows == TileRows::sixteen) s[block][i][j] += offset[j];
-        if (rows == TileRows::eight_split && j < 2) s[block][i][j] += s[block][i][j + 2] + offset[j];
-      }
+  AQ_UNROLL
+  for (int block = 0; block < blocks; ++block) AQ_UNROLL
+  for (int i = 0; i < 4; ++i) AQ_UNROLL
+  for (int j = 0; j < 4; ++j) {
+    if (rows == TileRows::sixteen) s[block][i][j] += offset[j];
+    if (rows == TileRows::eight_split && j < 2) s[block][i][j] += s[block][i][j + 2] + offset[j];
+  }
 }
+
+// Slabs of values that one block sums: wide heads' sums are too many for a thread's registers, so two blocks
+// do the same scores and half of the sums each.
+__host__ __device__ constexpr int sum_slabs(int slabs) { return slabs > 4 ? slabs / 2 : slabs; }
 
 // What a thread keeps of its rows: row `half` is tile row group + 8 · half.
 template <TileRows rows, int slabs>
@@ -248,9 +239,9 @@ struct WarpSums {
   float minima[kRows];     // int4: Σ weight · minimum of the thread's positions
 
   __device__ void clear() {
-#pragma unroll
+    AQ_UNROLL
     for (int i = 0; i < slabs * 16; ++i) out[i / 16][i / 4 % 4][i % 4] = 0;
-#pragma unroll
+    AQ_UNROLL
     for (int half = 0; half < kRows; ++half) {
       most[half] = kNoScore;
       total[half] = minima[half] = 0;
@@ -260,20 +251,19 @@ struct WarpSums {
   // Scores become weights 2^((s − most) · c), where they are masked 0 outside of lowest[half] ≤ position ≤
   // highest[half]; `begin` is the first position. What was summed before is brought to the new maximum.
   template <bool masked, int blocks>
-  __device__ void soften(float (&s)[blocks][4][4], float c, int64_t begin, const int64_t (&lowest)[kRows],
-                         const int64_t (&highest)[kRows]) {
+  __device__ void soften(float (&s)[blocks][4][4], float c, int begin, const int (&lowest)[kRows],
+                         const int (&highest)[kRows]) {
     const int part = lane_id() % 4;
     float kept[kRows];
-#pragma unroll
+    AQ_UNROLL
     for (int half = 0; half < kRows; ++half) {
-      const auto low = static_cast<int>(lowest[half] - begin < -1 ? -1 : lowest[half] - begin);
-      const auto high = static_cast<int>(highest[half] - begin > 64 ? 64 : highest[half] - begin);
+      const int low = lowest[half] - begin - 8 * part, high = highest[half] - begin - 8 * part;
       const auto seen = [&](int block, int i, int j) {
-        const int p = kSquare * block + 8 * part + 4 * j + i;
+        const int p = kSquare * block + 4 * j + i;
         return !masked || (p >= low && p <= high);
       };
       float largest = most[half];
-#pragma unroll
+      AQ_UNROLL
       for (int k = 0; k < blocks * 8; ++k) {
         const float score = s[k / 8][k / 2 % 4][2 * half + k % 2];
         if (seen(k / 8, k / 2 % 4, k % 2)) largest = fmaxf(largest, score);
@@ -282,7 +272,7 @@ struct WarpSums {
       largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 2));
       const float shift = -(largest * c);
       float sum = 0;
-#pragma unroll
+      AQ_UNROLL
       for (int k = 0; k < blocks * 8; ++k) {
         float& score = s[k / 8][k / 2 % 4][2 * half + k % 2];
         score = seen(k / 8, k / 2 % 4, k % 2) ? ptx::exp2_approx(fmaf(score, c, shift)) : 0.0f;
@@ -296,7 +286,7 @@ struct WarpSums {
     bool changed = false;
     for (const float k : kept) changed = changed || k != 1.0f;
     if (__ballot_sync(~0u, changed) == 0) return;
-#pragma unroll
+    AQ_UNROLL
     for (int i = 0; i < slabs * 16; ++i) out[i / 16][i / 4 % 4][i % 4] *= kept[kRows == 2 ? i % 4 / 2 : 0];
   }
 
@@ -304,51 +294,49 @@ struct WarpSums {
   // `visible`: positions from here on are not there, behind the first.
   template <KvFormat f, int blocks>
   __device__ void weigh(const uint4* codes, const uint32_t* factors, int visible, float (&s)[blocks][4][4]) {
-    constexpr int kPieces = pieces_of(f);
-#pragma unroll
+    AQ_UNROLL
     for (int block = 0; block < blocks; ++block) {
       if constexpr (f != KvFormat::bf16)
         scale_weights<f>(factors + kSquare * block, visible - kSquare * block, s[block]);
-      SplitPair a[2][2][kRows];  // [step][slots 0, 1 or 2, 3]
-#pragma unroll
-      for (int k = 0; k < 4 * kRows; ++k) {
-        const int step = k / 2 % 2, pair = k % 2, half = k / 4;
-        a[step][pair][half] = split(s[block][slot_order(f, 2 * pair)][2 * half + step],
-                                    s[block][slot_order(f, 2 * pair + 1)][2 * half + step]);
-      }
-#pragma unroll
-      for (int slab = 0; slab < slabs; ++slab) {
-        uint4 pieces[kPieces];
-#pragma unroll
-        for (int i = 0; i < kPieces; ++i) pieces[i] = codes[((block * slabs + slab) * kPieces + i) * kWarp];
-#pragma unroll
-        for (int step = 0; step < 2; ++step)
-#pragma unroll
+      AQ_UNROLL
+      for (int step = 0; step < 2; ++step) {
+        SplitPair a[2][kRows];  // slots 0, 1 and 2, 3
+        AQ_UNROLL
+        for (int k = 0; k < 2 * kRows; ++k) {
+          const int pair = k % 2, half = k / 2;
+          a[pair][half] = split(s[block][slot_order(f, 2 * pair)][2 * half + step],
+                                s[block][slot_order(f, 2 * pair + 1)][2 * half + step]);
+        }
+        AQ_UNROLL
+        for (int slab = 0; slab < slabs; ++slab) {
+          StepPieces<f> pieces;
+          load_step<f>(codes + (block * slabs + slab) * pieces_of(f) * kWarp, step, pieces);
+          AQ_UNROLL
           for (int i = 0; i < 4; ++i) {
             uint32_t b[2];
             operand<f>(pieces, i, step, b);
-            multiply(out[slab][i], a[step], b);
+            multiply(out[slab][i], a, b);
           }
+        }
       }
     }
   }
 
   // Over the four threads of a row: total and minima.
   __device__ void join_parts() {
-#pragma unroll
-    for (int half = 0; half < kRows; ++half)
-#pragma unroll
-      for (int distance = 1; distance <= 2; distance *= 2) {
-        total[half] += __shfl_xor_sync(~0u, total[half], distance);
-        minima[half] += __shfl_xor_sync(~0u, minima[half], distance);
-      }
+    AQ_UNROLL
+    for (int half = 0; half < kRows; ++half) AQ_UNROLL
+    for (int distance = 1; distance <= 2; distance *= 2) {
+      total[half] += __shfl_xor_sync(~0u, total[half], distance);
+      minima[half] += __shfl_xor_sync(~0u, minima[half], distance);
+    }
   }
 
   // body(dimension, Σ weight · v of row `half`), after join_parts().
   template <class Body>
   __device__ void for_sums(int half, Body body) const {
     const int part = lane_id() % 4;
-#pragma unroll
+    AQ_UNROLL
     for (int k = 0; k < slabs * 8; ++k) {
       const int slab = k / 8, j = k / 4 % 2, i = k % 4;
       const float(&tile)[4] = out[slab][i];
@@ -363,11 +351,11 @@ struct WarpSums {
     const int part = lane_id() % 4;
     const auto* at = reinterpret_cast<const uint4*>(factors + 8 * part);
     const uint4 words[2] = {at[0], at[1]};
-#pragma unroll
+    AQ_UNROLL
     for (int k = 0; k < 8; ++k) {
       const int i = k % 4, j = k / 4;
       const uint32_t word = 8 * part + k < visible ? word_of(words[j], i) : 0;
-#pragma unroll
+      AQ_UNROLL
       for (int half = 0; half < kRows; ++half) {
         float& weight = s[i][2 * half + j];
         if constexpr (f == KvFormat::int4) minima[half] = fmaf(weight, high_half(word), minima[half]);
@@ -393,139 +381,13 @@ struct WarpSums {
 template <int rows, int blocks>
 __device__ inline void scale_scores(const uint32_t* factors, float (&s)[blocks][4][4]) {
   const int part = lane_id() % 4;
-#pragma unroll
-  for (int block = 0; block < blocks; ++block)
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const uint4 words = reinterpret_cast<const uint4*>(factors + kSquare * block + 8 * part)[j];
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-#pragma unroll
-        for (int half = 0; half < rows; ++half)
-          s[block][i][2 * half + j] *= __uint_as_float(word_of(words, i));
-    }
-}
-
-// Some squares' keys or values in shared memory: pieces [block][slab][piece][lane], then words of positions
-// (or, int4's keys, of dimensions).
-template <int slabs, int blocks>
-struct KvStage {
-  template <KvFormat f>
-  static constexpr int kPieces = blocks* slabs* pieces_of(f);
-  template <KvFormat f>
-  static constexpr int kWords = f == KvFormat::bf16   ? 0
-                                : f == KvFormat::int4 ? kSquare*(slabs > blocks ? slabs : blocks)
-                                                      : kSquare* blocks;
-  template <KvFormat f>
-  static constexpr int kBytes = kPieces<f>* kWarp * 16 + kWords<f> * 4;
-
-  std::byte* at;
-
-  __device__ uint4* pieces() const { return reinterpret_cast<uint4*>(at); }
-  template <KvFormat f>
-  __device__ uint32_t* words() const {
-    return reinterpret_cast<uint32_t*>(at + kPieces<f> * kWarp * 16);
-  }
-};
-
-// One form of a head of a cache: its codes, or the rings of int4.
-struct KvSource {
-  const std::byte *keys, *values, *key_words, *value_words;
-  int key_lines, value_lines, ring;  // ring: of how many positions; 0: none
-
-  __device__ static KvSource of(const KvHead& head, bool ring) {
-    const KvLayout& l = head.layout;
-    const KvPlane plane = ring ? l.recent : l.codes;
-    return {head.data + plane.keys,
-            head.data + plane.values,
-            head.data + l.key_scales,
-            head.data + l.value_scales,
-            static_cast<int>(plane.key_lines),
-            static_cast<int>(plane.value_lines),
-            ring ? static_cast<int>(head.recent) : 0};
-  }
-  // Where a position's codes lie.
-  __device__ int64_t slot(int64_t position) const { return ring > 0 ? position % ring : position; }
-};
-
-__device__ inline void copy_words(uint32_t* to, const std::byte* from, int count, int there, int thread,
-                                  int threads) {
-  for (int i = thread; i < count / 4; i += threads) ptx::copy_async(to + 4 * i, from + 16 * i, 4 * i < there);
-}
-
-// copy(i, checked) for this thread's warp's share of the pieces. Where all of them are there, as in nearly
-// all squares of heads of 64, 128 or 256 dimensions, nothing is checked.
-template <int pieces, class Copy>
-__device__ inline void for_pieces(bool all, int thread, int threads, Copy copy) {
-  if (all) {
-#pragma unroll
-    for (int i = 0; i < pieces; i += threads / kWarp) copy(i + thread / kWarp, false);
-  } else {
-#pragma unroll 1
-    for (int i = thread / kWarp; i < pieces; i += threads / kWarp) copy(i, true);
-  }
-}
-
-// Positions from `begin` on, of which `there` are there, by `threads` threads together, of which this is one;
-// whole warps.
-template <KvFormat f, int slabs, int blocks>
-__device__ inline void copy_keys(const KvStage<slabs, blocks>& stage, const KvSource& source, int64_t begin,
-                                 int there, int dim, int thread, int threads) {
-  constexpr int kPieces = KvStage<slabs, blocks>::template kPieces<f>;
-  const int lane = thread % kWarp, strip_bytes = source.key_lines * static_cast<int>(kKvLine);
-  const std::byte* codes = source.keys + source.slot(begin) / kKvStrip * strip_bytes;
-  const auto copy = [&](int i, bool checked) {
-    const int piece = i % pieces_of(f), slab = i / pieces_of(f) % slabs, block = i / pieces_of(f) / slabs;
-    const PieceAt from = key_piece(f, slab, piece, lane);
-    const int strip = 2 * block + from.row;
-    ptx::copy_async(stage.pieces() + i * kWarp + lane,
-                    codes + strip * strip_bytes + from.line * static_cast<int>(kKvLine) + from.offset,
-                    !checked || (from.line < source.key_lines && static_cast<int>(kKvStrip) * strip < there));
-  };
-  for_pieces<kPieces>(there == kSquare * blocks && dim == kSquare * slabs, thread, threads, copy);
-  if constexpr (f == KvFormat::int4)
-    copy_words(stage.template words<f>(), source.key_words + begin / kKvGroup * source.value_lines * kKvLine,
-               kSquare * slabs, dim, thread, threads);
-  else if constexpr (f != KvFormat::bf16)
-    copy_words(stage.template words<f>(), source.key_words + 4 * begin, kSquare * blocks, there, thread,
-               threads);
-}
-
-template <KvFormat f, int slabs, int blocks>
-__device__ inline void copy_values(const KvStage<slabs, blocks>& stage, const KvSource& source, int64_t begin,
-                                   int there, int thread, int threads) {
-  constexpr int kPieces = KvStage<slabs, blocks>::template kPieces<f>;
-  constexpr int kGroups = 4 * pieces_of(f);      // of positions in a square
-  constexpr int kPositions = kSquare / kGroups;  // of a group
-  const int lane = thread % kWarp, group_bytes = source.value_lines * static_cast<int>(kKvLine);
-  const std::byte* codes = source.values + source.slot(begin) / kPositions * group_bytes;
-  const auto copy = [&](int i, bool checked) {
-    const int piece = i % pieces_of(f), slab = i / pieces_of(f) % slabs, block = i / pieces_of(f) / slabs;
-    const PieceAt from = value_piece(f, slab, piece, lane);
-    const int group = kGroups * block + from.row;
-    ptx::copy_async(stage.pieces() + i * kWarp + lane,
-                    codes + group * group_bytes + from.line * static_cast<int>(kKvLine) + from.offset,
-                    !checked || (from.line < source.value_lines && kPositions * group < there));
-  };
-  for_pieces<kPieces>(there == kSquare * blocks && source.value_lines == 2 * slabs, thread, threads, copy);
-  if constexpr (f != KvFormat::bf16)
-    copy_words(stage.template words<f>(), source.value_words + 4 * begin, kSquare * blocks, there, thread,
-               threads);
-}
-
-// Clears the second position of BF16 values' lanes where only the first one is there: it may be anything, and
-// weights of 0 do not help against NaNs. By the threads that copied the values.
-template <KvFormat f, int slabs, int blocks>
-__device__ inline void clear_behind(const KvStage<slabs, blocks>& stage, int there, int thread, int threads) {
-  if constexpr (f == KvFormat::bf16) {
-    if (there % 2 == 0) return;
-#pragma unroll 1
-    for (int i = thread / kWarp; i < KvStage<slabs, blocks>::template kPieces<f>; i += threads / kWarp) {
-      const int piece = i % pieces_of(f), block = i / pieces_of(f) / slabs;
-      if (kSquare * block + 2 * value_piece(f, 0, piece, thread % kWarp).row != there - 1) continue;
-      uint4& at = stage.pieces()[i * kWarp + thread % kWarp];
-      at = make_uint4(at.x & 0xffffu, at.y & 0xffffu, at.z & 0xffffu, at.w & 0xffffu);
-    }
+  AQ_UNROLL
+  for (int block = 0; block < blocks; ++block) AQ_UNROLL
+  for (int j = 0; j < 2; ++j) {
+    const uint4 words = reinterpret_cast<const uint4*>(factors + kSquare * block + 8 * part)[j];
+    AQ_UNROLL
+    for (int i = 0; i < 4; ++i) AQ_UNROLL
+    for (int half = 0; half < rows; ++half) s[block][i][2 * half + j] *= __uint_as_float(word_of(words, i));
   }
 }
 
@@ -533,7 +395,7 @@ __device__ inline void clear_behind(const KvStage<slabs, blocks>& stage, int the
 template <KvFormat f, TileRows rows, int slabs, bool in_shared, int blocks>
 __device__ inline void score_stage(const KvStage<slabs, blocks>& stage, const Query<slabs, in_shared>& query,
                                    int dim, float (&s)[blocks][4][4]) {
-#pragma unroll
+  AQ_UNROLL
   for (int i = 0; i < blocks * 16; ++i) s[i / 16][i / 4 % 4][i % 4] = 0;
   const uint4* codes = stage.pieces() + lane_id();
   if constexpr (f == KvFormat::int4)

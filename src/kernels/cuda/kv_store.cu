@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/kv_codes.h"
 #include "kernels/cuda/kv_head.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/slots.h"
 
@@ -51,6 +52,8 @@ __device__ inline void put_value(std::byte* head, const KvPlane& plane, KvFormat
 
 // Grid: heads of keys then of values, rows of a span in fours, spans.
 __global__ void store_rows(const AttentionSpan* spans, AttentionShape shape, NewRows rows) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   const AttentionSpan span = spans[blockIdx.z];
   const int64_t row = int64_t{blockIdx.y} * kRowWarps + warp_id();
   if (row >= span.rows) return;
@@ -138,6 +141,8 @@ __device__ inline void encode_values(const KvHead& head, int dim, int64_t begin,
 // spans.
 __global__ void __launch_bounds__(kGroupThreads)
     encode_groups(const AttentionSpan* spans, AttentionShape shape) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   const AttentionSpan span = spans[blockIdx.z];
   const int64_t begin = (span.position / kKvGroup + blockIdx.y) * kKvGroup;
   if (begin + kKvGroup > span.position + span.rows) return;
@@ -170,14 +175,16 @@ void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, c
   const auto heads = static_cast<uint32_t>(2 * shape.kv_heads),
              count = static_cast<uint32_t>(spans.list.size());
   launch({.grid = {heads, static_cast<uint32_t>(blocks_for(rows, kRowWarps)), count},
-          .block = {kRowWarps * kWarp}},
+          .block = {kRowWarps * kWarp},
+          .early = true},
          stream(), store_rows, spans.placed, shape, NewRows{k, v, stride});
   if (spans.list[0].cache.format != KvFormat::int4) return;
   const auto bytes =
       sizeof(GroupShared) + static_cast<size_t>(kKvGroup * group_stride(shape.head_dim)) * sizeof(uint16_t);
   launch({.grid = {heads, static_cast<uint32_t>(blocks_for(rows, kKvGroup)), count},
           .block = {kGroupThreads},
-          .shared_bytes = static_cast<uint32_t>(bytes)},
+          .shared_bytes = static_cast<uint32_t>(bytes),
+          .early = true},
          stream(), encode_groups, spans.placed, shape);
 }
 

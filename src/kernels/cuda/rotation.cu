@@ -62,18 +62,17 @@ __device__ inline void stages(float* x, int64_t width, int64_t half, int64_t fir
   for (int64_t i = first; i < width / kValues; i += step) {
     float* at = x + i / half * half * kValues + i % half;
     float v[kValues];
-#pragma unroll
+    AQ_UNROLL
     for (int j = 0; j < kValues; ++j) v[j] = at[j * half];
-#pragma unroll
-    for (int distance = 1; distance < kValues; distance *= 2)
-#pragma unroll
-      for (int j = 0; j < kValues; ++j)
-        if ((j & distance) == 0) {
-          const float a = v[j], b = v[j + distance];
-          v[j] = a + b;
-          v[j + distance] = a - b;
-        }
-#pragma unroll
+    AQ_UNROLL
+    for (int distance = 1; distance < kValues; distance *= 2) AQ_UNROLL
+    for (int j = 0; j < kValues; ++j)
+      if ((j & distance) == 0) {
+        const float a = v[j], b = v[j + distance];
+        v[j] = a + b;
+        v[j + distance] = a - b;
+      }
+    AQ_UNROLL
     for (int j = 0; j < kValues; ++j) at[j * half] = v[j];
   }
 }
@@ -111,11 +110,11 @@ __device__ inline void mix_columns(const RotationView& r, float* x, float* from)
       float sums[kMixRows] = {};
       for (int j = 0; j < order; ++j) {
         const float v = from[j * kMixColumns + column];
-#pragma unroll
+        AQ_UNROLL
         for (int k = 0; k < kMixRows; ++k)
           if (i + k < order) sums[k] = fmaf(r.mix[(i + k) * order + j], v, sums[k]);
       }
-#pragma unroll
+      AQ_UNROLL
       for (int k = 0; k < kMixRows; ++k)
         if (i + k < order) x[(i + k) * r.run + begin + column] = sums[k];
     }

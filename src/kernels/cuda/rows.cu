@@ -1,6 +1,7 @@
 // Operations on rows of activations. All are limited by memory, or at one row by the latency of a launch; at
 // prompts' sizes they should reach 85 % of the memory's rate.
 #include "kernels/cuda/angle.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/slots.h"
 #include "kernels/cuda/wide.h"
@@ -20,6 +21,8 @@ struct NormShared {
 // A block per run. y may alias x: each thread writes what it alone has read.
 template <bool kWide>
 __global__ void norm_runs(const float* x, const float* weight, float eps, Runs shape, float* y) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   using P = Piece<kWide>;
   const int64_t row = blockIdx.x / shape.runs, run = blockIdx.x % shape.runs;
   const float* from = x + row * shape.stride + run * shape.cols;
@@ -28,15 +31,17 @@ __global__ void norm_runs(const float* x, const float* weight, float eps, Runs s
   float squares = 0;
   for (int64_t i = first; i < shape.cols; i += step) {
     const P p = P::load(from + i);
+    AQ_UNROLL
     for (const float v : p.x) squares = fmaf(v, v, squares);
   }
   squares = block_sum(squares, shared<NormShared>().of_warps);
   const float factor = 1.0f / sqrtf(squares / static_cast<float>(shape.cols) + eps);
   for (int64_t i = first; i < shape.cols; i += step) {
-    P p = P::load(from + i);
-    const P w = P::load(weight + i);
-    for (int j = 0; j < P::n; ++j) p.x[j] = p.x[j] * factor * w.x[j];
-    p.store(to + i);
+    const P p = P::load(from + i), w = P::load(weight + i);
+    P scaled;
+    AQ_UNROLL
+    for (int j = 0; j < P::n; ++j) scaled.x[j] = p.x[j] * factor * w.x[j];
+    scaled.store(to + i);
   }
 }
 
@@ -45,7 +50,8 @@ void start_norm(const float* x, const float* weight, float eps, int64_t rows, co
   const bool wide = wide_rows(shape.cols, shape.stride, {x, weight, y});
   launch({.grid = {static_cast<uint32_t>(rows * shape.runs)},
           .block = {threads_for(wide ? shape.cols / 4 : shape.cols, 512)},
-          .shared_bytes = sizeof(NormShared)},
+          .shared_bytes = sizeof(NormShared),
+          .early = true},
          stream(), wide ? norm_runs<true> : norm_runs<false>, x, weight, eps, shape, y);
 }
 
@@ -56,6 +62,8 @@ struct RopeShape {
 // A block per row; a thread turns the pairs (i, i + half) of every step-th head by one angle.
 __global__ void rope_rows(float* x, RopeShape shape, const int32_t* positions, const float* inv_freq,
                           float attention_factor) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   float* row = x + int64_t{blockIdx.x} * shape.stride;
   const auto position = static_cast<float>(positions[blockIdx.x]);
   const auto half = static_cast<int>(shape.half);
@@ -78,11 +86,14 @@ __global__ void rope_rows(float* x, RopeShape shape, const int32_t* positions, c
 // A thread per piece of a row of h.
 template <bool kWide>
 __global__ void swiglu_rows(const float* gate_up, int64_t cols, float* h) {
+  ptx::let_next_start();
+  ptx::wait_for_previous();
   using P = Piece<kWide>;
   const int64_t i = (int64_t{blockIdx.x} * block_threads() + thread_in_block()) * P::n, row = blockIdx.y;
   if (i >= cols) return;
   P gate = P::load(gate_up + row * 2 * cols + i);
   const P up = P::load(gate_up + (row * 2 + 1) * cols + i);
+  AQ_UNROLL
   for (int j = 0; j < P::n; ++j) gate.x[j] = gate.x[j] / (1.0f + expf(-gate.x[j])) * up.x[j];
   gate.store(h + row * cols + i);
 }
@@ -102,8 +113,11 @@ void rms_norm_runs(float* x, const float* weight, float eps, int64_t rows, int64
 void rope(float* x, int64_t rows, int64_t stride, int64_t heads, int64_t head_dim, const int32_t* positions,
           const float* inv_freq, float attention_factor, base::ThreadPool&) {
   if (rows == 0 || head_dim < 2) return;
-  launch({.grid = {static_cast<uint32_t>(rows)}, .block = {threads_for(heads * head_dim / 2, 512)}}, stream(),
-         rope_rows, x, RopeShape{stride, heads, head_dim / 2}, positions, inv_freq, attention_factor);
+  launch({.grid = {static_cast<uint32_t>(rows)},
+          .block = {threads_for(heads * head_dim / 2, 512)},
+          .early = true},
+         stream(), rope_rows, x, RopeShape{stride, heads, head_dim / 2}, positions, inv_freq,
+         attention_factor);
 }
 
 void swiglu(const float* gate_up, int64_t rows, int64_t cols, float* h, base::ThreadPool&) {
@@ -114,7 +128,8 @@ void swiglu(const float* gate_up, int64_t rows, int64_t cols, float* h, base::Th
   for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
     const int64_t some = rows - row < kRowsAtOnce ? rows - row : kRowsAtOnce;
     launch({.grid = {static_cast<uint32_t>(blocks_for(pieces, threads)), static_cast<uint32_t>(some)},
-            .block = {threads}},
+            .block = {threads},
+            .early = true},
            stream(), wide ? swiglu_rows<true> : swiglu_rows<false>, gate_up + row * 2 * cols, cols,
            h + row * cols);
   }

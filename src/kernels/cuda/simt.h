@@ -15,9 +15,14 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define AQ_UNROLL _Pragma("unroll")  // before a loop: its arrays stay in registers
+#define AQ_KEEP_LOOP _Pragma("unroll 1")
+#define AQ_PRAGMA(words) _Pragma(#words)
+#define AQ_UNROLL_BY(count) AQ_PRAGMA(unroll(count))
 #else
 #include "kernels/cuda/emulated_device.h"  // of tests/
 #define AQ_UNROLL
+#define AQ_KEEP_LOOP
+#define AQ_UNROLL_BY(count)
 #endif
 
 namespace aquatint::kernels::cuda {

@@ -38,7 +38,7 @@ __device__ inline T exchanged(const T& value, int distance) {
   static_assert(sizeof(T) % 4 == 0);
   uint32_t words[sizeof(T) / 4];
   memcpy(words, &value, sizeof(T));
-#pragma unroll
+  AQ_UNROLL
   for (uint32_t& word : words) word = __shfl_xor_sync(~0u, word, distance);
   T out;
   memcpy(&out, words, sizeof(T));
@@ -68,7 +68,7 @@ __device__ inline double add_logits(Softmax& s, const float (&x)[kTogether], int
                                     int64_t step, double (&e)[kTogether]) {
   float largest = s.largest;
   int32_t top = s.top;
-#pragma unroll
+  AQ_UNROLL
   for (int j = 0; j < kTogether; ++j)
     if (j < count && (x[j] > largest || top == kNowhere)) {
       largest = x[j];
@@ -78,7 +78,7 @@ __device__ inline double add_logits(Softmax& s, const float (&x)[kTogether], int
   s.sum *= kept;
   s.largest = largest;
   s.top = top;
-#pragma unroll
+  AQ_UNROLL
   for (int j = 0; j < kTogether; ++j) {
     e[j] = j < count ? exp(static_cast<double>(x[j]) - static_cast<double>(largest)) : 0.0;
     s.sum += e[j];
@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(kStatThreads)
   Softmax s;
   for_logits(cols, [&](int64_t i, int count, int64_t step) {
     float x[kTogether] = {};
-#pragma unroll
+    AQ_UNROLL
     for (int j = 0; j < kTogether; ++j)
       if (j < count) x[j] = row[i + j * step];
     double e[kTogether];
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kStatThreads)
   RowStats s;
   for_logits(cols, [&](int64_t i, int count, int64_t step) {
     float x[kTogether] = {}, y[kTogether] = {};
-#pragma unroll
+    AQ_UNROLL
     for (int j = 0; j < kTogether; ++j)
       if (j < count) {
         x[j] = a[i + j * step];
@@ -150,7 +150,7 @@ __global__ void __launch_bounds__(kStatThreads)
     double e[kTogether], unused[kTogether];
     s.difference *= add_logits(s.of, x, count, i, step, e);
     add_logits(s.other, y, count, i, step, unused);
-#pragma unroll
+    AQ_UNROLL
     for (int j = 0; j < kTogether; ++j)
       if (e[j] > 0) s.difference += e[j] * (static_cast<double>(x[j]) - static_cast<double>(y[j]));
   });

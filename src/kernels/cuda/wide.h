@@ -1,8 +1,9 @@
 // Rows of FP32 in pieces of 16 bytes where they lie so, else number by number.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 
-#include "kernels/cuda/simt.h"
+#include "kernels/cuda/ptx/wide_store.h"
 
 namespace aquatint::kernels::cuda {
 
@@ -31,7 +32,7 @@ struct Piece {
   }
   __device__ void store(float* to) const {
     if constexpr (kWide)
-      *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
+      ptx::store_wide(to, x[0], x[1], x[2], x[3]);
     else
       *to = x[0];
   }

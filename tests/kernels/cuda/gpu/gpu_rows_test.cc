@@ -1,0 +1,11 @@
+#include "kernels/rows_checks.h"
+
+#include "kernels/cuda/gpu/staged_set.h"
+
+namespace aquatint::kernels {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(Gpu, Rows, testing::Values(&cuda::staged_set()), set_name);
+
+}  // namespace
+}  // namespace aquatint::kernels
