@@ -37,10 +37,7 @@ class Prefixes {
       if (group.length == 0 || caches_.contains(group.first)) continue;
       const auto& context = requests_[order_[place]].context;
       Shared& shared =
-          caches_
-              .try_emplace(group.first,
-                           Shared{group.count, {model_.config(), group.length, model_.backend().kv_format()}})
-              .first->second;
+          caches_.try_emplace(group.first, Shared{group.count, model_.cache(group.length)}).first->second;
       tokens.insert(tokens.end(), context.begin(), context.begin() + group.length);
       segments.push_back({&shared.cache, group.length});
     }
