@@ -48,7 +48,8 @@ std::shared_ptr<const checkpoint::Checkpoint> without_input_schemes(const test::
 // FP32 sums differ by chains of some dozen to some hundred roundings of 2⁻²⁴, through three blocks. Where
 // inputs and caches are rounded, both sets round values that differ by that little, so now and then to
 // neighbours: one step, which is what rounding itself errs by in each value. Together these stay below all
-// that rounding does: the distance to a model that rounds nothing.
+// that rounding does: the distance to a model that rounds nothing. Decoded weights may be rounded to BF16 as
+// well (ops.h), which errs by as much once more.
 void expect_close(const std::shared_ptr<test::FakeCheckpoint>& checkpoint, Precision precision,
                   std::optional<KvFormat> cache, int64_t tokens, const std::string& what) {
   const kernels::KernelSet& ref = kernels::kernel_set("ref");
@@ -62,10 +63,9 @@ void expect_close(const std::shared_ptr<test::FakeCheckpoint>& checkpoint, Preci
       relative_difference(run(checkpoint, kernels::cuda::emulated_set(), precision, cache), want);
   double bound = 1e-5;
   if (precision != Precision::fp32)
-    bound = relative_difference(run(without_input_schemes(*checkpoint), ref, Precision::fp32, KvFormat::fp32),
-                                want);
+    bound = 2 * relative_difference(
+                    run(without_input_schemes(*checkpoint), ref, Precision::fp32, KvFormat::fp32), want);
   EXPECT_LE(found, bound) << what;
-  if (std::getenv("AQUATINT_PRINT")) fmt::print("{} {} of {}\n", what, found, bound);
 }
 
 TEST(EmulatedCuda, LogitsAreThoseOfTheDefinition) {
