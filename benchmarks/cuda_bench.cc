@@ -1,4 +1,6 @@
-// What the CUDA kernels reach at the shapes of Llama-3-8B, as a share of the card's bandwidth and BF16 rate.
+// What the CUDA kernels reach at the shapes of Llama-3-8B, as a share of the card's bandwidth and BF16 rate;
+// and what the whole model would, from decoder blocks and a head of its shape, random weights, short
+// contexts.
 //   cuda_bench [--json FILE] [--bandwidth GB/s] [--rate TFLOP/s]
 // Operands of the timed calls are larger than the L2 cache, or copies of them take turns.
 #include <chrono>
@@ -10,8 +12,10 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "bench/block_rates.h"
 #include "cases/linear_cases.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/sets.h"
 #include "kernels/cuda/slots.h"
 #include "kernels/kv_layout.h"
 
@@ -51,8 +55,20 @@ double seconds(const std::function<void(int)>& call) {
   return taken / count;
 }
 
+// A whole model, tokens per second.
+struct ModelRow {
+  std::string scheme;
+  double gigabytes, one, eight,
+      prompts;  // read by a token; one sequence, eight of them; prompts of 512 tokens
+};
+
 class Bench {
  public:
+  void add(const ModelRow& row) {
+    models_.push_back(row);
+    std::fprintf(stderr, "8B %-14s %7.2f GB %8.1f %8.1f %8.0f tok/s\n", row.scheme.c_str(), row.gigabytes,
+                 row.one, row.eight, row.prompts);
+  }
   void add(const std::string& kernel, const std::string& shape, double bytes, double operations,
            const std::function<void(int)>& call) {
     const double s = seconds(call);
@@ -70,6 +86,13 @@ class Bench {
       std::printf("| %s | %s | %.1f | %.0f | %.0f %% | %.1f | %.0f %% |\n", r.kernel.c_str(), r.shape.c_str(),
                   r.us, r.gb_per_s, 100 * r.gb_per_s / peaks.gb_per_s, r.tflops,
                   100 * r.tflops / peaks.tflops);
+    std::printf(
+        "\n| Llama-3-8B | GB a token | tok/s, 1 sequence | of the roofline | tok/s, 8 sequences | prompts, "
+        "tok/s "
+        "|\n|---|---|---|---|---|---|\n");
+    for (const ModelRow& m : models_)
+      std::printf("| %s | %.2f | %.1f | %.0f %% | %.1f | %.0f |\n", m.scheme.c_str(), m.gigabytes, m.one,
+                  100 * m.one * m.gigabytes / peaks.gb_per_s, m.eight, m.prompts);
   }
 
   bool write_json(const char* path, const Peaks& peaks) const {
@@ -82,12 +105,20 @@ class Bench {
           f, "%s\n{\"kernel\": \"%s\", \"shape\": \"%s\", \"us\": %.2f, \"gb_s\": %.1f, \"tflop_s\": %.2f}",
           i ? "," : "", rows_[i].kernel.c_str(), rows_[i].shape.c_str(), rows_[i].us, rows_[i].gb_per_s,
           rows_[i].tflops);
+    std::fprintf(f, "],\n\"models\": [");
+    for (size_t i = 0; i < models_.size(); ++i)
+      std::fprintf(f,
+                   "%s\n{\"scheme\": \"%s\", \"gigabytes\": %.3f, \"decode_1\": %.2f, \"decode_8\": %.2f, "
+                   "\"prompts\": %.1f}",
+                   i ? "," : "", models_[i].scheme.c_str(), models_[i].gigabytes, models_[i].one,
+                   models_[i].eight, models_[i].prompts);
     std::fprintf(f, "]}\n");
     return std::fclose(f) == 0;
   }
 
  private:
   std::vector<Row> rows_;
+  std::vector<ModelRow> models_;
 };
 
 // `count` random numbers on the device, the same 2^20 again and again.
@@ -237,6 +268,28 @@ void bench_linears(Bench& bench) {
   }
 }
 
+void bench_models(Bench& results) {
+  constexpr int64_t kLayers = 32;
+  model::Config shape;
+  shape.vocab_size = kVocabulary, shape.hidden_size = kHidden, shape.intermediate_size = kWide;
+  shape.layers = kLayers, shape.heads = kHeads, shape.kv_heads = kKvHeads, shape.head_dim = kDim;
+  std::vector<bench::BlockScheme> schemes = {{.name = "BF16", .weights = {}}};
+  for (const char* name : {"FP8_DYNAMIC", "W8A8", "W8A16", "W4A16", "NF4"}) {
+    const numeric::Scheme& scheme = *numeric::find_scheme(name);
+    schemes.push_back({name, scheme.weights, scheme.input});
+    if (std::strcmp(name, "W4A16") == 0) schemes.back().weights->group = 128;
+  }
+  const auto rates = bench::measure_blocks(shape, schemes, {.kernels = &kernel_set(), .pool = &pool()});
+  const bench::BlockRate& head = rates.back();
+  for (const bench::BlockRate& r : rates) {
+    if (&r == &head) continue;
+    const double bytes = (kLayers * r.weights * r.bits + head.weights * head.bits) / 8;
+    results.add({r.scheme, bytes * 1e-9, 1 / (kLayers * r.row + head.row),
+                 8 / (kLayers * r.eight_rows + head.eight_rows),
+                 1 / (kLayers * r.prompt_row + head.prompt_row / bench::kRateRows)});
+  }
+}
+
 int run(int argc, char** argv) {
   const char* json = nullptr;
   Peaks peaks;
@@ -253,6 +306,7 @@ int run(int argc, char** argv) {
   bench_attention(bench);
   bench_linears(bench);
   bench_rows(bench);
+  bench_models(bench);
   bench.print(peaks);
   if (json && !bench.write_json(json, peaks)) {
     std::fprintf(stderr, "cuda_bench: cannot write %s\n", json);

@@ -104,6 +104,10 @@ class Blocks {
   Seconds step(Phase phase, int sequences, int rows_each) {
     const model::Machine machine{config_, backend_};
     step_.reserve(config_, memory_, int64_t{sequences} * rows_each);
+    const auto run_blocks = [&] {
+      for (const model::Block& block : blocks_) model::decoder_block(machine, block, 0, step_);
+    };
+    const auto repeat = phase == Phase::decode ? backend_.kernels->repeat : nullptr;
     const std::vector<int32_t> tokens(static_cast<size_t>(rows_each), 1);
     std::vector<double> block, head;
     const auto begin = base::Clock::now();
@@ -119,8 +123,7 @@ class Blocks {
       model::embed(machine, embedding_, step_);
       wait_for(step_.x);
       const auto start = base::Clock::now();
-      for (size_t layer = 0; layer < blocks_.size(); ++layer)
-        model::decoder_block(machine, blocks_[layer], 0, step_);
+      repeat ? repeat(run_blocks) : run_blocks();
       wait_for(step_.x);
       const auto middle = base::Clock::now();
       backend_.kernels->linear(head_, hidden_.data(), sequences, phase, nullptr, false, logits_.data(),
