@@ -142,6 +142,17 @@ struct WarpResults {
   float most[kWarps][kTileHeads], total[kWarps][kTileHeads];
 };
 
+template <int slabs, int width>
+__device__ inline void put_results(const WarpSums<TileRows::eight_split, slabs>& sums,
+                                   WarpResults<width>& r) {
+  const int own = lane_id() / 4;
+  sums.for_sums(0, [&](int d, float sum) { r.sums[warp_id()][own][d] = sum; });
+  if (lane_id() % 4 == 0) {
+    r.most[warp_id()][own] = sums.most[0];
+    r.total[warp_id()][own] = sums.total[0];
+  }
+}
+
 // In warp order; `to` gets a head's result.
 template <int width, class To>
 __device__ inline void join_warps(const WarpResults<width>& r, int heads, int dim, float c, To to) {
@@ -206,12 +217,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, (DecodePlan<format, slabs>::kBl
   sums.join_parts();
   __syncthreads();
   auto& results = *reinterpret_cast<WarpResults<Plan::kWidth>*>(memory);
-  const int own = lane_id() / 4;
-  sums.for_sums(0, [&](int d, float sum) { results.sums[warp_id()][own][d] = sum; });
-  if (lane_id() % 4 == 0) {
-    results.most[warp_id()][own] = sums.most[0];
-    results.total[warp_id()][own] = sums.total[0];
-  }
+  put_results(sums, results);
   __syncthreads();
   const int64_t step = partial_stride(dim) * args.chunks;
   float* partials = partial_of(args, blockIdx.z, row, first_head) + blockIdx.x * partial_stride(dim);

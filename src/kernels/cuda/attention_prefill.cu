@@ -66,6 +66,33 @@ struct Tile {
   }
 };
 
+// What a warp's 16 rows see.
+struct WarpSight {
+  bool idle;                  // behind the tile's last row
+  Seen some, all;             // by any of them; by all
+  int lowest[2], highest[2];  // by this thread's two
+};
+
+template <KvFormat format, KvFormat f>
+__device__ inline WarpSight sight_of_warp(const Tile& tile) {
+  const int first = tile.first + warp_id() * kWarpRows;
+  const int last = first + kWarpRows - 1 < tile.last() ? first + kWarpRows - 1 : tile.last();
+  WarpSight w{};
+  w.idle = first > tile.last();
+  const Seen of_first = tile.seen<format, f>(w.idle ? tile.last() : first),
+             of_last = tile.seen<format, f>(last);
+  w.some = {of_first.lowest, of_last.highest};
+  w.all = {of_last.lowest, of_first.highest};
+  AQ_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const int row = first + lane_id() / 4 + 8 * half;
+    const Seen own = tile.seen<format, f>(row < tile.last() ? row : tile.last());
+    w.lowest[half] = own.lowest;
+    w.highest[half] = own.highest;
+  }
+  return w;
+}
+
 struct RowQueries {
   const float* q[2];  // null behind the last row
 };
@@ -83,23 +110,7 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
   int at = tile.seen<format, f>(tile.first).lowest / kStep * kStep;
   const int end = tile.seen<format, f>(tile.last()).highest + 1;
   if (at >= end) return;
-
-  // Of the warp's rows, and of this thread's.
-  const int warp_first = tile.first + warp_id() * kWarpRows;
-  const int warp_last = warp_first + kWarpRows - 1 < tile.last() ? warp_first + kWarpRows - 1 : tile.last();
-  const bool idle = warp_first > tile.last();
-  const Seen some{tile.seen<format, f>(idle ? tile.last() : warp_first).lowest,
-                  tile.seen<format, f>(warp_last).highest};
-  const Seen all{tile.seen<format, f>(warp_last).lowest,
-                 tile.seen<format, f>(idle ? tile.last() : warp_first).highest};
-  int lowest[2], highest[2];
-  AQ_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    const int row = warp_first + lane_id() / 4 + 8 * half;
-    const Seen own = tile.seen<format, f>(row < tile.last() ? row : tile.last());
-    lowest[half] = own.lowest;
-    highest[half] = own.highest;
-  }
+  const WarpSight w = sight_of_warp<format, f>(tile);
   TileQuery<slabs> query(memory + 4 * Plan::kStageBytes + warp_id() * TileQuery<slabs>::kWarpBytes);
   load_query<f, kRows>(query, dim, [&](int half) { return rows.q[half]; });
 
@@ -123,17 +134,17 @@ __device__ inline void attend_form(const Tile& tile, const KvHead& head, const R
   for (int stage = 0; at < end; at += kStep, stage ^= 1) {
     const KeyStage key_stage{memory + 2 * stage * Plan::kStageBytes};
     const ValueStage value_stage{memory + (2 * stage + 1) * Plan::kStageBytes};
-    const bool useful = !idle && some.highest >= at && some.lowest < at + kStep;
+    const bool useful = !w.idle && w.some.highest >= at && w.some.lowest < at + kStep;
     float s[kBlocks][4][4];
     ptx::wait_copies<1>();
     __syncthreads();
     keys(at + kStep, stage ^ 1);
     if (useful) {
       score_stage<f, kRows>(key_stage, query, dim, s);
-      if (all.lowest <= at && all.highest >= at + kStep - 1)
-        sums.template soften<false, kBlocks>(s, exponent_scale(tile.shape), at, lowest, highest);
+      if (w.all.lowest <= at && w.all.highest >= at + kStep - 1)
+        sums.template soften<false, kBlocks>(s, exponent_scale(tile.shape), at, w.lowest, w.highest);
       else
-        sums.template soften<true, kBlocks>(s, exponent_scale(tile.shape), at, lowest, highest);
+        sums.template soften<true, kBlocks>(s, exponent_scale(tile.shape), at, w.lowest, w.highest);
     }
     ptx::wait_copies<1>();
     clear_behind<f>(value_stage, there(at), thread_in_block(), kThreads);

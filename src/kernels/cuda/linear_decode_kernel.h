@@ -180,6 +180,22 @@ __device__ inline void multiply_block(const DecodeJob& job, const std::byte* rec
     multiply_unit<codes, kUnits, kTiles>(job, record, block, step, unit, d, x, sums);
 }
 
+// A record of each block of rows; `x` holds the inputs of the first step.
+template <Codes codes, int kUnits, int kTiles, int kBlocks>
+__device__ inline void multiply_records(const DecodeJob& job, const std::byte* records, int step,
+                                        const Decoder& d, StepInputs<kTiles>& x,
+                                        RowSums<kTiles> (&sums)[kBlocks]) {
+  for (int block = 0; block < job.w.plan.blocks; ++block) {
+    if (block > 0) load_inputs(job, step + block, x);
+    AQ_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      const std::byte* record = records + b * job.w.at.bytes;
+      multiply_block<codes, kUnits, kTiles>(job, record, record + block * block_bytes(codes), step + block, d,
+                                            x, sums[b]);
+    }
+  }
+}
+
 // ---- the stream of a warp
 
 // The records that a warp reads, one after the other, over all items of its block of threads.
@@ -373,14 +389,7 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
       load_inputs(job, step, x);
       ptx::barrier_wait(&s.full[warp][stage], parity);
       const std::byte* records = ring + stage * stage_bytes;
-      for (int block = 0; block < job.w.plan.blocks; ++block) {
-        if (block > 0) load_inputs(job, step + block, x);
-        AQ_UNROLL
-        for (int b = 0; b < kBlocks; ++b)
-          multiply_block<codes, kUnits, kTiles>(job, records + b * bytes,
-                                                records + b * bytes + block * block_bytes(codes),
-                                                step + block, d, x, sums[b]);
-      }
+      multiply_records<codes, kUnits>(job, records, step, d, x, sums);
       __syncwarp();
       if (ahead.item < items) {
         if (lane == 0) ask<kBlocks>(job, ahead, ring + stage * stage_bytes, &s.full[warp][stage], policy);
