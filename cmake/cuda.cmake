@@ -1,12 +1,16 @@
 # The kernels for NVIDIA's GPUs. Their .cu files are compiled one by one by nvcc; nothing else of this build
 # knows CUDA, whose runtime is linked statically, and looks for a driver when it is first called.
-#   AQUATINT_CUDA  AUTO: where nvcc is found; ON: an error where it is not; OFF
-set(AQUATINT_CUDA AUTO CACHE STRING "build the kernels for GPUs: AUTO (where nvcc is), ON, OFF")
+#   AQUATINT_CUDA  AUTO: where there are nvcc and a GPU; ON: an error where there is no nvcc; OFF
+set(AQUATINT_CUDA AUTO CACHE STRING "build the kernels for GPUs: AUTO (where nvcc and a GPU are), ON, OFF")
 set(AQUATINT_NVCC_FLAGS -std=c++20 -arch=sm_90a -O3 -lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra
     CACHE STRING "what nvcc is given")
 
 set(AQUATINT_NVCC "")
-if(AQUATINT_CUDA AND NOT AQUATINT_SANITIZE AND NOT AQUATINT_PORTABLE)
+set(AQUATINT_WANTS_CUDA ${AQUATINT_CUDA})
+if(AQUATINT_CUDA STREQUAL "AUTO" AND NOT EXISTS /dev/nvidiactl)
+  set(AQUATINT_WANTS_CUDA OFF)
+endif()
+if(AQUATINT_WANTS_CUDA AND NOT AQUATINT_SANITIZE AND NOT AQUATINT_PORTABLE)
   find_program(NVCC nvcc HINTS /usr/local/cuda/bin)
   if(NVCC)
     # Through links: the toolkit's folders lie beside the real one.
@@ -63,6 +67,7 @@ function(aquatint_cuda_kernels)
     list(FILTER sources EXCLUDE REGEX "/no_cuda\\.cc$")
     file(GLOB kernels CONFIGURE_DEPENDS ${folder}/*.cu)
     aquatint_nvcc(objects ${kernels})
+    add_custom_target(cuda_objects DEPENDS ${objects})
     add_library(kernels_cuda STATIC ${sources} ${objects})
     set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
     target_include_directories(kernels_cuda SYSTEM PRIVATE ${AQUATINT_CUDA_INCLUDE})

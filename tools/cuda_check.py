@@ -1,6 +1,6 @@
 """What nvcc made of the CUDA kernels: registers, shared memory, stack, instructions.
 
-    cuda_check.py OBJECT...     objects of .cu files, as the build leaves them (build/release/src/cuda/*.o)
+    cuda_check.py OBJECT...     objects of .cu files, as the build leaves them (build/cuda/src/cuda/*.o)
 
 Prints a line a kernel and fails where one has a stack frame, spills registers, or lacks an instruction it is
 built around (REQUIRED). Needs cuobjdump and nvdisasm: beside nvcc, in PATH, or of the Python packages

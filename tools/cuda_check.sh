@@ -3,7 +3,7 @@
 # nvcc, no GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools/build.sh release kernels_cuda
+tools/build.sh cuda cuda_objects
 python=tools/python.sh
 if ! command -v cuobjdump >/dev/null || ! command -v nvdisasm >/dev/null; then
   python=build/cuda-check/bin/python
@@ -12,4 +12,4 @@ if ! command -v cuobjdump >/dev/null || ! command -v nvdisasm >/dev/null; then
     $python -m pip install --quiet nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm
   fi
 fi
-$python tools/cuda_check.py "$@" build/release/src/cuda/*.cu.o
+$python tools/cuda_check.py "$@" build/cuda/src/cuda/*.cu.o

@@ -8,11 +8,11 @@ cd "$(dirname "$0")/.."
 bundle=build/gpu
 
 make_bundle() {
-  tools/build.sh release kernels_gpu_test cuda_bench
+  tools/build.sh cuda kernels_gpu_test cuda_bench
   rm -rf $bundle
   mkdir -p $bundle/lib
   for program in kernels_gpu_test cuda_bench; do
-    cp "$(find build/release -name $program -type f)" $bundle/
+    cp "$(find build/cuda -name $program -type f)" $bundle/
     strip $bundle/$program
     # The C library is the machine's own; the driver is loaded by name.
     ldd $bundle/$program | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' |

@@ -6,8 +6,9 @@ namespace aquatint::kernels::cuda {
 namespace {
 
 constexpr const char* kWhy =
-    "--device cuda: this program was built without CUDA (nvcc was not found, or AQUATINT_CUDA is OFF); use "
-    "--device cpu";
+    "--device cuda: this program was built without CUDA (no nvcc or no GPU was found); use --device cpu, or "
+    "build "
+    "with -DAQUATINT_CUDA=ON";
 
 }  // namespace
 
