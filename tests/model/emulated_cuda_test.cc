@@ -70,8 +70,8 @@ void expect_close(const std::shared_ptr<test::FakeCheckpoint>& checkpoint, Preci
 
 TEST(EmulatedCuda, LogitsAreThoseOfTheDefinition) {
   for (const char* type : {"llama", "mistral", "qwen2", "qwen3"})
-    for (const Precision precision : {Precision::fp32, Precision::bf16})
-      expect_close(random_checkpoint(tiny_config(type)), precision, std::nullopt, 45, type);
+    expect_close(random_checkpoint(tiny_config(type)), Precision::fp32, std::nullopt, 30, type);
+  expect_close(random_checkpoint(tiny_config("llama")), Precision::bf16, std::nullopt, 45, "llama");
 }
 
 TEST(EmulatedCuda, RotationsAtRunTime) {
@@ -81,9 +81,11 @@ TEST(EmulatedCuda, RotationsAtRunTime) {
   expect_close(random_checkpoint(json), Precision::fp32, std::nullopt, 20, "rotated");
 }
 
+// int4's newest positions are kept in 16 bit.
 TEST(EmulatedCuda, EveryFormatOfTheCache) {
   for (const KvFormat format : {KvFormat::bf16, KvFormat::fp8_e4m3, KvFormat::int8, KvFormat::int4})
-    expect_close(random_checkpoint(tiny_config("qwen3")), Precision::bf16, format, 230,
+    expect_close(random_checkpoint(tiny_config("qwen3")), Precision::bf16, format,
+                 format == KvFormat::int4 ? kernels::kKvExact + kernels::kKvGroup + 10 : 40,
                  std::string(name(format)));
 }
 
