@@ -6,7 +6,8 @@
 
 #include "base/log.h"
 #include "base/machine.h"
-#include "base/rng.h"
+#include "base/statistics.h"
+#include "bench/random_values.h"
 #include "kernels/peaks.h"
 #include "model/decoder.h"
 #include "quant/method.h"
@@ -31,13 +32,9 @@ model::Config complete(model::Config c) {
   return c;
 }
 
-std::vector<float> random_values(int64_t rows, int64_t cols) {
-  constexpr size_t kDraws = 1 << 12;
-  base::Rng rng(1);
-  std::vector<float> draws(kDraws), values(static_cast<size_t>(rows * cols));
-  for (float& draw : draws) draw = static_cast<float>(rng.normal() / std::sqrt(static_cast<double>(cols)));
-  for (float& value : values) value = draws[rng.next() % kDraws];
-  return values;
+// Of a matrix whose products with normal inputs are about as large as these.
+std::vector<float> random_matrix(int64_t rows, int64_t cols) {
+  return random_values(rows * cols, 1 / std::sqrt(static_cast<double>(cols)));
 }
 
 tensor::QuantizedMatrix random_bf16(int64_t rows, int64_t cols) {
@@ -46,15 +43,9 @@ tensor::QuantizedMatrix random_bf16(int64_t rows, int64_t cols) {
   m.rows = rows;
   m.cols = cols;
   std::vector<uint16_t> codes;
-  for (const float value : random_values(rows, cols)) codes.push_back(numeric::float_to_bf16(value));
+  for (const float value : random_matrix(rows, cols)) codes.push_back(numeric::float_to_bf16(value));
   m.codes = tensor::Storage::copy_of(std::span<const uint16_t>(codes));
   return m;
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 // One linear's matrices, quantized once and packed as often as there are blocks.
@@ -69,7 +60,7 @@ class Blocks {
         head_(head),
         embedding_(random_bf16(kTokens, config.hidden_size)),
         memory_(backend.memory()),
-        hidden_(memory_, random_values(kSequences, config.hidden_size), "states"),
+        hidden_(memory_, random_matrix(kSequences, config.hidden_size), "states"),
         logits_(memory_, static_cast<size_t>(kSequences * config.vocab_size), "logits") {
     const int64_t h = config.hidden_size, mlp = config.intermediate_size;
     const Parts qkv = make({config.q_width(), config.kv_width(), config.kv_width()}, h, scheme),
@@ -134,7 +125,7 @@ class Blocks {
       block.push_back((base::seconds_since(start) - after) / static_cast<double>(blocks_.size()));
       head.push_back(after);
     }
-    return {median(block), median(head)};
+    return {base::summarize(block).median, base::summarize(head).median};
   }
 
  private:
@@ -147,7 +138,7 @@ class Blocks {
   Parts make(std::initializer_list<int64_t> rows, int64_t cols, const BlockScheme& scheme) const {
     Parts parts;
     for (const int64_t n : rows) {
-      parts.push_back(scheme.weights ? quant::rtn.quantize(random_values(n, cols), n, cols, *scheme.weights,
+      parts.push_back(scheme.weights ? quant::rtn.quantize(random_matrix(n, cols), n, cols, *scheme.weights,
                                                            {}, *backend_.pool)
                                      : random_bf16(n, cols));
       parts.back().input = scheme.input;

@@ -9,7 +9,8 @@
 #include <map>
 
 #include "base/machine.h"
-#include "base/rng.h"
+#include "base/statistics.h"
+#include "bench/random_values.h"
 #include "kernels/arena.h"
 #include "kernels/kv_layout.h"
 #include "kernels/peaks.h"
@@ -58,17 +59,7 @@ double median_seconds(const std::function<void()>& before, const std::function<v
     if (taken > kPatience) return taken;
     if (i > 0) seconds.push_back(taken);  // the first one settles threads and clock
   }
-  std::nth_element(seconds.begin(), seconds.begin() + kRepeats / 2, seconds.end());
-  return seconds[kRepeats / 2];
-}
-
-std::vector<float> normal_values(int64_t count, double deviation) {
-  constexpr size_t kDraws = 1 << 12;
-  base::Rng rng(1);
-  std::vector<float> draws(kDraws), values(static_cast<size_t>(count));
-  for (float& draw : draws) draw = static_cast<float>(deviation * rng.normal());
-  for (float& value : values) value = draws[rng.next() % kDraws];
-  return values;
+  return base::summarize(seconds).median;
 }
 
 double peak_of(const Peaks& peaks, const std::string& type) {
@@ -85,7 +76,7 @@ class Bench {
         peaks_(peaks),
         precision_(work.precision),
         evict_(pool, work.evict_bytes),
-        x_(normal_values(kPrompt * std::max(work.cols, kHeads * kHeadDim), 1)),
+        x_(random_values(kPrompt * std::max(work.cols, kHeads * kHeadDim), 1)),
         y_(static_cast<size_t>(kPrompt * std::max(work.rows, kHeads * kHeadDim))) {}
 
   KernelRate linear(const std::string& name, const tensor::QuantizedMatrix& m) {
@@ -119,7 +110,7 @@ class Bench {
     const auto span = [&](int64_t position, int64_t rows) {
       return kernels::AttentionSpan{{cache.get(), format, kContext, recent}, 0, rows, position};
     };
-    const std::vector<float> kv = normal_values(kernels::kKvRows * kv_width, 1);
+    const std::vector<float> kv = random_values(kernels::kKvRows * kv_width, 1);
     for (int64_t p = 0; p < kContext; p += kernels::kKvRows) {
       const kernels::AttentionSpan s = span(p, kernels::kKvRows);
       set_.store_kv({{&s, 1}}, shape, kv.data(), kv.data(), kv_width, pool_);
@@ -174,10 +165,9 @@ std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::Thr
                                         const Peaks& peaks, const RateWork& work) {
   Bench bench(set, pool, peaks, work);
   const std::vector<float> values =
-      normal_values(work.rows * work.cols, 1 / std::sqrt(static_cast<double>(work.cols)));
+      random_values(work.rows * work.cols, 1 / std::sqrt(static_cast<double>(work.cols)));
   std::vector<KernelRate> rates = {bench.linear("BF16", tensor::plain_matrix(values, work.rows, work.cols))};
   const auto add = [&](const std::string& name, const numeric::Scheme& scheme) {
-    if (!work.only.empty() && std::ranges::find(work.only, name) == work.only.end()) return;
     tensor::QuantizedMatrix m = quant::rtn.quantize(values, work.rows, work.cols, scheme.weights, {}, pool);
     m.input = scheme.input;
     if (m.input.needs_calibration()) m.input.static_scale = 1;  // any, for its speed
@@ -191,6 +181,11 @@ std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::Thr
                             kernels::KvFormat::int4})
     rates.push_back(bench.attention(format));
   return rates;
+}
+
+KernelRate measure_attention(const kernels::KernelSet& set, base::ThreadPool& pool, const Peaks& peaks,
+                             kernels::KvFormat format) {
+  return Bench(set, pool, peaks, {}).attention(format);
 }
 
 base::Json to_json(const std::vector<KernelRate>& rates) {

@@ -29,7 +29,6 @@ struct RateWork {
   int64_t rows = 8192, cols = 2048;  // the gate of a 1-billion-parameter Llama
   uint64_t evict_bytes = 0;          // read to empty the caches; 0: twice the last one
   kernels::Precision precision = kernels::Precision::bf16;
-  std::vector<std::string> only = {};  // schemes beside BF16; empty: all of them
 };
 
 struct RateColumn {
@@ -45,6 +44,10 @@ constexpr RateColumn kRateColumns[] = {{"decode GB/s", "decode_1", &KernelRate::
 // seconds, several times that without vector instructions.
 std::vector<KernelRate> measure_kernels(const kernels::KernelSet& set, base::ThreadPool& pool,
                                         const Peaks& peaks, const RateWork& work = {});
+
+// Attention over one of them alone.
+KernelRate measure_attention(const kernels::KernelSet& set, base::ThreadPool& pool, const Peaks& peaks,
+                             kernels::KvFormat format);
 
 base::Json to_json(
     const std::vector<KernelRate>& rates);  // the list `kernel_rates` of `bench --peaks --json`

@@ -72,11 +72,9 @@ KernelSpeeds speeds_of(const std::vector<bench::BlockRate>& rates) {
 }
 
 // The caches of one form stand for all: their rates differ less than what else a step has.
-void take_attention(const std::vector<bench::KernelRate>& rates, const Device& device, Efficiency& e) {
-  const auto bf16 = std::ranges::find(rates, "attention bf16", &bench::KernelRate::kernel);
-  AQ_CHECK(bf16 != rates.end());
-  e.cache_bandwidth = bf16->decode_1_cache.value / device.bandwidth;
-  e.attention = bf16->prefill_512.value / std::max(device.rate("bf16"), device.rate("fp32"));
+void take_attention(const bench::KernelRate& bf16, const Device& device, Efficiency& e) {
+  e.cache_bandwidth = bf16.decode_1_cache.value / device.bandwidth;
+  e.attention = bf16.prefill_512.value / std::max(device.rate("bf16"), device.rate("fp32"));
 }
 
 }  // namespace
@@ -86,7 +84,7 @@ MeasuredCpu measure_cpu(const kernels::KernelSet& set, base::ThreadPool& pool,
   const bench::Peaks peaks = bench::measure_peaks(pool);
   MeasuredCpu cpu{device_of(peaks), default_efficiency()};
   Efficiency& e = cpu.efficiency;
-  take_attention(bench::measure_kernels(set, pool, peaks, {.only = {"BF16"}}), cpu.device, e);
+  take_attention(bench::measure_attention(set, pool, peaks, kernels::KvFormat::bf16), cpu.device, e);
   for (const Shape& shape : shapes)
     e.kernels[shape.name] = speeds_of(
         bench::measure_blocks(block_of(shape), schemes_of(shape, choices), {.kernels = &set, .pool = &pool}));

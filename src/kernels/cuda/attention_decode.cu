@@ -42,8 +42,7 @@ struct Chunks {
   __device__ static Chunks of(const AttentionSpan& span, int64_t row, int64_t window) {
     Chunks c;
     c.position = static_cast<int>(span.position + row);
-    c.size = span.cache.format == KvFormat::int4 ? 256 : 128;
-    while (c.position / c.size >= static_cast<int>(kMostChunks)) c.size *= 2;
+    c.size = static_cast<int>(decode_chunk(span.cache.format, c.position));
     c.lowest = static_cast<int>(first_visible(window, c.position));
     c.first = c.lowest / c.size;
     c.count = c.position / c.size + 1 - c.first;
@@ -264,14 +263,6 @@ void start(Launch l, const DecodeArgs& args) {
   launch(l, stream(), attend_chunks<format, slabs>, args);
 }
 
-template <KvFormat format>
-void start(const Launch& l, const DecodeArgs& args) {
-  const int64_t dim = args.shape.head_dim;
-  if (dim <= 64) return start<format, 2>(l, args);
-  if (dim <= 128) return start<format, 4>(l, args);
-  start<format, 8>(l, args);
-}
-
 }  // namespace
 
 void attention_decode(const AttentionCall& call) {
@@ -294,22 +285,8 @@ void attention_decode(const AttentionCall& call) {
                           static_cast<uint32_t>(spans)},
                  .block = {kWarps * kWarp},
                  .early = true};
-  switch (call.format()) {
-    case KvFormat::bf16:
-      start<KvFormat::bf16>(l, args);
-      break;
-    case KvFormat::fp8_e4m3:
-      start<KvFormat::fp8_e4m3>(l, args);
-      break;
-    case KvFormat::int8:
-      start<KvFormat::int8>(l, args);
-      break;
-    case KvFormat::int4:
-      start<KvFormat::int4>(l, args);
-      break;
-    case KvFormat::fp32:
-      return attention_plain(call);
-  }
+  with_form(call.format(), shape.head_dim,
+            [&]<KvFormat format, int slabs>() { start<format, slabs>(l, args); });
   launch({.grid = {static_cast<uint32_t>(rows * shape.heads), static_cast<uint32_t>(spans)},
           .block = {threads_for(shape.head_dim, 128)},
           .early = true},

@@ -204,14 +204,6 @@ void start(Launch l, const PrefillArgs& args) {
   launch(l, stream(), attend_tiles<format, slabs>, args);
 }
 
-template <KvFormat format>
-void start(const Launch& l, const PrefillArgs& args) {
-  const int64_t dim = args.shape.head_dim;
-  if (dim <= 64) return start<format, 2>(l, args);
-  if (dim <= 128) return start<format, 4>(l, args);
-  start<format, 8>(l, args);
-}
-
 }  // namespace
 
 void attention_prefill(const AttentionCall& call) {
@@ -223,22 +215,8 @@ void attention_prefill(const AttentionCall& call) {
   const Launch l{.grid = {static_cast<uint32_t>(shape.kv_heads), static_cast<uint32_t>(tiles),
                           static_cast<uint32_t>(call.spans.list.size())},
                  .block = {kThreads}};
-  switch (call.format()) {
-    case KvFormat::bf16:
-      start<KvFormat::bf16>(l, args);
-      break;
-    case KvFormat::fp8_e4m3:
-      start<KvFormat::fp8_e4m3>(l, args);
-      break;
-    case KvFormat::int8:
-      start<KvFormat::int8>(l, args);
-      break;
-    case KvFormat::int4:
-      start<KvFormat::int4>(l, args);
-      break;
-    case KvFormat::fp32:
-      attention_plain(call);
-  }
+  with_form(call.format(), shape.head_dim,
+            [&]<KvFormat format, int slabs>() { start<format, slabs>(l, args); });
 }
 
 }  // namespace aquatint::kernels::cuda

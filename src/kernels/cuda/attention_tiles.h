@@ -81,6 +81,19 @@ __device__ inline void operand(const StepPieces<f>& pieces, int i, int step, uin
   }
 }
 
+// use(i, b) for the four tiles of a square in one step of depth; `codes` are its pieces.
+template <KvFormat f, class Use>
+__device__ inline void each_operand(const uint4* codes, int step, Use use) {
+  StepPieces<f> pieces;
+  load_step<f>(codes, step, pieces);
+  AQ_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    uint32_t b[2];
+    operand<f>(pieces, i, step, b);
+    use(i, b);
+  }
+}
+
 __device__ inline float low_half(uint32_t word) { return __uint_as_float(word << 16); }
 __device__ inline float high_half(uint32_t word) { return __uint_as_float(word & 0xffff0000u); }
 
@@ -161,14 +174,8 @@ __device__ inline void score_codes(const uint4* codes, const Query<slabs, in_sha
     query.get(slab, step, a);
     AQ_UNROLL
     for (int block = 0; block < blocks; ++block) {
-      StepPieces<f> pieces;
-      load_step<f>(codes + (block * slabs + slab) * pieces_of(f) * kWarp, step, pieces);
-      AQ_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        uint32_t b[2];
-        operand<f>(pieces, i, step, b);
-        ptx::mma_bf16(s[block][i], a, b);
-      }
+      each_operand<f>(codes + (block * slabs + slab) * pieces_of(f) * kWarp, step,
+                      [&](int i, const uint32_t(&b)[2]) { ptx::mma_bf16(s[block][i], a, b); });
     }
   }
 }
@@ -309,14 +316,8 @@ struct WarpSums {
         }
         AQ_UNROLL
         for (int slab = 0; slab < slabs; ++slab) {
-          StepPieces<f> pieces;
-          load_step<f>(codes + (block * slabs + slab) * pieces_of(f) * kWarp, step, pieces);
-          AQ_UNROLL
-          for (int i = 0; i < 4; ++i) {
-            uint32_t b[2];
-            operand<f>(pieces, i, step, b);
-            multiply(out[slab][i], a, b);
-          }
+          each_operand<f>(codes + (block * slabs + slab) * pieces_of(f) * kWarp, step,
+                          [&](int i, const uint32_t(&b)[2]) { multiply(out[slab][i], a, b); });
         }
       }
     }
@@ -407,5 +408,20 @@ __device__ inline void score_stage(const KvStage<slabs, blocks>& stage, const Qu
 
 // e^((s − m) · scale) = 2^((s − m) · c).
 __device__ inline float exponent_scale(const AttentionShape& shape) { return shape.scale * 0x1.715476p0f; }
+
+// start.operator()<format, slabs>() for a cache of at most 16 bits and heads of at most kWidestHead
+// dimensions.
+template <class Start>
+void with_form(KvFormat format, int64_t dim, Start start) {
+  const auto with_slabs = [&]<KvFormat f>() {
+    if (dim <= 2 * kSquare) return start.template operator()<f, 2>();
+    if (dim <= 4 * kSquare) return start.template operator()<f, 4>();
+    start.template operator()<f, 8>();
+  };
+  if (format == KvFormat::bf16) return with_slabs.template operator()<KvFormat::bf16>();
+  if (format == KvFormat::fp8_e4m3) return with_slabs.template operator()<KvFormat::fp8_e4m3>();
+  if (format == KvFormat::int8) return with_slabs.template operator()<KvFormat::int8>();
+  with_slabs.template operator()<KvFormat::int4>();
+}
 
 }  // namespace aquatint::kernels::cuda

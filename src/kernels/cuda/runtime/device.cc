@@ -16,7 +16,7 @@
 namespace aquatint::kernels::cuda {
 namespace {
 
-constexpr int kMajor = 9, kMinor = 0;  // sm_90a, as src/CMakeLists.txt asks of nvcc
+constexpr int kMajor = 9, kMinor = 0;  // sm_90a, as cmake/cuda.cmake asks of nvcc
 // Left to the driver: kernels' code and stacks, and cuBLASLt's own.
 constexpr uint64_t kReserve = uint64_t{1} << 30;
 
