@@ -88,7 +88,7 @@ bool is_slow(const KernelSet& set) {
   return set.name == "emulated_cuda" && std::getenv("AQUATINT_LONG_TESTS") == nullptr;
 }
 int64_t first_attended(const KernelSet& set, const Case& c) {
-  return is_slow(set) ? std::max<int64_t>(0, c.tokens - 9) : 0;
+  return std::max<int64_t>(0, c.tokens - (is_slow(set) ? 9 : 150));
 }
 
 class Attention : public testing::TestWithParam<const KernelSet*> {

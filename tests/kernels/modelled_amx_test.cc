@@ -27,6 +27,7 @@ namespace {
 #include "kernels/cpu/generic.inl"
 #include "kernels/cpu/linear_bf16_pairs.inl"
 #include "kernels/cpu/amx_linear.inl"
+#include "kernels/cpu/amx_attention.inl"
 // clang-format on
 }  // namespace
 }  // namespace aquatint::kernels::avx512
@@ -39,6 +40,7 @@ const KernelSet* modelled_amx() {
     KernelSet s = avx512::set_of_kernels;
     s.name = "modelled_amx";
     s.linear = avx512::linear_amx<TileModel>;
+    s.attention = avx512::attention_amx<TileModel>;
     return s;
   }();
   return set.usable() ? &set : nullptr;

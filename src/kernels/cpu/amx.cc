@@ -15,6 +15,7 @@ namespace {
 #include "kernels/cpu/generic.inl"
 #include "kernels/cpu/linear_bf16_pairs.inl"
 #include "kernels/cpu/amx_linear.inl"
+#include "kernels/cpu/amx_attention.inl"
 // clang-format on
 
 constexpr std::string_view kNeeds[] = {"avx2",     "fma",      "f16c",     "avx512f",
@@ -34,6 +35,7 @@ KernelSet with_tiles(KernelSet set) {
   set.description = "AMX tiles for prompts, AVX-512 for the rest";
   set.needs = avx512::kNeeds;
   set.linear = avx512::linear_amx<TileUnit>;
+  set.attention = avx512::attention_amx<TileUnit>;
   return set;
 }
 }  // namespace

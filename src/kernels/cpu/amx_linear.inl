@@ -1,24 +1,35 @@
-// Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to
-// BF16 (or int8) row-major; weights are read as tiles from the packed lines when they are BF16 or meet int8
-// inputs, else turned to BF16 panels once per pass over the rows. T is the tile unit or its model. Included
-// inside namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the avx512 set does.
+// Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to BF16 (or
+// int8) and laid out tile by tile; weights are read as tiles from the packed lines when they are BF16 or meet int8
+// inputs, else turned to BF16 panels. A task is a chunk of rows times a group of strips, its columns in pieces: the
+// inputs of a piece, a panel and the sums lie in the L2 cache. T is the tile unit or its model. Included inside
+// namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the avx512 set does.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
-constexpr int64_t kPairRows = 32;                     // of two tiles
-constexpr int64_t kAmxPanelDepth = 2048;              // BF16 panel of two strips: 128 KiB, L2
-constexpr int64_t kAmxChunkBytes = int64_t{1} << 20;  // input rows of one pass, L2
+constexpr int64_t kPairRows = 32;                      // of two tiles
+constexpr int64_t kPairBytes = 2 * kTileBytes;         // of their inputs over kTileRow bytes of columns
+constexpr int64_t kPairSums = 4 * kTileBytes;          // of two strips for them
+constexpr int64_t kPieceSteps = 32;  // of kTileRow bytes of a row: BF16 panels of two strips take 64 KiB
+constexpr int64_t kAmxChunkRows = 256, kGroupPairs = 8;  // inputs 512 KiB, sums 256 KiB
 
-// Rows of the input as tiles are loaded from them: [rows][stride bytes], padded to whole tiles with zeros.
+// Inputs as tiles: [pairs of row tiles][columns in tiles][2][16 rows][64 bytes], whole pairs with zeros behind.
 struct TileRows {
-  const std::byte* data;
-  int64_t stride;
-  const float* scales;
-  const int32_t* sums;  // of integer codes
+  std::byte* data;
+  int64_t steps;  // tiles that cover a row
+  float* scales;
+  int32_t* sums;  // of integer codes
+  std::byte* pair(int64_t row) const { return data + row / kPairRows * steps * kPairBytes; }
+  TileRows from(int64_t row) const { return {pair(row), steps, scales + row, sums + row}; }
+};
+
+// Two strips of a block; `strips` 1: the second one is not there.
+struct StripPair {
+  const Block* block;
+  int64_t strip, strips;
 };
 
 template <class T, bool integer, bool two>
-void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, const std::byte* b1,
-                   int64_t steps, std::byte* c, bool first) {
+void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1, int64_t steps, std::byte* c,
+                   bool first) {
   constexpr int64_t kSums = 2 * kTileRow;  // bytes of one row of sums
   constexpr int64_t kLower = 16 * kSums;
   if (first) {
@@ -29,11 +40,12 @@ void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, cons
     if constexpr (two)
       T::template load<2>(c + kLower, kSums), T::template load<3>(c + kLower + kTileRow, kSums);
   }
-  for (int64_t t = 0; t < steps; ++t) {
-    T::template load<4>(b0 + t * kTileBytes, kTileRow);
-    T::template load<6>(a + t * kTileRow, stride);
-    T::template load<5>(b1 + t * kTileBytes, kTileRow);
-    if constexpr (two) T::template load<7>(a + 16 * stride + t * kTileRow, stride);
+  for (int64_t t = 0; t < steps; ++t, a += kPairBytes, b0 += kTileBytes, b1 += kTileBytes) {
+    T::template load<4>(b0, kTileRow);
+    T::template load<6>(a, kTileRow);
+    T::template load<5>(b1, kTileRow);
+    if constexpr (two) T::template load<7>(a + kTileBytes, kTileRow);
+    for (int64_t i = 0; i < (two ? kPairBytes : kTileBytes); i += kLine) _mm_prefetch(a + kPairBytes + i, _MM_HINT_T0);
     if constexpr (integer) {
       T::template dot_int8<0, 6, 4>(), T::template dot_int8<1, 6, 5>();
       if constexpr (two) T::template dot_int8<2, 7, 4>(), T::template dot_int8<3, 7, 5>();
@@ -47,57 +59,71 @@ void multiply_pair(const std::byte* a, int64_t stride, const std::byte* b0, cons
     T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
 }
 
-// Two strips times all rows of one pass. sums is [pairs of row tiles][32][32].
+// sums += one piece of the columns, [steps of it, for two strips times all rows of a chunk.
 template <class T, bool integer>
-void multiply_strips(const Packed& w, const Block& b, int64_t strip, const TileRows& x, int64_t rows,
-                     std::byte* panel, std::byte* sums, const Outputs& out) {
-  constexpr int64_t kTileColumns = integer ? 64 : 32, kElement = integer ? 1 : 2, kPairSums = 4 * kTileBytes;
-  const int64_t strips = std::min<int64_t>(2, b.strips - strip);
+void multiply_strips(const StripPair& pair, const StripPair* next, int64_t first, int64_t steps, const TileRows& x,
+                     int64_t rows, std::byte* panel, std::byte* sums) {
+  constexpr int64_t kColumns = integer ? 64 : 32;  // of a tile
+  const Block& b = *pair.block;
   const bool direct = integer || b.form == Form::bf16;
-  for (int64_t k = 0; k < w.depth; k += kAmxPanelDepth) {
-    const int64_t depth = std::min(kAmxPanelDepth, w.depth - k);
-    const std::byte* tiles[2];
-    for (int64_t j = 0; j < 2; ++j) {
-      const int64_t from = std::min(j, strips - 1);  // a missing strip is computed twice and dropped
-      std::byte* unpacked = panel + from * kAmxPanelDepth * 32;
-      tiles[j] = direct ? b.strip(strip + from) + b.lines_at(0) + k / kTileColumns * kTileBytes : unpacked;
-      if (!direct && j < strips) unpack_bf16_panel(b, b.strip(strip + j), k, depth, unpacked);
-    }
-    const int64_t steps = base::ceil_div(depth, kTileColumns);
-    for (int64_t row = 0; row < rows; row += kPairRows) {
-      const std::byte* a = x.data + row * x.stride + k * kElement;
-      std::byte* c = sums + row / kPairRows * kPairSums;
-      const auto multiply =
-          rows - row > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
-      multiply(a, x.stride, tiles[0], tiles[1], steps, c, k == 0);
-    }
+  const std::byte* tiles[2];
+  for (int64_t j = 0; j < 2; ++j) {
+    const int64_t from = std::min(j, pair.strips - 1);  // a missing strip is computed twice and dropped
+    std::byte* unpacked = panel + from * kPieceSteps * kTileBytes;
+    tiles[j] = direct ? b.strip(pair.strip + from) + b.lines_at(0) + first * kTileBytes : unpacked;
+    if (!direct && j < pair.strips)
+      unpack_bf16_panel(b, b.strip(pair.strip + j), first * kColumns, steps * kColumns, unpacked);
   }
-  for (int64_t j = 0; j < strips; ++j) {
-    const V scale = scale_after(b) ? load_scale(b, b.strip(strip + j), 0) : set(1.0f);
-    const int64_t column = (strip + j) * kStrip;
-    for (int64_t row = 0; row < rows; ++row) {
-      const std::byte* at = sums + row * 2 * kTileRow + j * kTileRow;
-      const V sum = integer ? _mm512_cvtepi32_ps(_mm512_sub_epi32(line(at), set_i(b.bias * x.sums[row])))
-                            : load(reinterpret_cast<const float*>(at));
-      finish(out, row, b.first_row + column, b.rows - column, 1, mul(sum, scale));
-    }
+  const std::byte* ahead = next && direct ? next->block->strip(next->strip) + next->block->lines_at(0) + first * kTileBytes : nullptr;
+  const int64_t share = base::ceil_div(steps * kTileBytes, base::ceil_div(rows, kPairRows));
+  for (int64_t row = 0; row < rows; row += kPairRows) {
+    if (ahead)
+      for (int64_t j = 0; j < next->strips; ++j)
+        for (int64_t i = row / kPairRows * share; i < (row / kPairRows + 1) * share; i += kLine)
+          _mm_prefetch(ahead + j * next->block->strip_bytes + i, _MM_HINT_T1);
+    const auto multiply =
+        rows - row > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
+    multiply(x.pair(row) + first * kPairBytes, tiles[0], tiles[1], steps, sums + row / kPairRows * kPairSums, first == 0);
   }
 }
 
-// One input row as tiles read it; returns its scale.
+// What the sums of a chunk's rows and a group's strips become.
 template <bool integer>
-float tile_row(const Packed& w, const float* x, std::byte* out, int32_t& sum) {
-  if constexpr (!integer) return bf16_row(w, x, out);
-  static thread_local Scratch scratch;
-  float* values = scratch.get<float>(w.depth);
-  const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
-  sum = 0;
-  for (int64_t k = 0; k < w.depth; k += 16) {
-    const I codes = nearest_i(load(values + k));
-    bytes(codes, reinterpret_cast<int32_t*>(out + k));
-    sum += sum_i(codes);
+void finish_strips(std::span<const StripPair> group, const TileRows& x, int64_t rows, const std::byte* sums,
+                   const Outputs& out) {
+  const int64_t pair_sums = base::ceil_div(rows, kPairRows) * kPairSums;
+  for (int64_t row = 0; row < rows; ++row)
+    for (size_t i = 0; i < group.size(); ++i)
+      for (int64_t j = 0; j < group[i].strips; ++j) {
+        const Block& b = *group[i].block;
+        const int64_t strip = group[i].strip + j, column = strip * kStrip;
+        const std::byte* at = sums + static_cast<int64_t>(i) * pair_sums + row * 2 * kTileRow + j * kTileRow;
+        const V sum = integer ? _mm512_cvtepi32_ps(_mm512_sub_epi32(line(at), set_i(b.bias * x.sums[row])))
+                              : load(reinterpret_cast<const float*>(at));
+        const V scale = scale_after(b) ? load_scale(b, b.strip(strip), 0) : set(1.0f);
+        finish(out, row, b.first_row + column, b.rows - column, 1, mul(sum, scale));
+      }
+}
+
+// One input row into its tiles.
+template <bool integer>
+void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out) {
+  static thread_local Scratch scratch, line_scratch;
+  std::byte* lines = line_scratch.get<std::byte>(out.steps * kTileRow);
+  if constexpr (integer) {
+    float* values = scratch.get<float>(w.depth);
+    out.scales[row] = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
+    out.sums[row] = 0;
+    for (int64_t k = 0; k < w.depth; k += 16) {
+      const I codes = nearest_i(load(values + k));
+      bytes(codes, reinterpret_cast<int32_t*>(lines + k));
+      out.sums[row] += sum_i(codes);
+    }
+  } else {
+    out.scales[row] = bf16_row(w, x, lines);
   }
-  return scale;
+  std::byte* tiles = out.pair(row) + row % kPairRows * kTileRow;
+  for (int64_t t = 0; t < out.steps; ++t) store_line(tiles + t * kPairBytes, line(lines + t * kTileRow));
 }
 
 // Codes of both sides meet as bytes, and one scale covers a row of the weight.
@@ -105,43 +131,51 @@ inline bool bytes_on_tiles(const Packed& w, const Block& b) {
   return w.integer_inputs() && b.form == Form::bits8 && b.groups == 1 && b.offset == Offset::none;
 }
 
+template <bool integer>
+TileRows tile_rows(const Packed& w, const float* x, int64_t rows, base::ThreadPool& pool) {
+  static thread_local Scratch row_scratch, scale_scratch, sum_scratch;
+  const int64_t padded = base::round_up(rows, kPairRows), steps = w.depth * (integer ? 1 : 2) / kTileRow;
+  const TileRows tiles = {row_scratch.get<std::byte>((padded * steps + kPairRows) * kTileRow), steps,
+                          scale_scratch.get<float>(rows), sum_scratch.get<int32_t>(rows)};
+  pool.parallel_for(padded, kPairRows, [&](int64_t begin, int64_t end) {
+    if (end > rows) std::memset(tiles.pair(end - 1), 0, static_cast<size_t>(steps * kPairBytes));
+    for (int64_t r = begin; r < std::min(end, rows); ++r) tile_row<integer>(w, x + r * w.in_features, r, tiles);
+  });
+  return tiles;
+}
+
 // The parts whose codes go as bytes (`integer`), or the others.
 template <class T, bool integer>
 void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
                   int64_t y_row, base::ThreadPool& pool) {
-  const auto takes = [&](const Block& b) { return bytes_on_tiles(w, b) == integer; };
-  if (std::none_of(w.blocks.begin(), w.blocks.end(), takes)) return;
-  static thread_local Scratch row_scratch, scale_scratch, sums_of_rows;
-  // A stride that is no multiple of 4 KiB: 16 rows of a tile must not fall into the same sets of the L1
-  // cache.
-  const int64_t stride = w.depth * (integer ? 1 : 2) + kTileRow;
-  const int64_t padded = base::round_up(rows, kPairRows);
-  std::byte* data = row_scratch.get<std::byte>(padded * stride);
-  float* scales = scale_scratch.get<float>(rows);
-  int32_t* row_sums = sums_of_rows.get<int32_t>(rows);
-  pool.parallel_for(padded, kPairRows, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < std::min(end, rows); ++r)
-      scales[r] = tile_row<integer>(w, x + r * w.in_features, data + r * stride, row_sums[r]);
-    if (end > rows) std::memset(data + rows * stride, 0, static_cast<size_t>((end - rows) * stride));
-  });
-  const int64_t chunk = base::round_up(std::max<int64_t>(1, kAmxChunkBytes / stride), kPairRows);
-  int64_t pairs = 0;
-  for (const Block& b : w.blocks) pairs += base::ceil_div(b.strips, 2);
-  pool.parallel_for(pairs, 1, [&](int64_t begin, int64_t end) {
+  static thread_local std::vector<StripPair> pairs;
+  pairs.clear();
+  for (const Block& b : w.blocks)
+    if (bytes_on_tiles(w, b) == integer)
+      for (int64_t strip = 0; strip < b.strips; strip += 2)
+        pairs.push_back({&b, strip, std::min<int64_t>(2, b.strips - strip)});
+  if (pairs.empty()) return;
+  const TileRows all = tile_rows<integer>(w, x, rows, pool);
+  const int64_t chunks = base::ceil_div(rows, kAmxChunkRows), count = static_cast<int64_t>(pairs.size());
+  const int64_t group = std::clamp<int64_t>(count * chunks / (4 * pool.size()), 1, kGroupPairs);
+  const int64_t groups = base::ceil_div(count, group);
+  std::atomic<int64_t> next{0};
+  pool.run([&, list = pairs.data()](int) {
     static thread_local Scratch panel_scratch, sum_scratch;
-    std::byte* panel = panel_scratch.get<std::byte>(2 * kAmxPanelDepth * 32);
-    std::byte* sums = sum_scratch.get<std::byte>(std::min(chunk, padded) * 2 * kTileRow);
+    std::byte* panel = panel_scratch.get<std::byte>(2 * kPieceSteps * kTileBytes);
+    std::byte* sums = sum_scratch.get<std::byte>(group * kAmxChunkRows / kPairRows * kPairSums);
     T::configure();
-    for (int64_t row = 0; row < rows; row += chunk) {
-      const TileRows input = {data + row * stride, stride, scales + row, row_sums + row};
-      const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
-      int64_t before = 0;
-      for (const Block& b : w.blocks) {
-        const int64_t here = base::ceil_div(b.strips, 2), last = takes(b) ? std::min(here, end - before) : 0;
-        for (int64_t i = std::max<int64_t>(0, begin - before); i < last; ++i)
-          multiply_strips<T, integer>(w, b, 2 * i, input, std::min(chunk, rows - row), panel, sums, out);
-        before += here;
-      }
+    for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < chunks * groups;) {
+      const int64_t row = task / groups * kAmxChunkRows, here = std::min(kAmxChunkRows, rows - row);
+      const int64_t first = task % groups * group;
+      const std::span<const StripPair> mine(list + first, static_cast<size_t>(std::min(group, count - first)));
+      const int64_t pair_sums = base::ceil_div(here, kPairRows) * kPairSums;
+      const TileRows input = all.from(row);
+      for (int64_t k = 0; k < all.steps; k += kPieceSteps)
+        for (size_t i = 0; i < mine.size(); ++i)
+          multiply_strips<T, integer>(mine[i], i + 1 < mine.size() ? &mine[i + 1] : nullptr, k, std::min(kPieceSteps, all.steps - k), input, here, panel,
+                                      sums + static_cast<int64_t>(i) * pair_sums);
+      finish_strips<integer>(mine, input, here, sums, {y + row * y_row, y_row, input.scales, bias, accumulate});
     }
     T::release();
   });

@@ -155,36 +155,46 @@ inline void attend_block(PrefillBlock& b, Precision precision, const float* q, i
     });
 }
 
-inline void attention_prefill(const Spans& spans, const AttentionShape& shape, Precision precision, const float* q,
-                              int64_t q_stride, float* out, base::ThreadPool& pool) {
-  struct Task {
-    const AttentionSpan* span;
-    int64_t first, kv_head;
-  };
-  const int64_t dim = shape.head_dim, group = shape.heads / shape.kv_heads;
-  const int64_t block = std::max<int64_t>(1, kBlockRows / group);
-  std::vector<Task> tasks;
+// Some tokens of a span and one key head.
+struct PromptTask {
+  const AttentionSpan* span;
+  int64_t first, tokens, kv_head;
+  int64_t position() const { return span->position + first; }
+  int64_t row() const { return span->first_row + first; }
+};
+
+// Blocks of at most `rows` rows of queries, the longest first.
+inline std::vector<PromptTask> prompt_tasks(const Spans& spans, const AttentionShape& shape, int64_t rows) {
+  const int64_t block = std::max<int64_t>(1, rows / (shape.heads / shape.kv_heads));
+  std::vector<PromptTask> tasks;
   for (const AttentionSpan& span : spans.list)
     for (int64_t first = 0; first < span.rows; first += block)
-      for (int64_t head = 0; head < shape.kv_heads; ++head) tasks.push_back({&span, first, head});
-  const auto cost = [](const Task& t) { return t.span->position + t.first; };  // later tokens see more
-  std::sort(tasks.begin(), tasks.end(), [&](const Task& a, const Task& b) { return cost(a) > cost(b); });
+      for (int64_t head = 0; head < shape.kv_heads; ++head)
+        tasks.push_back({&span, first, std::min(block, span.rows - first), head});
+  const auto later = [](const PromptTask& a, const PromptTask& b) { return a.position() > b.position(); };
+  std::sort(tasks.begin(), tasks.end(), later);  // later tokens see more
+  return tasks;
+}
+
+inline void attention_prefill(const Spans& spans, const AttentionShape& shape, Precision precision, const float* q,
+                              int64_t q_stride, float* out, base::ThreadPool& pool) {
+  const int64_t dim = shape.head_dim, group = shape.heads / shape.kv_heads;
+  const std::vector<PromptTask> tasks = prompt_tasks(spans, shape, kBlockRows);
   std::atomic<size_t> next{0};
   pool.run([&](int) {
     for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < tasks.size();) {
-      const auto [span, first, kv] = tasks[i];
-      const int64_t tokens = std::min(block, span->rows - first), row = span->first_row + first;
-      const KvHead head = kv_head(span->cache, shape, kv);
+      const PromptTask& task = tasks[i];
+      const KvHead head = kv_head(task.span->cache, shape, task.kv_head);
       PrefillBlock b = {.shape = shape,
                         .head = head,
-                        .position = span->position + first,
-                        .tokens = tokens,
+                        .position = task.position(),
+                        .tokens = task.tokens,
                         .group = group,
-                        .rows = tokens * group,
+                        .rows = task.tokens * group,
                         .depth = base::round_up(dim, head.layout.codes.per_lane),
                         .width = base::round_up(dim, 16)};
-      attend_block(b, precision, q + row * q_stride + kv * group * dim, q_stride,
-                   out + (row * shape.heads + kv * group) * dim);
+      attend_block(b, precision, q + task.row() * q_stride + task.kv_head * group * dim, q_stride,
+                   out + (task.row() * shape.heads + task.kv_head * group) * dim);
     }
   });
 }
