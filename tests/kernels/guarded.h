@@ -72,8 +72,8 @@ inline std::vector<const KernelSet*> usable_sets() {
   return sets;
 }
 
-// What the linears' tests run on.
-inline std::vector<const KernelSet*> linear_sets() {
+// Those, and the modelled one.
+inline std::vector<const KernelSet*> cpu_sets() {
   std::vector<const KernelSet*> sets = usable_sets();
   if (modelled_amx()) sets.push_back(modelled_amx());
   return sets;

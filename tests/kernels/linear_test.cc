@@ -3,7 +3,7 @@
 namespace aquatint::kernels {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::ValuesIn(linear_sets()), set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::ValuesIn(cpu_sets()), set_name);
 
 // Scales and codes are compressed-tensors 0.20's (compute_dynamic_scales_and_zp, quantize) for these rows.
 TEST(InputRounding, IsTheRuleOfCompressedTensors) {
