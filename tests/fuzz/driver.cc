@@ -1,6 +1,7 @@
-// A fuzz target without libFuzzer: its seeds, then changes of them drawn from a fixed seed. No coverage guides them, but
-// any compiler builds it beside the tests of a sanitized build; `make fuzz` searches deeper.
-//   <parser>_fuzz SECONDS FOLDER...   exit 0 when nothing broke; an input that breaks the parser is left in ./NAME-broken
+// A fuzz target without libFuzzer: its seeds, then changes of them drawn from a fixed seed. No coverage
+// guides them, but any compiler builds it beside the tests of a sanitized build; `make fuzz` searches deeper.
+//   <parser>_fuzz SECONDS FOLDER...   exit 0 when nothing broke; an input that breaks the parser is left in
+//   ./NAME-broken
 #include <signal.h>
 #include <unistd.h>
 
@@ -80,11 +81,18 @@ class Mutator {
         if (at < input.size()) input[at] = kSpecial[below(sizeof kSpecial)];
         return;
       case 2:  // an extreme number, as bytes
-        for (size_t i = at; i < std::min(at + 8, input.size()); ++i) input[i] = static_cast<char>(below(2) ? 0xff : 0);
+        for (size_t i = at; i < std::min(at + 8, input.size()); ++i)
+          input[i] = static_cast<char>(below(2) ? 0xff : 0);
         return;
-      case 3: input.erase(at, length); return;
-      case 4: input.insert(at, input.substr(at, length)); return;
-      case 5: input.resize(at); return;
+      case 3:
+        input.erase(at, length);
+        return;
+      case 4:
+        input.insert(at, input.substr(at, length));
+        return;
+      case 5:
+        input.resize(at);
+        return;
       default: {  // a piece of another seed
         const Input& other = any_seed();
         const size_t from = below(other.size());
@@ -93,7 +101,8 @@ class Mutator {
     }
   }
 
-  static constexpr char kSpecial[] = {'{', '}', '[', ']', '"', '\\', ':', ',', '-', '0', '9', 'e', '.', ' ', '\n', '\xff', '\x80', '%'};
+  static constexpr char kSpecial[] = {'{', '}', '[', ']', '"', '\\', ':',    ',',    '-',
+                                      '0', '9', 'e', '.', ' ', '\n', '\xff', '\x80', '%'};
   const std::vector<Input>& seeds_;
   std::mt19937_64 random_{1234};
 };

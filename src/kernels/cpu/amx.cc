@@ -6,7 +6,7 @@
 #include "kernels/cpu/vec_avx512.h"
 
 #pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prfchw")
 
 namespace aquatint::kernels::avx512 {
 namespace {

@@ -1,12 +1,12 @@
-// Prompt attention on AMX tiles, over caches whose codes BF16 holds exactly: 32 rows (tokens · query heads of one key
-// head) against chunks of positions, with a running maximum as in attention_prefill.inl. Scores are products of BF16;
-// weights are two BF16 numbers each, so that 16 bits of them count. A row's arithmetic depends on its position alone:
-// what a tile adds for positions that a row does not see is exactly zero. Included inside namespace avx512 after
-// amx_linear.inl.
+// Prompt attention on AMX tiles, over caches whose codes BF16 holds exactly: 32 rows (tokens · query heads of
+// one key head) against chunks of positions, with a running maximum as in attention_prefill.inl. Scores are
+// products of BF16; weights are two BF16 numbers each, so that 16 bits of them count. A row's arithmetic
+// depends on its position alone: what a tile adds for positions that a row does not see is exactly zero.
+// Included inside namespace avx512 after amx_linear.inl.
 
-constexpr int64_t kTileChunk = 256;   // positions
+constexpr int64_t kTileChunk = 256;     // positions
 constexpr int64_t kTilePositions = 32;  // of a tile of weights
-constexpr int64_t kBlockPairs = 4;    // pairs of row tiles that share a chunk's keys and values
+constexpr int64_t kBlockPairs = 4;      // pairs of row tiles that share a chunk's keys and values
 
 inline bool exact_in_bf16(KvFormat f) {
   return f == KvFormat::bf16 || f == KvFormat::fp8_e4m3 || f == KvFormat::int8;
@@ -17,7 +17,8 @@ AQ_INLINE __m512i pair_line(__m512i low, __m512i high) {
   return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(low, 16), high);
 }
 
-// The keys of [0, count) as tiles [pair of strips][strip][steps][16 lines]: lanes are positions, lines pairs of dimensions.
+// The keys of [0, count) as tiles [pair of strips][strip][steps][16 lines]: lanes are positions, lines pairs
+// of dimensions.
 template <KvFormat f>
 void key_tiles(const KvPiece& piece, int64_t count, int64_t steps, std::byte* out) {
   const int64_t strips = base::ceil_div(count, kKvStrip);
@@ -38,12 +39,12 @@ void key_tiles(const KvPiece& piece, int64_t count, int64_t steps, std::byte* ou
   }
 }
 
-// The values of [0, count) as tiles [16 dimensions][32 positions][16 lines]: lanes are dimensions, line i positions i and
-// 16 + i, as the weights come out of two vectors. Positions from `count` on are zeros.
+// The values of [0, count) as tiles [16 dimensions][32 positions][16 lines]: lanes are dimensions, line i
+// positions i and 16 + i, as the weights come out of two vectors. Positions from `count` on are zeros.
 template <KvFormat f>
 void value_tiles(const KvPiece& piece, int64_t count, int64_t steps, std::byte* out) {
   constexpr int64_t kGroup = kCodes<f>;
-  const auto half = [&](int64_t position, int64_t j, V (&x)[16]) {  // 16 positions
+  const auto half = [&](int64_t position, int64_t j, V(&x)[16]) {  // 16 positions
     for (int64_t i = 0; i < kKvStrip; i += kGroup) {
       if (position + i >= count) {
         for (int64_t c = 0; c < kGroup; ++c) x[i + c] = zero();
@@ -69,19 +70,21 @@ void value_tiles(const KvPiece& piece, int64_t count, int64_t steps, std::byte* 
 struct TileBlock {
   const AttentionShape& shape;
   KvHead head;
-  int64_t position, tokens;  // of the first token; how many
-  int64_t group, rows;       // query heads per key head; tokens · group, token-major
+  int64_t position, tokens;                 // of the first token; how many
+  int64_t group, rows;                      // query heads per key head; tokens · group, token-major
   int64_t key_steps = 0, value_strips = 0;  // tiles of a query's dimensions; strips of dimensions
   std::byte *query = nullptr, *keys = nullptr, *values = nullptr;
-  // Of a pair of row tiles: scores [32 positions][32 rows][32]; the weights' upper and lower parts as tiles of a; Σ weight ·
-  // v so far [pairs][pair of strips][32 rows][32].
+  // Of a pair of row tiles: scores [32 positions][32 rows][32]; the weights' upper and lower parts as tiles
+  // of a; Σ weight · v so far [pairs][pair of strips][32 rows][32].
   std::byte *scores = nullptr, *upper = nullptr, *lower = nullptr, *sums = nullptr;
-  float *most = nullptr, *total = nullptr;                 // of all rows
+  float *most = nullptr, *total = nullptr;                     // of all rows
   const float *key_scales = nullptr, *value_scales = nullptr;  // of the chunk's positions; null: none
 
   int64_t position_of(int64_t row) const { return position + row / group; }
   int64_t sum_pairs() const { return base::ceil_div(value_strips, int64_t{2}); }
-  std::byte* sums_of(int64_t row, int64_t d) const { return sums + (row / kPairRows * sum_pairs() + d) * kPairSums; }
+  std::byte* sums_of(int64_t row, int64_t d) const {
+    return sums + (row / kPairRows * sum_pairs() + d) * kPairSums;
+  }
 };
 
 // The positions [from, to) of a chunk that a row sees, counted from its begin.
@@ -90,7 +93,9 @@ struct Visible {
   bool all(int64_t at) const { return from <= at && at + kKvStrip <= to; }  // of the 16 from `at` on
   bool none(int64_t at) const { return at + kKvStrip <= from || to <= at; }
   __mmask16 lanes(int64_t at) const {
-    const auto below = [at](int64_t position) { return first(std::clamp<int64_t>(position - at, 0, kKvStrip)); };
+    const auto below = [at](int64_t position) {
+      return first(std::clamp<int64_t>(position - at, 0, kKvStrip));
+    };
     return static_cast<__mmask16>(below(to) & ~below(from));
   }
 };
@@ -102,7 +107,8 @@ inline Visible visible(const TileBlock& b, int64_t row, int64_t begin, int64_t e
 
 // Scores of 16 positions of row r of a pair.
 AQ_INLINE float* scores_of(const TileBlock& b, int64_t r, int64_t at) {
-  return reinterpret_cast<float*>(b.scores + at / kTilePositions * kPairSums + r * 2 * kTileRow) + at % kTilePositions;
+  return reinterpret_cast<float*>(b.scores + at / kTilePositions * kPairSums + r * 2 * kTileRow) +
+         at % kTilePositions;
 }
 AQ_INLINE V score(const TileBlock& b, int64_t r, int64_t at) {
   const V x = load(scores_of(b, r, at));
@@ -125,14 +131,16 @@ inline float largest_visible(const TileBlock& b, int64_t r, const Visible& v, fl
 }
 
 // Weights 2^((s − most) · c) of row r over the tiles [first, last) of positions; returns their sum.
-inline float weigh_row(const TileBlock& b, int64_t r, const Visible& v, int64_t first, int64_t last, float most, float c) {
+inline float weigh_row(const TileBlock& b, int64_t r, const Visible& v, int64_t first, int64_t last,
+                       float most, float c) {
   const V factor = set(c), shift = set(-(most * c));
   const __m512i upper_half = _mm512_set1_epi32(~0xffff), half = _mm512_set1_epi32(0x8000);
   V total = zero();
   const auto weight = [&](int64_t at) __attribute__((always_inline)) {
     if (v.none(at)) return zero();
     V w = exp2(fma(score(b, r, at), factor, shift));
-    if (!v.all(at)) [[unlikely]] w = _mm512_maskz_mov_ps(v.lanes(at), w);
+    if (!v.all(at)) [[unlikely]]
+      w = _mm512_maskz_mov_ps(v.lanes(at), w);
     total = add(total, w);
     if (b.value_scales) w = _mm512_maskz_mul_ps(v.lanes(at), w, load(b.value_scales + at));
     return w;
@@ -155,7 +163,8 @@ inline float weigh_row(const TileBlock& b, int64_t r, const Visible& v, int64_t 
 template <class T>
 void attend_pair(const TileBlock& b, int64_t first_row, int64_t begin, int64_t end) {
   const int64_t rows = std::min(kPairRows, b.rows - first_row);
-  const int64_t from = visible(b, first_row, begin, end).from, to = visible(b, first_row + rows - 1, begin, end).to;
+  const int64_t from = visible(b, first_row, begin, end).from,
+                to = visible(b, first_row + rows - 1, begin, end).to;
   if (from >= to) return;
   const int64_t first = from / kTilePositions, last = base::ceil_div(to, kTilePositions);
   const auto multiply = rows > 16 ? multiply_pair<T, false, true> : multiply_pair<T, false, false>;
@@ -178,8 +187,8 @@ void attend_pair(const TileBlock& b, int64_t first_row, int64_t begin, int64_t e
   for (int64_t r = 0; r < kPairRows; r += 16) store(kept + r, exp2(load(kept + r)));
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t row = first_row + r;
-    b.total[row] = b.total[row] * kept[r] +
-                   weigh_row(b, r, visible(b, row, begin, end), first, last, b.most[row], c);
+    b.total[row] =
+        b.total[row] * kept[r] + weigh_row(b, r, visible(b, row, begin, end), first, last, b.most[row], c);
     if (kept[r] == 1) continue;
     for (int64_t d = 0; d < b.sum_pairs(); ++d)
       for (int64_t i = 0; i < kTilePositions; i += 16) {
@@ -190,10 +199,12 @@ void attend_pair(const TileBlock& b, int64_t first_row, int64_t begin, int64_t e
 
   for (int64_t d = 0; d < b.sum_pairs(); ++d) {
     const auto values = [&](int64_t strip) {
-      return b.values + (std::min(strip, b.value_strips - 1) * kTileChunk / kTilePositions + first) * kTileBytes;
+      return b.values +
+             (std::min(strip, b.value_strips - 1) * kTileChunk / kTilePositions + first) * kTileBytes;
     };
     for (const std::byte* weights : {b.upper, b.lower})
-      multiply(weights + first * kPairBytes, values(2 * d), values(2 * d + 1), last - first, b.sums_of(first_row, d), false);
+      multiply(weights + first * kPairBytes, values(2 * d), values(2 * d + 1), last - first,
+               b.sums_of(first_row, d), false);
   }
 }
 
@@ -205,14 +216,19 @@ void attend_tiles(TileBlock& b, const float* q, int64_t q_stride, float* out) {
   b.value_strips = base::ceil_div(dim, int64_t{16});
   constexpr int64_t kSteps = kTileChunk / kTilePositions;
   const int64_t query_bytes = pairs * b.key_steps * kPairBytes;
-  const int64_t key_bytes = kTileChunk / kKvStrip * b.key_steps * kTileBytes, value_bytes = b.value_strips * kSteps * kTileBytes;
+  const int64_t key_bytes = kTileChunk / kKvStrip * b.key_steps * kTileBytes,
+                value_bytes = b.value_strips * kSteps * kTileBytes;
   const int64_t sum_bytes = pairs * b.sum_pairs() * kPairSums, part_bytes = kSteps * kPairBytes;
-  std::byte* at = scratch.get<std::byte>(query_bytes + key_bytes + value_bytes + sum_bytes + kSteps * kPairSums + 2 * part_bytes +
-                                         2 * (kBlockPairs * kPairRows + kTileChunk) * static_cast<int64_t>(sizeof(float)));
+  std::byte* at = scratch.get<std::byte>(
+      query_bytes + key_bytes + value_bytes + sum_bytes + kSteps * kPairSums + 2 * part_bytes +
+      2 * (kBlockPairs * kPairRows + kTileChunk) * static_cast<int64_t>(sizeof(float)));
   const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
-  b.query = take(query_bytes), b.keys = take(key_bytes), b.values = take(value_bytes), b.sums = take(sum_bytes);
+  b.query = take(query_bytes), b.keys = take(key_bytes), b.values = take(value_bytes),
+  b.sums = take(sum_bytes);
   b.scores = take(kSteps * kPairSums), b.upper = take(part_bytes), b.lower = take(part_bytes);
-  const auto take_floats = [&](int64_t count) { return reinterpret_cast<float*>(take(count * static_cast<int64_t>(sizeof(float)))); };
+  const auto take_floats = [&](int64_t count) {
+    return reinterpret_cast<float*>(take(count * static_cast<int64_t>(sizeof(float))));
+  };
   b.most = take_floats(kBlockPairs * kPairRows), b.total = take_floats(kBlockPairs * kPairRows);
   float *key_scales = take_floats(kTileChunk), *value_scales = take_floats(kTileChunk);
   std::memset(b.query, 0, static_cast<size_t>(query_bytes));
@@ -230,7 +246,8 @@ void attend_tiles(TileBlock& b, const float* q, int64_t q_stride, float* out) {
   }
 
   const int64_t behind = b.position + b.tokens;
-  for (int64_t begin = first_visible(b.shape, b.position) / kTileChunk * kTileChunk; begin < behind; begin += kTileChunk) {
+  for (int64_t begin = first_visible(b.shape, b.position) / kTileChunk * kTileChunk; begin < behind;
+       begin += kTileChunk) {
     const int64_t end = std::min(begin + kTileChunk, behind), count = end - begin;
     const KvPiece piece = b.head.piece(begin, false);
     with_form(piece.form, [&](auto form) {
@@ -240,8 +257,12 @@ void attend_tiles(TileBlock& b, const float* q, int64_t q_stride, float* out) {
         value_tiles<f>(piece, count, base::ceil_div(count, kTilePositions), b.values);
       }
       if constexpr (kScaled<f>) {
-        by_vector(count, [&](int64_t i, int64_t n) { store(key_scales + i, load_scales<f>(piece.key_scales, i, n)); });
-        by_vector(count, [&](int64_t i, int64_t n) { store(value_scales + i, load_scales<f>(piece.value_scales, i, n)); });
+        by_vector(count, [&](int64_t i, int64_t n) {
+          store(key_scales + i, load_scales<f>(piece.key_scales, i, n));
+        });
+        by_vector(count, [&](int64_t i, int64_t n) {
+          store(value_scales + i, load_scales<f>(piece.value_scales, i, n));
+        });
         b.key_scales = key_scales, b.value_scales = value_scales;
       }
     });
@@ -250,16 +271,18 @@ void attend_tiles(TileBlock& b, const float* q, int64_t q_stride, float* out) {
 
   for (int64_t row = 0; row < b.rows; ++row)
     by_vector(dim, [&](int64_t d, int64_t n) {
-      const auto* sums = reinterpret_cast<const float*>(b.sums_of(row, d / 32) + row % kPairRows * 2 * kTileRow) + d % 32;
+      const auto* sums =
+          reinterpret_cast<const float*>(b.sums_of(row, d / 32) + row % kPairRows * 2 * kTileRow) + d % 32;
       float* to = out + (row / b.group * b.shape.heads + row % b.group) * dim;
       store_some(to + d, div(load(sums), set(b.total[row])), n);
     });
 }
 
 template <class T>
-void attention_amx(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase, const float* q,
-                   int64_t q_stride, float* out, base::ThreadPool& pool) {
-  if (phase == Phase::decode || precision == Precision::fp32 || !exact_in_bf16(spans.list.front().cache.format))
+void attention_amx(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase,
+                   const float* q, int64_t q_stride, float* out, base::ThreadPool& pool) {
+  if (phase == Phase::decode || precision == Precision::fp32 ||
+      !exact_in_bf16(spans.list.front().cache.format))
     return set_of_kernels.attention(spans, shape, precision, phase, q, q_stride, out, pool);
   const int64_t dim = shape.head_dim, group = shape.heads / shape.kv_heads;
   const std::vector<PromptTask> tasks = prompt_tasks(spans, shape, kBlockPairs * kPairRows);

@@ -1,17 +1,19 @@
-// Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to BF16 (or
-// int8) and laid out tile by tile; weights are read as tiles from the packed lines when they are BF16 or meet int8
-// inputs, else turned to BF16 panels. A task is a chunk of rows times a group of strips, its columns in pieces: the
-// inputs of a piece, a panel and the sums lie in the L2 cache. T is the tile unit or its model. Included inside
-// namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the avx512 set does.
+// Prompt linears on AMX tiles: 2 × 2 tiles of sums, so four loads feed four products. Inputs are rounded to
+// BF16 (or int8) and laid out tile by tile; weights are read as tiles from the packed lines when they are
+// BF16 or meet int8 inputs, else turned to BF16 panels. A task is a chunk of rows times a group of strips,
+// its columns in pieces: the inputs of a piece, a panel and the sums lie in the L2 cache. T is the tile unit
+// or its model. Included inside namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the
+// avx512 set does.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
-constexpr int64_t kPairRows = 32;                      // of two tiles
-constexpr int64_t kPairBytes = 2 * kTileBytes;         // of their inputs over kTileRow bytes of columns
-constexpr int64_t kPairSums = 4 * kTileBytes;          // of two strips for them
+constexpr int64_t kPairRows = 32;               // of two tiles
+constexpr int64_t kPairBytes = 2 * kTileBytes;  // of their inputs over kTileRow bytes of columns
+constexpr int64_t kPairSums = 4 * kTileBytes;   // of two strips for them
 constexpr int64_t kPieceSteps = 32;  // of kTileRow bytes of a row: BF16 panels of two strips take 64 KiB
 constexpr int64_t kAmxChunkRows = 256, kGroupPairs = 8;  // inputs 512 KiB, sums 256 KiB
 
-// Inputs as tiles: [pairs of row tiles][columns in tiles][2][16 rows][64 bytes], whole pairs with zeros behind.
+// Inputs as tiles: [pairs of row tiles][columns in tiles][2][16 rows][64 bytes], whole pairs with zeros
+// behind.
 struct TileRows {
   std::byte* data;
   int64_t steps;  // tiles that cover a row
@@ -45,7 +47,7 @@ void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1,
     T::template load<6>(a, kTileRow);
     T::template load<5>(b1, kTileRow);
     if constexpr (two) T::template load<7>(a + kTileBytes, kTileRow);
-    for (int64_t i = 0; i < (two ? kPairBytes : kTileBytes); i += kLine) _mm_prefetch(a + kPairBytes + i, _MM_HINT_T0);
+    for (int64_t i = 0; i < (two ? kPairBytes : kTileBytes); i += kLine) prefetch(a + kPairBytes + i);
     if constexpr (integer) {
       T::template dot_int8<0, 6, 4>(), T::template dot_int8<1, 6, 5>();
       if constexpr (two) T::template dot_int8<2, 7, 4>(), T::template dot_int8<3, 7, 5>();
@@ -59,31 +61,53 @@ void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1,
     T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
 }
 
-// sums += one piece of the columns, [steps of it, for two strips times all rows of a chunk.
-template <class T, bool integer>
-void multiply_strips(const StripPair& pair, const StripPair* next, int64_t first, int64_t steps, const TileRows& x,
-                     int64_t rows, std::byte* panel, std::byte* sums) {
+template <bool integer>
+bool tiles_as_packed(const Block& b) {
+  return integer || b.form == Form::bf16;
+}
+// A strip's lines from tile `first` on, where they are tiles.
+inline const std::byte* packed_tiles(const Block& b, int64_t strip, int64_t first) {
+  return b.strip(strip) + b.lines_at(0) + first * kTileBytes;
+}
+
+// Asks for one of `parts` shares of the tiles of a pair whose weights are tiles as they lie.
+inline void fetch_tiles(const StripPair& pair, int64_t first, int64_t steps, int64_t part, int64_t parts) {
+  const int64_t share = base::ceil_div(steps * kTileBytes, parts);
+  for (int64_t j = 0; j < pair.strips; ++j) {
+    const std::byte* tiles = packed_tiles(*pair.block, pair.strip + j, first);
+    for (int64_t i = part * share; i < (part + 1) * share; i += kLine) prefetch_far(tiles + i);
+  }
+}
+
+// Asks for the lines that results of a pair of strips will be written to.
+inline void fetch_results(const StripPair& pair, int64_t row, int64_t rows, const Outputs& out) {
+  const float* y = out.y + pair.block->first_row + pair.strip * kStrip;
+  for (int64_t r = row; r < rows; ++r)
+    for (int64_t j = 0; j < pair.strips; ++j) __builtin_prefetch(y + r * out.stride + j * kStrip, 1);
+}
+
+// sums += the products over tiles [first, first + steps) of the columns, two strips times a chunk's rows.
+// Between pairs of row tiles meanwhile(pair, pairs) brings near what comes next.
+template <class T, bool integer, class Meanwhile>
+void multiply_strips(const StripPair& pair, int64_t first, int64_t steps, const TileRows& x, int64_t rows,
+                     std::byte* panel, std::byte* sums, Meanwhile meanwhile) {
   constexpr int64_t kColumns = integer ? 64 : 32;  // of a tile
   const Block& b = *pair.block;
-  const bool direct = integer || b.form == Form::bf16;
   const std::byte* tiles[2];
   for (int64_t j = 0; j < 2; ++j) {
     const int64_t from = std::min(j, pair.strips - 1);  // a missing strip is computed twice and dropped
     std::byte* unpacked = panel + from * kPieceSteps * kTileBytes;
-    tiles[j] = direct ? b.strip(pair.strip + from) + b.lines_at(0) + first * kTileBytes : unpacked;
-    if (!direct && j < pair.strips)
+    tiles[j] = tiles_as_packed<integer>(b) ? packed_tiles(b, pair.strip + from, first) : unpacked;
+    if (!tiles_as_packed<integer>(b) && j < pair.strips)
       unpack_bf16_panel(b, b.strip(pair.strip + j), first * kColumns, steps * kColumns, unpacked);
   }
-  const std::byte* ahead = next && direct ? next->block->strip(next->strip) + next->block->lines_at(0) + first * kTileBytes : nullptr;
-  const int64_t share = base::ceil_div(steps * kTileBytes, base::ceil_div(rows, kPairRows));
-  for (int64_t row = 0; row < rows; row += kPairRows) {
-    if (ahead)
-      for (int64_t j = 0; j < next->strips; ++j)
-        for (int64_t i = row / kPairRows * share; i < (row / kPairRows + 1) * share; i += kLine)
-          _mm_prefetch(ahead + j * next->block->strip_bytes + i, _MM_HINT_T1);
+  const int64_t row_pairs = base::ceil_div(rows, kPairRows);
+  for (int64_t i = 0; i < row_pairs; ++i) {
+    meanwhile(i, row_pairs);
     const auto multiply =
-        rows - row > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
-    multiply(x.pair(row) + first * kPairBytes, tiles[0], tiles[1], steps, sums + row / kPairRows * kPairSums, first == 0);
+        rows - i * kPairRows > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
+    multiply(x.pair(i * kPairRows) + first * kPairBytes, tiles[0], tiles[1], steps, sums + i * kPairSums,
+             first == 0);
   }
 }
 
@@ -135,11 +159,12 @@ template <bool integer>
 TileRows tile_rows(const Packed& w, const float* x, int64_t rows, base::ThreadPool& pool) {
   static thread_local Scratch row_scratch, scale_scratch, sum_scratch;
   const int64_t padded = base::round_up(rows, kPairRows), steps = w.depth * (integer ? 1 : 2) / kTileRow;
-  const TileRows tiles = {row_scratch.get<std::byte>((padded * steps + kPairRows) * kTileRow), steps,
+  const TileRows tiles = {row_scratch.get<std::byte>(padded * steps * kTileRow), steps,
                           scale_scratch.get<float>(rows), sum_scratch.get<int32_t>(rows)};
   pool.parallel_for(padded, kPairRows, [&](int64_t begin, int64_t end) {
     if (end > rows) std::memset(tiles.pair(end - 1), 0, static_cast<size_t>(steps * kPairBytes));
-    for (int64_t r = begin; r < std::min(end, rows); ++r) tile_row<integer>(w, x + r * w.in_features, r, tiles);
+    for (int64_t r = begin; r < std::min(end, rows); ++r)
+      tile_row<integer>(w, x + r * w.in_features, r, tiles);
   });
   return tiles;
 }
@@ -168,14 +193,24 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
     for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < chunks * groups;) {
       const int64_t row = task / groups * kAmxChunkRows, here = std::min(kAmxChunkRows, rows - row);
       const int64_t first = task % groups * group;
-      const std::span<const StripPair> mine(list + first, static_cast<size_t>(std::min(group, count - first)));
+      const std::span<const StripPair> mine(list + first,
+                                            static_cast<size_t>(std::min(group, count - first)));
       const int64_t pair_sums = base::ceil_div(here, kPairRows) * kPairSums;
       const TileRows input = all.from(row);
+      const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
       for (int64_t k = 0; k < all.steps; k += kPieceSteps)
-        for (size_t i = 0; i < mine.size(); ++i)
-          multiply_strips<T, integer>(mine[i], i + 1 < mine.size() ? &mine[i + 1] : nullptr, k, std::min(kPieceSteps, all.steps - k), input, here, panel,
-                                      sums + static_cast<int64_t>(i) * pair_sums);
-      finish_strips<integer>(mine, input, here, sums, {y + row * y_row, y_row, input.scales, bias, accumulate});
+        for (size_t i = 0; i < mine.size(); ++i) {
+          const int64_t steps = std::min(kPieceSteps, all.steps - k);
+          const auto meanwhile = [&](int64_t part, int64_t parts) {
+            if (i + 1 < mine.size() && tiles_as_packed<integer>(*mine[i + 1].block))
+              fetch_tiles(mine[i + 1], k, steps, part, parts);
+            if (k + steps == all.steps)
+              fetch_results(mine[i], part * kPairRows, std::min(here, (part + 1) * kPairRows), out);
+          };
+          multiply_strips<T, integer>(mine[i], k, steps, input, here, panel,
+                                      sums + static_cast<int64_t>(i) * pair_sums, meanwhile);
+        }
+      finish_strips<integer>(mine, input, here, sums, out);
     }
     T::release();
   });
