@@ -1,6 +1,6 @@
 // A fuzz target without libFuzzer: its seeds, then changes of them drawn from a fixed seed. No coverage
 // guides them, but any compiler builds it beside the tests of a sanitized build; `make fuzz` searches deeper.
-//   <parser>_fuzz SECONDS FOLDER...   exit 0 when nothing broke; an input that breaks the parser is left in
+//   <parser>_fuzz SECONDS [FOLDER...]   exit 0 when nothing broke; an input that breaks the parser is left in
 //   ./NAME-broken
 #include <signal.h>
 #include <unistd.h>
@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -110,16 +111,17 @@ class Mutator {
 void run(const Input& input) {
   current = input;
   alarm(kTimeLimit);
-  // Of its own size exactly, so that one byte too far is seen.
-  const std::vector<uint8_t> bytes(input.begin(), input.end());
-  LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+  // Of its own size exactly, so that one byte too far is seen; never null, as libFuzzer has it.
+  const std::unique_ptr<uint8_t[]> bytes(new uint8_t[input.size()]);
+  std::copy(input.begin(), input.end(), bytes.get());
+  LLVMFuzzerTestOneInput(bytes.get(), input.size());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "usage: %s SECONDS FOLDER...\n", argv[0]);
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: %s SECONDS [FOLDER...]\n", argv[0]);
     return 2;
   }
   name = std::filesystem::path(argv[0]).filename();

@@ -3,7 +3,9 @@
 namespace aquatint::kernels {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Sets, Attention, testing::ValuesIn(cpu_sets()), set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Attention,
+                         testing::ValuesIn(sets_with_own(&KernelSet::attention, &KernelSet::store_kv)),
+                         set_name);
 
 // What int4 promises about the newest tokens, and that its rings hold them.
 TEST(KvFormat, ExactPositionsAreThoseOfTheContract) {

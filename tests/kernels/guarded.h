@@ -79,4 +79,15 @@ inline std::vector<const KernelSet*> cpu_sets() {
   return sets;
 }
 
+// Of those, the ones of which no earlier set has the same of all these operations.
+template <class... Operation>
+std::vector<const KernelSet*> sets_with_own(Operation KernelSet::*... operation) {
+  std::vector<const KernelSet*> own;
+  for (const KernelSet* set : cpu_sets()) {
+    const auto same = [&](const KernelSet* other) { return ((set->*operation == other->*operation) && ...); };
+    if (std::none_of(own.begin(), own.end(), same)) own.push_back(set);
+  }
+  return own;
+}
+
 }  // namespace aquatint::kernels

@@ -4,8 +4,12 @@
 namespace aquatint::kernels {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Sets, Products, testing::ValuesIn(cpu_sets()), product_set_name);
-INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::ValuesIn(cpu_sets()), product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Products,
+                         testing::ValuesIn(sets_with_own(&KernelSet::add_product,
+                                                         &KernelSet::add_product_fp64)),
+                         product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::ValuesIn(sets_with_own(&KernelSet::add_cross)),
+                         product_set_name);
 
 }  // namespace
 }  // namespace aquatint::kernels
