@@ -21,37 +21,37 @@ using ::testing::HasSubstr;
 
 const std::string kF32Matrix = test::counted_floats(6);
 
-std::string refusal_of(const std::string& model) {
+std::string opening_refusal(const std::string& model) {
   return refusal([&] { open_checkpoint(model); });
 }
 
 TEST(Open, SaysWhatItExpected) {
   test::TempFolder folder;
-  EXPECT_THAT(refusal_of((folder / "absent").string()), HasSubstr("no such file or folder"));
-  EXPECT_THAT(refusal_of(std::string(5000, 'a')), HasSubstr("no such file"));
-  EXPECT_THAT(refusal_of(folder.path().string()), HasSubstr("config.json"));
-  EXPECT_THAT(refusal_of(folder.write("model.bin", "PK").string()), HasSubstr("no GGUF file"));
-  EXPECT_THAT(refusal_of(folder.write("empty.gguf", "").string()), HasSubstr("truncated"));
+  EXPECT_THAT(opening_refusal((folder / "absent").string()), HasSubstr("no such file or folder"));
+  EXPECT_THAT(opening_refusal(std::string(5000, 'a')), HasSubstr("no such file"));
+  EXPECT_THAT(opening_refusal(folder.path().string()), HasSubstr("config.json"));
+  EXPECT_THAT(opening_refusal(folder.write("model.bin", "PK").string()), HasSubstr("no GGUF file"));
+  EXPECT_THAT(opening_refusal(folder.write("empty.gguf", "").string()), HasSubstr("truncated"));
   folder.write("config.json", "[]");
-  EXPECT_THAT(refusal_of(folder.path().string()), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(opening_refusal(folder.path().string()), HasSubstr("expected a JSON object"));
   folder.write("config.json", "{}");
-  EXPECT_THAT(refusal_of(folder.path().string()), HasSubstr("model.safetensors.index.json"));
+  EXPECT_THAT(opening_refusal(folder.path().string()), HasSubstr("model.safetensors.index.json"));
 }
 
 TEST(Open, FindsHubModelsInTheCache) {
   test::TempFolder folder;
   ::setenv("HF_HUB_CACHE", folder.path().c_str(), 1);
-  EXPECT_THAT(refusal_of("org/name"), HasSubstr("aquatint pull org/name"));
+  EXPECT_THAT(opening_refusal("org/name"), HasSubstr("aquatint pull org/name"));
   for (const char* revision : {"aaa", "bbb"}) {
     folder.write(fmt::format("models--org--name/snapshots/{}/config.json", revision), "{}");
     folder.write(fmt::format("models--org--name/snapshots/{}/model.safetensors", revision),
                  safetensors({{revision, "F32", {2, 3}, kF32Matrix}}));
   }
-  EXPECT_THAT(refusal_of("org/name"), HasSubstr("pull"));  // two revisions, no ref
+  EXPECT_THAT(opening_refusal("org/name"), HasSubstr("pull"));  // two revisions, no ref
   folder.write("models--org--name/refs/main", "bbb\n");
   EXPECT_EQ(open_checkpoint("org/name")->tensors()[0].name, "bbb");
   folder.write("models--org--name/refs/main", "../../../../etc");
-  EXPECT_THAT(refusal_of("org/name"), HasSubstr("pull"));
+  EXPECT_THAT(opening_refusal("org/name"), HasSubstr("pull"));
   ::unsetenv("HF_HUB_CACHE");
 }
 

@@ -15,7 +15,7 @@ using numeric::Granularity;
 using numeric::WeightScheme;
 using tensor::QuantizedMatrix;
 
-constexpr int64_t kRows = 70, kCols = 192, kTokens = 600;
+constexpr int64_t kRows = 70, kCols = 192, kGptqTokens = 600;
 
 // Inputs whose columns hang together, as those of a model do; some are large.
 std::vector<float> correlated_inputs(int64_t tokens, int64_t cols) {
@@ -27,10 +27,10 @@ std::vector<float> correlated_inputs(int64_t tokens, int64_t cols) {
   return x;
 }
 
-struct Fixture : CalibratedLinear {
-  explicit Fixture(int threads = 2)
+struct GptqLinear : CalibratedLinear {
+  explicit GptqLinear(int threads = 2)
       : CalibratedLinear(threads, kRows, kCols, random_values(kRows * kCols, 2, 0.05),
-                         correlated_inputs(kTokens, kCols)) {}
+                         correlated_inputs(kGptqTokens, kCols)) {}
 };
 
 WeightScheme grouped(const numeric::Format& format, int group, bool symmetric = true) {
@@ -41,7 +41,7 @@ const WeightScheme kChannel = {&numeric::int4, Granularity::channel, 0, true, &n
 
 // The algorithm as the paper has it, without blocks, in FP64: H⁻¹ by Gauss-Jordan, its upper Cholesky factor
 // row by row; one scale per row, the largest weight on the largest code.
-double straightforward_error(const Fixture& f, double damp) {
+double straightforward_error(const GptqLinear& f, double damp) {
   constexpr auto n = static_cast<size_t>(kCols);
   const auto gram = f.inputs.gram();
   double mean = 0;
@@ -94,7 +94,7 @@ double straightforward_error(const Fixture& f, double damp) {
 }
 
 TEST(Gptq, IsAsGoodAsAStraightforwardFp64One) {
-  Fixture f;
+  GptqLinear f;
   for (const double damp : {0.01, 0.1}) {
     const double want = straightforward_error(f, damp);
     const double got = f.error(f.run(gptq, kChannel, Clip::none, {{"damp", damp}, {"act_order", false}}));
@@ -104,14 +104,14 @@ TEST(Gptq, IsAsGoodAsAStraightforwardFp64One) {
 }
 
 TEST(Gptq, BlocksChangeNothingButRounding) {
-  Fixture f;
+  GptqLinear f;
   const double want = f.error(f.run(gptq, kChannel, Clip::none, {{"block", 4096}}));
   for (const int block : {16, 48, 128})
     EXPECT_NEAR(f.error(f.run(gptq, kChannel, Clip::none, {{"block", block}})), want, 1e-3 * want);
 }
 
 TEST(Gptq, StretchesChangeNothingButRounding) {
-  Fixture f;
+  GptqLinear f;
   for (const WeightScheme& scheme : {kChannel, grouped(numeric::int4, 48, false)})
     for (const bool act_order : {false, true}) {
       const auto rule = BlockRule::of(scheme, Clip::mse, "test");
@@ -127,7 +127,7 @@ TEST(Gptq, StretchesChangeNothingButRounding) {
 }
 
 TEST(Gptq, BeatsRoundingToNearestInEveryScheme) {
-  Fixture f;
+  GptqLinear f;
   std::vector<WeightScheme> schemes = {kChannel,
                                        grouped(numeric::int4, 32),
                                        grouped(numeric::int4, 64, false),
@@ -144,7 +144,7 @@ TEST(Gptq, BeatsRoundingToNearestInEveryScheme) {
 }
 
 TEST(Gptq, DoesNotDependOnThreads) {
-  Fixture one(1), three(3);
+  GptqLinear one(1), three(3);
   for (const bool act_order : {false, true}) {
     const WeightScheme scheme = grouped(numeric::int4, 64, false);
     const QuantizedMatrix a = one.run(gptq, scheme, Clip::mse, {{"act_order", act_order}}),

@@ -13,22 +13,22 @@ using numeric::Granularity;
 using numeric::WeightScheme;
 using tensor::QuantizedMatrix;
 
-constexpr int64_t kRows = 40, kCols = 256, kGroup = 32;
+constexpr int64_t kScaledRows = 40, kScaledCols = 256, kGroup = 32;
 const WeightScheme kFp4 = {&numeric::fp4_e2m1, Granularity::group, kGroup, true, &numeric::bf16};
 
 // Groups of very different sizes; the last of each row is tiny.
 std::vector<float> weights() {
-  std::vector<float> w = random_values(kRows * kCols, 2);
+  std::vector<float> w = random_values(kScaledRows * kScaledCols, 2);
   for (size_t i = 0; i < w.size(); ++i) {
-    const size_t group = i % kCols / kGroup;
-    w[i] *= group == 7 ? 1e-6f : 0.02f * static_cast<float>(1 + (i / kCols * 5 + group * 3) % 7);
+    const size_t group = i % kScaledCols / kGroup;
+    w[i] *= group == 7 ? 1e-6f : 0.02f * static_cast<float>(1 + (i / kScaledCols * 5 + group * 3) % 7);
   }
   return w;
 }
 
-struct Fixture : CalibratedLinear {
-  explicit Fixture(int threads = 2)
-      : CalibratedLinear(threads, kRows, kCols, weights(), random_values(500 * kCols, 1)) {}
+struct ScaledLinear : CalibratedLinear {
+  explicit ScaledLinear(int threads = 2)
+      : CalibratedLinear(threads, kScaledRows, kScaledCols, weights(), random_values(500 * kScaledCols, 1)) {}
 
   QuantizedMatrix run(const Method& method, const base::Json& settings = base::Json::object(),
                       const WeightScheme& scheme = kFp4) {
@@ -42,22 +42,22 @@ bool is_power_of_two(float v) {
 }
 
 TEST(W4a8Fp, M1ScalesArePowersOfTwo) {
-  Fixture f;
+  ScaledLinear f;
   const QuantizedMatrix m = f.run(w4a8_fp, {{"scales", "m1"}});
   for (int64_t b = 0; b < m.blocks(); ++b) ASSERT_TRUE(is_power_of_two(m.scales.at(b))) << m.scales.at(b);
 }
 
 TEST(W4a8Fp, M2ScalesAreShiftsOfTheRows) {
-  Fixture f;
+  ScaledLinear f;
   const QuantizedMatrix m = f.run(w4a8_fp, {{"scales", "m2"}});
   bool other_than_powers = false;
-  for (int64_t row = 0; row < kRows; ++row) {
+  for (int64_t row = 0; row < kScaledRows; ++row) {
     float largest = 0;
-    for (int64_t g = 0; g < kCols / kGroup; ++g)
-      largest = std::max(largest, m.scales.at(row * (kCols / kGroup) + g));
+    for (int64_t g = 0; g < kScaledCols / kGroup; ++g)
+      largest = std::max(largest, m.scales.at(row * (kScaledCols / kGroup) + g));
     other_than_powers |= !is_power_of_two(largest);
-    for (int64_t g = 0; g < kCols / kGroup; ++g) {
-      const float ratio = largest / m.scales.at(row * (kCols / kGroup) + g);
+    for (int64_t g = 0; g < kScaledCols / kGroup; ++g) {
+      const float ratio = largest / m.scales.at(row * (kScaledCols / kGroup) + g);
       ASSERT_TRUE(is_power_of_two(ratio)) << ratio;
       ASSERT_LE(ratio, 256.0f);
     }
@@ -66,7 +66,7 @@ TEST(W4a8Fp, M2ScalesAreShiftsOfTheRows) {
 }
 
 TEST(W4a8Fp, LimitsCostLittleAndFreeScalesAreGptq) {
-  Fixture f;
+  ScaledLinear f;
   const double free = f.error(f.run(w4a8_fp)), nearest = f.error(f.run(rtn));
   EXPECT_EQ(free, f.error(f.run(gptq)));
   const double m1 = f.error(f.run(w4a8_fp, {{"scales", "m1"}})),
@@ -78,7 +78,7 @@ TEST(W4a8Fp, LimitsCostLittleAndFreeScalesAreGptq) {
 }
 
 TEST(W4a8Fp, DoesNotDependOnThreads) {
-  Fixture one(1), two(2);
+  ScaledLinear one(1), two(2);
   for (const char* scales : {"free", "m1", "m2"}) {
     const QuantizedMatrix a = one.run(w4a8_fp, {{"scales", scales}}),
                           b = two.run(w4a8_fp, {{"scales", scales}});
@@ -88,7 +88,7 @@ TEST(W4a8Fp, DoesNotDependOnThreads) {
 }
 
 TEST(W4a8Fp, RefusesIntegers) {
-  Fixture f;
+  ScaledLinear f;
   try {
     f.run(w4a8_fp, base::Json::object(), {&numeric::int4, Granularity::group, kGroup, true, &numeric::bf16});
     FAIL();
