@@ -77,8 +77,9 @@ struct TileBlock {
   // Of a pair of row tiles: scores [32 positions][32 rows][32]; the weights' upper and lower parts as tiles
   // of a; Σ weight · v so far [pairs][pair of strips][32 rows][32].
   std::byte *scores = nullptr, *upper = nullptr, *lower = nullptr, *sums = nullptr;
-  float *most = nullptr, *total = nullptr;                     // of all rows
-  const float *key_scales = nullptr, *value_scales = nullptr;  // of the chunk's positions; null: none
+  float *most = nullptr, *total = nullptr;               // of all rows
+  float *key_scales = nullptr, *value_scales = nullptr;  // of the chunk's positions, if `scaled`
+  bool scaled = false;
 
   int64_t position_of(int64_t row) const { return position + row / group; }
   int64_t sum_pairs() const { return base::ceil_div(value_strips, int64_t{2}); }
@@ -112,7 +113,7 @@ AQ_INLINE float* scores_of(const TileBlock& b, int64_t r, int64_t at) {
 }
 AQ_INLINE V score(const TileBlock& b, int64_t r, int64_t at) {
   const V x = load(scores_of(b, r, at));
-  return b.key_scales ? mul(x, load(b.key_scales + at)) : x;
+  return b.scaled ? mul(x, load(b.key_scales + at)) : x;
 }
 
 // The largest visible score of row r and `most`.
@@ -142,7 +143,7 @@ inline float weigh_row(const TileBlock& b, int64_t r, const Visible& v, int64_t 
     if (!v.all(at)) [[unlikely]]
       w = _mm512_maskz_mov_ps(v.lanes(at), w);
     total = add(total, w);
-    if (b.value_scales) w = _mm512_maskz_mul_ps(v.lanes(at), w, load(b.value_scales + at));
+    if (b.scaled) w = _mm512_maskz_mul_ps(v.lanes(at), w, load(b.value_scales + at));
     return w;
   };
   // What truncation takes away, which is exact; to be truncated after rounding.
@@ -208,73 +209,80 @@ void attend_pair(const TileBlock& b, int64_t first_row, int64_t begin, int64_t e
   }
 }
 
-template <class T>
-void attend_tiles(TileBlock& b, const float* q, int64_t q_stride, float* out) {
+// Where a block's numbers lie until the next one.
+inline void give_memory(TileBlock& b) {
   static thread_local Scratch scratch;
-  const int64_t dim = b.shape.head_dim, pairs = base::ceil_div(b.rows, kPairRows);
-  b.key_steps = base::ceil_div(dim, int64_t{32});
-  b.value_strips = base::ceil_div(dim, int64_t{16});
-  constexpr int64_t kSteps = kTileChunk / kTilePositions;
-  const int64_t query_bytes = pairs * b.key_steps * kPairBytes;
-  const int64_t key_bytes = kTileChunk / kKvStrip * b.key_steps * kTileBytes,
-                value_bytes = b.value_strips * kSteps * kTileBytes;
-  const int64_t sum_bytes = pairs * b.sum_pairs() * kPairSums, part_bytes = kSteps * kPairBytes;
-  std::byte* at = scratch.get<std::byte>(
-      query_bytes + key_bytes + value_bytes + sum_bytes + kSteps * kPairSums + 2 * part_bytes +
-      2 * (kBlockPairs * kPairRows + kTileChunk) * static_cast<int64_t>(sizeof(float)));
+  constexpr int64_t kSteps = kTileChunk / kTilePositions, kRows = kBlockPairs * kPairRows;
+  const int64_t pairs = base::ceil_div(b.rows, kPairRows);
+  const int64_t query = pairs * b.key_steps * kPairBytes, keys = 2 * kSteps * b.key_steps * kTileBytes;
+  const int64_t values = b.value_strips * kSteps * kTileBytes, sums = pairs * b.sum_pairs() * kPairSums;
+  const int64_t scores = kSteps * kPairSums, weights = kSteps * kPairBytes;
+  constexpr int64_t kFloats = 2 * (kRows + kTileChunk) * static_cast<int64_t>(sizeof(float));
+  std::byte* at = scratch.get<std::byte>(query + keys + values + sums + scores + 2 * weights + kFloats);
   const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
-  b.query = take(query_bytes), b.keys = take(key_bytes), b.values = take(value_bytes),
-  b.sums = take(sum_bytes);
-  b.scores = take(kSteps * kPairSums), b.upper = take(part_bytes), b.lower = take(part_bytes);
   const auto take_floats = [&](int64_t count) {
     return reinterpret_cast<float*>(take(count * static_cast<int64_t>(sizeof(float))));
   };
-  b.most = take_floats(kBlockPairs * kPairRows), b.total = take_floats(kBlockPairs * kPairRows);
-  float *key_scales = take_floats(kTileChunk), *value_scales = take_floats(kTileChunk);
-  std::memset(b.query, 0, static_cast<size_t>(query_bytes));
-  std::memset(b.sums, 0, static_cast<size_t>(sum_bytes));
-  std::memset(b.upper, 0, static_cast<size_t>(2 * part_bytes));
-  std::fill(b.most, b.most + b.rows, kNoScore);
-  std::fill(b.total, b.total + b.rows, 0.0f);
+  b.query = take(query), b.keys = take(keys), b.values = take(values), b.sums = take(sums);
+  b.scores = take(scores), b.upper = take(weights), b.lower = take(weights);
+  b.most = take_floats(kRows), b.total = take_floats(kRows);
+  b.key_scales = take_floats(kTileChunk), b.value_scales = take_floats(kTileChunk);
+  std::memset(b.query, 0, static_cast<size_t>(query));
+  std::memset(b.sums, 0, static_cast<size_t>(sums));
+  std::memset(b.upper, 0, static_cast<size_t>(2 * weights));
+  std::fill(b.most, b.most + kRows, kNoScore);
+  std::fill(b.total, b.total + kRows, 0.0f);
+}
+
+// The block's queries as tiles.
+inline void load_queries(const TileBlock& b, const float* q, int64_t q_stride) {
+  const int64_t dim = b.shape.head_dim;
   for (int64_t row = 0; row < b.rows; ++row) {
     std::byte* tiles = b.query + row / kPairRows * b.key_steps * kPairBytes + row % kPairRows * kTileRow;
     const float* from = q + row / b.group * q_stride + row % b.group * dim;
-    for (int64_t d = 0; d < dim; d += 16) prefetch(reinterpret_cast<const std::byte*>(from + q_stride + d));
+    for (int64_t d = 0; d < dim; d += 16) prefetch(from + q_stride + d);
     by_vector(dim, [&](int64_t d, int64_t n) {
       store_bf16_n(reinterpret_cast<uint16_t*>(tiles + d / 32 * kPairBytes) + d % 32, load_n(from + d, n), n);
     });
   }
+}
 
+// Keys and values of the chunk [begin, begin + count) as tiles, and their scales.
+inline void load_chunk(TileBlock& b, int64_t begin, int64_t count) {
+  const KvPiece piece = b.head.piece(begin, false);
+  with_form(piece.form, [&](auto form) {
+    constexpr KvFormat f = form();
+    if constexpr (f == KvFormat::bf16 || kScaled<f>) {
+      key_tiles<f>(piece, count, b.key_steps, b.keys);
+      value_tiles<f>(piece, count, base::ceil_div(count, kTilePositions), b.values);
+    }
+    b.scaled = kScaled<f>;
+    if constexpr (kScaled<f>)
+      by_vector(count, [&](int64_t i, int64_t n) {
+        store(b.key_scales + i, load_scales<f>(piece.key_scales, i, n));
+        store(b.value_scales + i, load_scales<f>(piece.value_scales, i, n));
+      });
+  });
+}
+
+template <class T>
+void attend_tiles(TileBlock& b, const float* q, int64_t q_stride, float* out) {
+  b.key_steps = base::ceil_div(b.shape.head_dim, int64_t{32});
+  b.value_strips = base::ceil_div(b.shape.head_dim, int64_t{16});
+  give_memory(b);
+  load_queries(b, q, q_stride);
   const int64_t behind = b.position + b.tokens;
   for (int64_t begin = first_visible(b.shape, b.position) / kTileChunk * kTileChunk; begin < behind;
        begin += kTileChunk) {
-    const int64_t end = std::min(begin + kTileChunk, behind), count = end - begin;
-    const KvPiece piece = b.head.piece(begin, false);
-    with_form(piece.form, [&](auto form) {
-      constexpr KvFormat f = form();
-      if constexpr (f == KvFormat::bf16 || kScaled<f>) {
-        key_tiles<f>(piece, count, b.key_steps, b.keys);
-        value_tiles<f>(piece, count, base::ceil_div(count, kTilePositions), b.values);
-      }
-      if constexpr (kScaled<f>) {
-        by_vector(count, [&](int64_t i, int64_t n) {
-          store(key_scales + i, load_scales<f>(piece.key_scales, i, n));
-        });
-        by_vector(count, [&](int64_t i, int64_t n) {
-          store(value_scales + i, load_scales<f>(piece.value_scales, i, n));
-        });
-        b.key_scales = key_scales, b.value_scales = value_scales;
-      }
-    });
+    const int64_t end = std::min(begin + kTileChunk, behind);
+    load_chunk(b, begin, end - begin);
     for (int64_t row = 0; row < b.rows; row += kPairRows) attend_pair<T>(b, row, begin, end);
   }
-
   for (int64_t row = 0; row < b.rows; ++row)
-    by_vector(dim, [&](int64_t d, int64_t n) {
-      const auto* sums =
-          reinterpret_cast<const float*>(b.sums_of(row, d / 32) + row % kPairRows * 2 * kTileRow) + d % 32;
-      float* to = out + (row / b.group * b.shape.heads + row % b.group) * dim;
-      store_some(to + d, div(load(sums), set(b.total[row])), n);
+    by_vector(b.shape.head_dim, [&](int64_t d, int64_t n) {
+      const std::byte* sums = b.sums_of(row, d / 32) + row % kPairRows * 2 * kTileRow;
+      float* to = out + (row / b.group * b.shape.heads + row % b.group) * b.shape.head_dim;
+      store_some(to + d, div(load(reinterpret_cast<const float*>(sums) + d % 32), set(b.total[row])), n);
     });
 }
 
