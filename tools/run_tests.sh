@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run_tests.sh BUILD [CTEST-ARGUMENT...]: all C++ tests of a build, with timings, or those that the arguments choose. Tests that read ../shared/data say SKIPPED without it.
+# run_tests.sh BUILD [CTEST-ARGUMENT...]: all C++ tests of a build, with timings, or those that the arguments choose.
+# Tests that read ../shared/data say SKIPPED without it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${AQUATINT_TEST_DATA+set}" ] && [ -d ../shared/data ]; then

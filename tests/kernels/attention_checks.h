@@ -80,7 +80,8 @@ std::vector<float> attend(const KernelSet& set, Sequence& s, Precision precision
 
 const Case kCases[] = {{4, 4, 16, 0, 5},   {9, 3, 64, 0, 70},   {4, 2, 80, 9, 40},    {2, 1, 33, 0, 260},
                        {6, 2, 7, 3, 20},   {8, 1, 128, 0, 17},  {2, 2, 64, 0, 700},   {2, 1, 32, 520, 1100},
-                       {5, 1, 40, 0, 300}, {14, 2, 96, 0, 257}, {12, 2, 64, 65, 330}, {3, 1, 200, 0, 140}};
+                       {5, 1, 40, 0, 300}, {14, 2, 96, 0, 257}, {12, 2, 64, 65, 330}, {3, 1, 200, 0, 140},
+                       {140, 1, 8, 0, 5}};
 
 // An emulated device takes seconds where the others take milliseconds. It attends the last tokens only, and
 // leaves out the longest cases, unless AQUATINT_LONG_TESTS is set.

@@ -10,14 +10,14 @@
 namespace aquatint::text {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 const std::filesystem::path kTemplates = std::filesystem::path(AQUATINT_GOLDEN) / "text" / "templates";
 
-Json read_json(const char* name) { return Json::parse(base::read_text(kTemplates / name)); }
+OrderedJson read_json(const char* name) { return OrderedJson::parse(base::read_text(kTemplates / name)); }
 
 // The rendered text, or "refused: " and the error.
-std::string render(const std::string& source, const Json& variables = Json::object()) {
+std::string render(const std::string& source, const OrderedJson& variables = OrderedJson::object()) {
   try {
     return ChatTemplate(source, "t.jinja").render(variables);
   } catch (const base::BadInput& e) {
@@ -28,7 +28,7 @@ std::string render(const std::string& source, const Json& variables = Json::obje
 bool is_refusal(const std::string& text) { return text.rfind("refused: t.jinja:", 0) == 0; }
 
 // A null in `want` stands for a refusal.
-void expect_equal(const std::string& source, const std::string& got, const Json& want) {
+void expect_equal(const std::string& source, const std::string& got, const OrderedJson& want) {
   if (want.is_null())
     EXPECT_TRUE(is_refusal(got)) << source << "\nrenders: " << got;
   else
@@ -36,19 +36,19 @@ void expect_equal(const std::string& source, const std::string& got, const Json&
 }
 
 TEST(ChatTemplate, SmallCasesEqualJinja2) {
-  const Json golden = read_json("cases.json");
+  const OrderedJson golden = read_json("cases.json");
   ASSERT_GT(golden["cases"].size(), 100u);
-  for (const Json& one : golden["cases"]) {
+  for (const OrderedJson& one : golden["cases"]) {
     const auto source = one[0].get<std::string>();
     expect_equal(source, render(source, golden["variables"]), one[1]);
   }
 }
 
 TEST(ChatTemplate, WholeTemplatesEqualJinja2) {
-  const Json variables = read_json("variables.json");
+  const OrderedJson variables = read_json("variables.json");
   for (const std::string name : {"tagged_turns", "instructions"}) {
     const std::string source = base::read_text(kTemplates / (name + ".jinja"));
-    const Json want = read_json((name + ".json").c_str());
+    const OrderedJson want = read_json((name + ".json").c_str());
     ASSERT_EQ(want.size(), variables.size());
     for (size_t i = 0; i < want.size(); ++i)
       expect_equal(fmt::format("{}, variables {}", name, i), render(source, variables[i]), want[i]);
@@ -113,8 +113,8 @@ TEST(ChatTemplate, StopsWhatNestsTooDeeply) {
   EXPECT_TRUE(is_refusal(render("{{ a" + repeat("|trim", 100'000) + " }}")));
   EXPECT_TRUE(is_refusal(render("{{ 1" + repeat(" if 1 else 1", 100'000) + " }}")));
   EXPECT_TRUE(is_refusal(render(repeat("{% if 1 %}", 100'000) + repeat("{% endif %}", 100'000))));
-  Json deep = 1;
-  for (int i = 0; i < 500; ++i) deep = Json::array({std::move(deep)});
+  OrderedJson deep = 1;
+  for (int i = 0; i < 500; ++i) deep = OrderedJson::array({std::move(deep)});
   EXPECT_TRUE(is_refusal(render("{{ x }}", {{"x", deep}})));
 }
 

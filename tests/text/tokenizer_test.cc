@@ -13,15 +13,17 @@
 namespace aquatint::text {
 namespace {
 
+using base::Json;
+
 const std::filesystem::path kGolden = std::filesystem::path(AQUATINT_GOLDEN) / "text";
 
-std::unique_ptr<Tokenizer> make(const base::Json& document) {
+std::unique_ptr<Tokenizer> make(const Json& document) {
   return Tokenizer::from_json(document.dump(), "t.json");
 }
 
 // A vocabulary of single characters, merges given as "a b".
-base::Json tiny(const std::vector<std::string>& merges = {}) {
-  base::Json vocab = base::Json::object();
+Json tiny(const std::vector<std::string>& merges = {}) {
+  Json vocab = Json::object();
   int32_t next = 0;
   for (const char* token : {"<unk>", "a", "b", "c", "d", "x", " ", "▁", "é", "e", "́", "1", "2", ".", "A"})
     vocab[token] = next++;
@@ -34,19 +36,19 @@ base::Json tiny(const std::vector<std::string>& merges = {}) {
 }
 
 // Tokens of `text` joined by '|'.
-std::string pieces(const base::Json& document, std::string_view text) {
+std::string pieces(const Json& document, std::string_view text) {
   const auto tokenizer = make(document);
   std::vector<std::string> token_of_id(static_cast<size_t>(tokenizer->vocab_size()));
   for (const auto& [token, id] : document["model"]["vocab"].items()) token_of_id[id] = token;
   if (document.contains("added_tokens"))
-    for (const base::Json& added : document["added_tokens"]) token_of_id[added["id"]] = added["content"];
+    for (const Json& added : document["added_tokens"]) token_of_id[added["id"]] = added["content"];
   std::string out;
   for (const int32_t id : tokenizer->encode(text, false)) out += (out.empty() ? "" : "|") + token_of_id[id];
   return out;
 }
 
-base::Json added(int32_t id, const char* content, base::Json options = base::Json::object()) {
-  base::Json token = {{"id", id}, {"content", content}, {"normalized", false}, {"special", false}};
+Json added(int32_t id, const char* content, Json options = Json::object()) {
+  Json token = {{"id", id}, {"content", content}, {"normalized", false}, {"special", false}};
   token.update(options);
   return token;
 }
@@ -66,7 +68,7 @@ TEST_P(Golden, IdsAndTextEqualTheLibrarys) {
   const std::string file = (kGolden / (GetParam() + ".json")).string();
   const auto tokenizer = Tokenizer::from_json(base::read_text(file), file);
   const std::string text = base::read_text(kGolden / "hard_unicode.txt");
-  const base::Json want = base::parse_json(base::read_text(kGolden / (GetParam() + ".ids.json")), "golden");
+  const Json want = base::parse_json(base::read_text(kGolden / (GetParam() + ".ids.json")), "golden");
   const auto ids = want["ids"].get<std::vector<int32_t>>();
   EXPECT_EQ(tokenizer->encode(text, true), ids);
   const auto plain = std::vector<int32_t>(ids.begin() + want["plain_begins_at"].get<int>(), ids.end());
@@ -93,15 +95,15 @@ TEST(Tokenizer, MergesByRankThenLeftmost) {
 }
 
 TEST(Tokenizer, MergesInBothForms) {
-  base::Json document = tiny({"a b"});
+  Json document = tiny({"a b"});
   const std::string strings = pieces(document, "ab");
-  document["model"]["merges"] = base::Json::array({base::Json::array({"a", "b"})});
+  document["model"]["merges"] = Json::array({Json::array({"a", "b"})});
   EXPECT_EQ(strings, "ab");
   EXPECT_EQ(pieces(document, "ab"), "ab");
 }
 
 TEST(Tokenizer, UnknownCharacters) {
-  base::Json document = tiny();
+  Json document = tiny();
   EXPECT_EQ(pieces(document, "aZZb"), "a|<unk>|<unk>|b");
   document["model"]["fuse_unk"] = true;
   EXPECT_EQ(pieces(document, "aZZb"), "a|<unk>|b");
@@ -110,36 +112,36 @@ TEST(Tokenizer, UnknownCharacters) {
 }
 
 TEST(Tokenizer, AddedTokensTakeWhiteSpaceAlong) {
-  base::Json document = tiny();
-  document["added_tokens"] = base::Json::array({added(50, "<m>", {{"lstrip", true}, {"rstrip", true}})});
+  Json document = tiny();
+  document["added_tokens"] = Json::array({added(50, "<m>", {{"lstrip", true}, {"rstrip", true}})});
   EXPECT_EQ(pieces(document, "a  <m> \tb"), "a|<m>|b");
-  document["added_tokens"] = base::Json::array({added(50, "<m>")});
+  document["added_tokens"] = Json::array({added(50, "<m>")});
   EXPECT_EQ(pieces(document, "a <m> b"), "a| |<m>| |b");
 }
 
 TEST(Tokenizer, AddedTokensLongestFirst) {
-  base::Json document = tiny();
-  document["added_tokens"] = base::Json::array({added(50, "ab"), added(51, "abc"), added(52, "bc")});
+  Json document = tiny();
+  document["added_tokens"] = Json::array({added(50, "ab"), added(51, "abc"), added(52, "bc")});
   EXPECT_EQ(pieces(document, "abcabdbc"), "abc|ab|d|bc");
 }
 
 TEST(Tokenizer, SingleWordTokensNeedNonWordNeighbours) {
-  base::Json document = tiny();
-  document["added_tokens"] = base::Json::array({added(50, "ab", {{"single_word", true}})});
+  Json document = tiny();
+  document["added_tokens"] = Json::array({added(50, "ab", {{"single_word", true}})});
   EXPECT_EQ(pieces(document, "ab.ab ab1 ééab"), "ab|.|ab| |a|b|1| |é|é|a|b");
 }
 
 TEST(Tokenizer, NormalizedTokensAreFoundAfterNormalizing) {
-  base::Json document = tiny();
+  Json document = tiny();
   document["normalizer"] = {{"type", "Lowercase"}};
-  document["added_tokens"] = base::Json::array({added(50, "AB", {{"normalized", true}}), added(51, "CD")});
+  document["added_tokens"] = Json::array({added(50, "AB", {{"normalized", true}}), added(51, "CD")});
   EXPECT_EQ(pieces(document, "aB Cd CD"), "AB| |c|d| |CD");
 }
 
 TEST(Tokenizer, SpecialTokensAreLeftOutOnRequest) {
-  base::Json document = tiny();
+  Json document = tiny();
   document["decoder"] = {{"type", "Fuse"}};
-  document["added_tokens"] = base::Json::array({added(50, "<s>", {{"special", true}})});
+  document["added_tokens"] = Json::array({added(50, "<s>", {{"special", true}})});
   const auto tokenizer = make(document);
   const auto ids = tokenizer->encode("<s>ab", false);
   EXPECT_EQ(tokenizer->decode(ids, false), "<s>ab");
@@ -149,8 +151,8 @@ TEST(Tokenizer, SpecialTokensAreLeftOutOnRequest) {
 }
 
 TEST(Tokenizer, MetaspaceSchemes) {
-  base::Json document = tiny();
-  document["added_tokens"] = base::Json::array({added(50, "<s>")});
+  Json document = tiny();
+  document["added_tokens"] = Json::array({added(50, "<s>")});
   const auto with = [&](const char* scheme) {
     document["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", scheme}};
     return pieces(document, "a<s>b c");
@@ -162,7 +164,7 @@ TEST(Tokenizer, MetaspaceSchemes) {
 
 TEST(Tokenizer, SplitBehaviors) {
   // The merges show where the boundaries are: only inside a piece do neighbours merge.
-  base::Json document = tiny({"a .", ". b", ". ."});
+  Json document = tiny({"a .", ". b", ". ."});
   const auto with = [&](const char* behavior, bool invert) {
     document["pre_tokenizer"] = {
         {"type", "Split"}, {"pattern", {{"String", "."}}}, {"behavior", behavior}, {"invert", invert}};
@@ -214,9 +216,9 @@ TEST(Tokenizer, EncodesFromSeveralThreads) {
 }
 
 TEST(Tokenizer, NamesWhatIsWrongWithADocument) {
-  const auto with = [](const char* pointer, base::Json value) {
-    base::Json document = tiny({"a b"});
-    document[base::Json::json_pointer(pointer)] = std::move(value);
+  const auto with = [](const char* pointer, Json value) {
+    Json document = tiny({"a b"});
+    document[Json::json_pointer(pointer)] = std::move(value);
     return tokenizer_error(document.dump());
   };
   const std::pair<std::string, const char*> cases[] = {
@@ -226,7 +228,7 @@ TEST(Tokenizer, NamesWhatIsWrongWithADocument) {
       {tokenizer_error(std::string(100'000, '[')), "nesting deeper"},
       {with("/model/type", "Unigram"), "\"Unigram\" is not supported"},
       {with("/model/type", "WordPiece"), "\"WordPiece\" is not supported"},
-      {with("/model/vocab", base::Json::object()), "model.vocab"},
+      {with("/model/vocab", Json::object()), "model.vocab"},
       {with("/model/vocab/a", -1), "model.vocab"},
       {with("/model/vocab/a", 1e300), "model.vocab"},
       {with("/model/vocab/a", 9'000'000'000), "model.vocab"},
@@ -234,7 +236,7 @@ TEST(Tokenizer, NamesWhatIsWrongWithADocument) {
       {with("/model/vocab/a", 2), "share id 2"},
       {with("/model/merges/0", "a"), "model.merges"},
       {with("/model/merges/0", "a b c"), "model.merges"},
-      {with("/model/merges/0", base::Json::array({"a"})), "model.merges"},
+      {with("/model/merges/0", Json::array({"a"})), "model.merges"},
       {with("/model/merges/0", "a q"), "\"q\", which the vocabulary lacks"},
       {with("/model/unk_token", "?"), "unk_token"},
       {with("/model/dropout", 0.1), "dropout"},
@@ -242,16 +244,15 @@ TEST(Tokenizer, NamesWhatIsWrongWithADocument) {
       {with("/pre_tokenizer", {{"type", "UnicodeScripts"}}), "\"UnicodeScripts\" is not supported"},
       {with("/decoder", {{"type", "CTC"}}), "\"CTC\" is not supported"},
       {with("/decoder", 3), "expected a JSON object"},
-      {with("/post_processor", {{"type", "TemplateProcessing"}, {"single", base::Json::array()}}),
+      {with("/post_processor", {{"type", "TemplateProcessing"}, {"single", Json::array()}}),
        "leaves the text out"},
       {with("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "("}}}, {"behavior", "Isolated"}}),
        "does not compile"},
       {with("/pre_tokenizer",
             {{"type", "Split"}, {"pattern", {{"Regex", "[a[b]]"}}}, {"behavior", "Isolated"}}),
        "not supported"},
-      {with("/added_tokens", base::Json::array({added(1, "<s>")})), "which another token has"},
-      {with("/added_tokens", base::Json::array({added(50, std::string(2000, 'x').c_str())})),
-       "expected at most"},
+      {with("/added_tokens", Json::array({added(1, "<s>")})), "which another token has"},
+      {with("/added_tokens", Json::array({added(50, std::string(2000, 'x').c_str())})), "expected at most"},
   };
   for (const auto& [message, part] : cases) {
     EXPECT_NE(message.find(part), std::string::npos) << "got: " << message << "\nwanted: " << part;

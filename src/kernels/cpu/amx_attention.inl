@@ -8,13 +8,8 @@ constexpr int64_t kTileChunk = 256;     // positions
 constexpr int64_t kTilePositions = 32;  // of a tile of weights
 constexpr int64_t kBlockPairs = 4;      // pairs of row tiles that share a chunk's keys and values
 
-inline bool exact_in_bf16(KvFormat f) {
+constexpr bool exact_in_bf16(KvFormat f) {
   return f == KvFormat::bf16 || f == KvFormat::fp8_e4m3 || f == KvFormat::int8;
-}
-
-// A line of two BF16 a lane: the upper halves of `low` and `high`.
-AQ_INLINE __m512i pair_line(__m512i low, __m512i high) {
-  return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(low, 16), high);
 }
 
 // The keys of [0, count) as tiles [pair of strips][strip][steps][16 lines]: lanes are positions, lines pairs
@@ -73,7 +68,8 @@ struct TileBlock {
   int64_t position, tokens;                 // of the first token; how many
   int64_t group, rows;                      // query heads per key head; tokens · group, token-major
   int64_t key_steps = 0, value_strips = 0;  // tiles of a query's dimensions; strips of dimensions
-  std::byte *query = nullptr, *keys = nullptr, *values = nullptr;
+  TileRows query{};
+  std::byte *keys = nullptr, *values = nullptr;
   // Of a pair of row tiles: scores [32 positions][32 rows][32]; the weights' upper and lower parts as tiles
   // of a; Σ weight · v so far [pairs][pair of strips][32 rows][32].
   std::byte *scores = nullptr, *upper = nullptr, *lower = nullptr, *sums = nullptr;
@@ -107,12 +103,9 @@ inline Visible visible(const TileBlock& b, int64_t row, int64_t begin, int64_t e
 }
 
 // Scores of 16 positions of row r of a pair.
-AQ_INLINE float* scores_of(const TileBlock& b, int64_t r, int64_t at) {
-  return reinterpret_cast<float*>(b.scores + at / kTilePositions * kPairSums + r * 2 * kTileRow) +
-         at % kTilePositions;
-}
 AQ_INLINE V score(const TileBlock& b, int64_t r, int64_t at) {
-  const V x = load(scores_of(b, r, at));
+  const std::byte* row = b.scores + at / kTilePositions * kPairSums + r * 2 * kTileRow;
+  const V x = load(reinterpret_cast<const float*>(row) + at % kTilePositions);
   return b.scaled ? mul(x, load(b.key_scales + at)) : x;
 }
 
@@ -168,13 +161,11 @@ void attend_pair(const TileBlock& b, int64_t first_row, int64_t begin, int64_t e
                 to = visible(b, first_row + rows - 1, begin, end).to;
   if (from >= to) return;
   const int64_t first = from / kTilePositions, last = base::ceil_div(to, kTilePositions);
-  const auto multiply = rows > 16 ? multiply_pair<T, false, true> : multiply_pair<T, false, false>;
-
-  const std::byte* query = b.query + first_row / kPairRows * b.key_steps * kPairBytes;
+  const auto multiply = pair_kernel<T, false>(rows);
   const int64_t strip_bytes = b.key_steps * kTileBytes;
   for (int64_t t = first; t < last; ++t) {
     const std::byte* keys = b.keys + 2 * t * strip_bytes;
-    multiply(query, keys, keys + strip_bytes, b.key_steps, b.scores + t * kPairSums, true);
+    multiply(b.query.pair(first_row), keys, keys + strip_bytes, b.key_steps, b.scores + t * kPairSums, true);
   }
 
   const float c = exponent_scale(b.shape);
@@ -212,33 +203,34 @@ void attend_pair(const TileBlock& b, int64_t first_row, int64_t begin, int64_t e
 // Where a block's numbers lie until the next one.
 inline void give_memory(TileBlock& b) {
   static thread_local Scratch scratch;
-  constexpr int64_t kSteps = kTileChunk / kTilePositions, kRows = kBlockPairs * kPairRows;
-  const int64_t pairs = base::ceil_div(b.rows, kPairRows);
+  constexpr int64_t kSteps = kTileChunk / kTilePositions;
+  const int64_t pairs = base::ceil_div(b.rows, kPairRows), rows = pairs * kPairRows;
   const int64_t query = pairs * b.key_steps * kPairBytes, keys = 2 * kSteps * b.key_steps * kTileBytes;
   const int64_t values = b.value_strips * kSteps * kTileBytes, sums = pairs * b.sum_pairs() * kPairSums;
   const int64_t scores = kSteps * kPairSums, weights = kSteps * kPairBytes;
-  constexpr int64_t kFloats = 2 * (kRows + kTileChunk) * static_cast<int64_t>(sizeof(float));
-  std::byte* at = scratch.get<std::byte>(query + keys + values + sums + scores + 2 * weights + kFloats);
+  const int64_t floats = 2 * (rows + kTileChunk) * static_cast<int64_t>(sizeof(float));
+  std::byte* at = scratch.get<std::byte>(query + keys + values + sums + scores + 2 * weights + floats);
   const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
   const auto take_floats = [&](int64_t count) {
     return reinterpret_cast<float*>(take(count * static_cast<int64_t>(sizeof(float))));
   };
-  b.query = take(query), b.keys = take(keys), b.values = take(values), b.sums = take(sums);
+  b.query = {take(query), b.key_steps, nullptr, nullptr}, b.keys = take(keys), b.values = take(values),
+  b.sums = take(sums);
   b.scores = take(scores), b.upper = take(weights), b.lower = take(weights);
-  b.most = take_floats(kRows), b.total = take_floats(kRows);
+  b.most = take_floats(rows), b.total = take_floats(rows);
   b.key_scales = take_floats(kTileChunk), b.value_scales = take_floats(kTileChunk);
-  std::memset(b.query, 0, static_cast<size_t>(query));
+  std::memset(b.query.data, 0, static_cast<size_t>(query));
   std::memset(b.sums, 0, static_cast<size_t>(sums));
   std::memset(b.upper, 0, static_cast<size_t>(2 * weights));
-  std::fill(b.most, b.most + kRows, kNoScore);
-  std::fill(b.total, b.total + kRows, 0.0f);
+  std::fill(b.most, b.most + rows, kNoScore);
+  std::fill(b.total, b.total + rows, 0.0f);
 }
 
 // The block's queries as tiles.
 inline void load_queries(const TileBlock& b, const float* q, int64_t q_stride) {
   const int64_t dim = b.shape.head_dim;
   for (int64_t row = 0; row < b.rows; ++row) {
-    std::byte* tiles = b.query + row / kPairRows * b.key_steps * kPairBytes + row % kPairRows * kTileRow;
+    std::byte* tiles = b.query.row(row);
     const float* from = q + row / b.group * q_stride + row % b.group * dim;
     for (int64_t d = 0; d < dim; d += 16) prefetch(from + q_stride + d);
     by_vector(dim, [&](int64_t d, int64_t n) {
@@ -252,7 +244,7 @@ inline void load_chunk(TileBlock& b, int64_t begin, int64_t count) {
   const KvPiece piece = b.head.piece(begin, false);
   with_form(piece.form, [&](auto form) {
     constexpr KvFormat f = form();
-    if constexpr (f == KvFormat::bf16 || kScaled<f>) {
+    if constexpr (exact_in_bf16(f)) {
       key_tiles<f>(piece, count, b.key_steps, b.keys);
       value_tiles<f>(piece, count, base::ceil_div(count, kTilePositions), b.values);
     }

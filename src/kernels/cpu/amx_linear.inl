@@ -20,6 +20,7 @@ struct TileRows {
   float* scales;
   int32_t* sums;  // of integer codes
   std::byte* pair(int64_t row) const { return data + row / kPairRows * steps * kPairBytes; }
+  std::byte* row(int64_t r) const { return pair(r) + r % kPairRows * kTileRow; }  // in its first tile
   TileRows from(int64_t row) const { return {pair(row), steps, scales + row, sums + row}; }
 };
 
@@ -59,6 +60,12 @@ void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1,
   T::template store<0>(c, kSums), T::template store<1>(c + kTileRow, kSums);
   if constexpr (two)
     T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
+}
+
+// For a pair of row tiles of which `rows` rows are there.
+template <class T, bool integer>
+auto pair_kernel(int64_t rows) {
+  return rows > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
 }
 
 template <bool integer>
@@ -104,8 +111,7 @@ void multiply_strips(const StripPair& pair, int64_t first, int64_t steps, const 
   const int64_t row_pairs = base::ceil_div(rows, kPairRows);
   for (int64_t i = 0; i < row_pairs; ++i) {
     meanwhile(i, row_pairs);
-    const auto multiply =
-        rows - i * kPairRows > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
+    const auto multiply = pair_kernel<T, integer>(rows - i * kPairRows);
     multiply(x.pair(i * kPairRows) + first * kPairBytes, tiles[0], tiles[1], steps, sums + i * kPairSums,
              first == 0);
   }
@@ -116,16 +122,21 @@ template <bool integer>
 void finish_strips(std::span<const StripPair> group, const TileRows& x, int64_t rows, const std::byte* sums,
                    const Outputs& out) {
   const int64_t pair_sums = base::ceil_div(rows, kPairRows) * kPairSums;
+  V scales[kGroupPairs][2];
+  for (size_t i = 0; i < group.size(); ++i)
+    for (int64_t j = 0; j < group[i].strips; ++j) {
+      const Block& b = *group[i].block;
+      scales[i][j] = scale_after(b) ? load_scale(b, b.strip(group[i].strip + j), 0) : set(1.0f);
+    }
   for (int64_t row = 0; row < rows; ++row)
     for (size_t i = 0; i < group.size(); ++i)
       for (int64_t j = 0; j < group[i].strips; ++j) {
         const Block& b = *group[i].block;
-        const int64_t strip = group[i].strip + j, column = strip * kStrip;
+        const int64_t column = (group[i].strip + j) * kStrip;
         const std::byte* at = sums + static_cast<int64_t>(i) * pair_sums + row * 2 * kTileRow + j * kTileRow;
         const V sum = integer ? _mm512_cvtepi32_ps(_mm512_sub_epi32(line(at), set_i(b.bias * x.sums[row])))
                               : load(reinterpret_cast<const float*>(at));
-        const V scale = scale_after(b) ? load_scale(b, b.strip(strip), 0) : set(1.0f);
-        finish(out, row, b.first_row + column, b.rows - column, 1, mul(sum, scale));
+        finish(out, row, b.first_row + column, b.rows - column, 1, mul(sum, scales[i][j]));
       }
 }
 
@@ -146,7 +157,7 @@ void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out)
   } else {
     out.scales[row] = bf16_row(w, x, lines);
   }
-  std::byte* tiles = out.pair(row) + row % kPairRows * kTileRow;
+  std::byte* tiles = out.row(row);
   for (int64_t t = 0; t < out.steps; ++t) store_line(tiles + t * kPairBytes, line(lines + t * kTileRow));
 }
 

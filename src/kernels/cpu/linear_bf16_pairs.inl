@@ -6,15 +6,19 @@ inline bool scale_after(const Block& b) {
   return b.scale_type != ScaleType::none && b.groups == 1 && b.offset == Offset::none && !b.codebook;
 }
 
+// A line of two BF16 a lane: the upper halves of `low` and `high`.
+AQ_INLINE __m512i pair_line(__m512i low, __m512i high) {
+  return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(low, 16), high);
+}
+
 // Columns [begin, begin + depth) of a strip as lines of 16 rows × 2 columns.
 inline void unpack_bf16_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, std::byte* out) {
   alignas(64) float values[kDepthUnit * 16];
   for (int64_t k = begin; k < begin + depth; k += kDepthUnit) {
     unpack_panel(b, strip, k, kDepthUnit, !scale_after(b), values);
     for (int64_t i = 0; i < kDepthUnit; i += 2, out += kLine) {
-      const __m512i even = _mm512_srli_epi32(bf16_bits(load(values + i * 16)), 16);
-      const __m512i odd = bf16_bits(load(values + (i + 1) * 16));
-      _mm512_storeu_si512(out, _mm512_mask_blend_epi16(0xaaaaaaaa, even, odd));
+      const V even = load(values + i * 16), odd = load(values + (i + 1) * 16);
+      store_line(out, pair_line(bf16_bits(even), bf16_bits(odd)));
     }
   }
 }
