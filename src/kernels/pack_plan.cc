@@ -32,7 +32,10 @@ bool fits_e4m3(const numeric::Format& format) {
 }
 
 Form choose_form(const QuantizedMatrix& m, Precision precision) {
-  if (precision == Precision::fp32) return Form::f32;
+  if (precision == Precision::fp32) {
+    const bool exact = m.plain() && !m.low_rank && m.format == &numeric::bf16;
+    return exact ? Form::bf16 : Form::f32;
+  }
   const bool zero_points = !m.zero_points.empty(), minima = m.minima.present();
   const int64_t run = run_length(m);
   if (m.plain() || run == 0 || (zero_points && minima) || m.format->bits > 8) return Form::bf16;

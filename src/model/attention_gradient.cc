@@ -1,111 +1,166 @@
 #include "model/attention_gradient.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <numeric>
+#include <type_traits>
 
 #include "model/dense.h"
 
 namespace aquatint::model {
 namespace {
 
-// Columns [first, first + width) of rows that are `stride` apart.
-std::vector<float> columns(std::span<const float> x, int64_t rows, int64_t stride, int64_t first,
-                           int64_t width) {
-  std::vector<float> part(static_cast<size_t>(rows * width));
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(x.begin() + r * stride + first, width, part.begin() + r * width);
-  return part;
+constexpr int64_t kBlock =
+    64;  // rows that go together: of what lies behind the last of them nothing is computed
+
+// eˣ of −87 < x ≤ 0 within 3 ulp, of smaller ones next to nothing: 2ⁿ · 2ᶠ with |f| ≤ ½, in a form that
+// compilers make vectors of.
+float exp_of_negative(float x) {
+  const float t = (x < -87.0f ? -87.0f : x) * 1.44269504f;
+  const auto n = static_cast<int32_t>(t - 0.5f);
+  const float f = (t - static_cast<float>(n)) * 0.693147181f;
+  const float series =
+      1 + f * (1 + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f / 720)))));
+  return std::bit_cast<float>((n + 127) << 23) * series;
 }
 
-void add_columns(const std::vector<float>& part, int64_t rows, int64_t stride, int64_t first, int64_t width,
-                 std::span<float> x) {
+constexpr int64_t kLanes = 16;  // of loops of constant length: compilers make vectors of them
+
+// body(place, how many) for all of [first, end).
+template <class Body>
+void by_lanes(int64_t first, int64_t end, Body body) {
+  for (; first + kLanes <= end; first += kLanes) body(first, std::integral_constant<int64_t, kLanes>{});
+  if (first < end) body(first, end - first);
+}
+
+// Of the unscaled scores [0, count) where a query sees [first, count), in place.
+void softmax(float* __restrict s, int64_t first, int64_t count, float scale) {
+  std::array<float, kLanes> largest, total{};
+  largest.fill(s[first]);
+  by_lanes(first, count, [&](int64_t at, auto n) {
+    for (int64_t i = 0; i < n; ++i) largest[i] = s[at + i] > largest[i] ? s[at + i] : largest[i];
+  });
+  const float most = *std::max_element(largest.begin(), largest.end());
+  by_lanes(first, count, [&](int64_t at, auto n) {
+    for (int64_t i = 0; i < n; ++i) {
+      s[at + i] = exp_of_negative((s[at + i] - most) * scale);
+      total[i] += s[at + i];
+    }
+  });
+  const float share = 1 / std::accumulate(total.begin(), total.end(), 0.0f);
+  std::fill(s, s + first, 0.0f);
+  by_lanes(first, count, [&](int64_t at, auto n) {
+    for (int64_t i = 0; i < n; ++i) s[at + i] *= share;
+  });
+}
+
+// Columns [first, first + width) of rows that are `stride` apart, as rows.
+std::vector<float> turned_columns(std::span<const float> x, int64_t rows, int64_t stride, int64_t first,
+                                  int64_t width) {
+  std::vector<float> t(static_cast<size_t>(rows * width));
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < width; ++i)
-      x[static_cast<size_t>(r * stride + first + i)] += part[static_cast<size_t>(r * width + i)];
+      t[static_cast<size_t>(i * rows + r)] = x[static_cast<size_t>(r * stride + first + i)];
+  return t;
 }
 
 }  // namespace
 
-struct AttentionGradient::Head {
-  int64_t q_first, k_first, v_first;  // columns of qkv
-  std::vector<float> q, k, v;         // [rows][head_dim]
-};
-
-AttentionGradient::Head AttentionGradient::gather(std::span<const float> qkv, int64_t head) const {
-  const int64_t d = config_.head_dim, stride = config_.q_width() + 2 * config_.kv_width();
-  const int64_t kv_head = head / (config_.heads / config_.kv_heads);
-  Head h{
-      head * d, config_.q_width() + kv_head * d, config_.q_width() + config_.kv_width() + kv_head * d, {}, {},
-      {}};
-  h.q = columns(qkv, rows_, stride, h.q_first, d);
-  h.k = columns(qkv, rows_, stride, h.k_first, d);
-  h.v = columns(qkv, rows_, stride, h.v_first, d);
-  return h;
-}
-
-// Of [rows][rows] unscaled scores, in place.
-void AttentionGradient::softmax(float* scores) const {
-  const float scale = 1 / std::sqrt(static_cast<float>(config_.head_dim));
-  for (int64_t row = 0; row < rows_; ++row) {
-    float* s = scores + row * rows_;
-    const int64_t first = window_ > 0 ? std::max<int64_t>(0, row - window_ + 1) : 0;
-    const float largest = *std::max_element(s + first, s + row + 1);
-    double total = 0;
-    for (int64_t i = 0; i < rows_; ++i) {
-      s[i] = first <= i && i <= row ? std::exp((s[i] - largest) * scale) : 0.0f;
-      total += double{s[i]};
-    }
-    for (int64_t i = first; i <= row; ++i) s[i] = static_cast<float>(double{s[i]} / total);
-  }
+AttentionGradient::Head AttentionGradient::head(int64_t index) const {
+  const int64_t d = config_.head_dim, kv_head = index / (config_.heads / config_.kv_heads);
+  return {index * d, config_.q_width() + kv_head * d, config_.q_width() + config_.kv_width() + kv_head * d};
 }
 
 void AttentionGradient::forward(std::span<const float> qkv, int64_t rows, std::span<float> out) {
   rows_ = rows;
-  const int64_t d = config_.head_dim;
-  weights_.assign(static_cast<size_t>(config_.heads * rows * rows), 0);
+  const int64_t d = config_.head_dim, stride = config_.q_width() + 2 * config_.kv_width();
+  const float scale = 1 / std::sqrt(static_cast<float>(d));
+  const auto add_product = backend_.host_kernels().add_product;
+  weights_.resize(static_cast<size_t>(config_.heads * rows * rows));
   std::fill(out.begin(), out.end(), 0.0f);
   backend_.pool->parallel_for(config_.heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t head = begin; head < end; ++head) {
-      const Head h = gather(qkv, head);
-      float* p = weights_.data() + head * rows * rows;
-      const std::vector<float> keys = transposed(h.k.data(), rows, d);
-      backend_.host_kernels().add_product({h.q.data(), d, keys.data(), rows, p, rows, rows, rows, d});
-      softmax(p);
-      backend_.host_kernels().add_product(
-          {p, rows, h.v.data(), d, out.data() + h.q_first, config_.q_width(), rows, d, rows});
+    for (int64_t index = begin; index < end; ++index) {
+      const Head h = head(index);
+      const std::vector<float> keys = turned_columns(qkv, rows, stride, h.k, d);
+      for (int64_t row = 0; row < rows; row += kBlock) {
+        const int64_t count = std::min(kBlock, rows - row), seen = row + count;
+        float* p = weights_.data() + (index * rows + row) * rows;
+        for (int64_t r = 0; r < count; ++r) std::fill_n(p + r * rows, seen, 0.0f);
+        add_product({qkv.data() + row * stride + h.q, stride, keys.data(), rows, p, rows, count, seen, d});
+        for (int64_t r = 0; r < count; ++r) {
+          softmax(p + r * rows, first_seen(row + r), row + r + 1, scale);
+          std::fill(p + r * rows + row + r + 1, p + r * rows + seen, 0.0f);
+        }
+        add_product({p, rows, qkv.data() + h.v, stride, out.data() + row * config_.q_width() + h.q,
+                     config_.q_width(), count, d, seen});
+      }
     }
   });
 }
 
+// `by` [rows][rows or more]: from the gradient by a block's weights `p` to that by its unscaled scores.
+void AttentionGradient::softmax_backward(const float* p, int64_t row, int64_t count, float* by) const {
+  const float scale = 1 / std::sqrt(static_cast<float>(config_.head_dim));
+  const int64_t seen = row + count;
+  for (int64_t r = 0; r < count; ++r, p += rows_, by += rows_) {
+    double mean = 0;
+    for (int64_t i = 0; i < seen; ++i) mean += double{by[i] * p[i]};
+    for (int64_t i = 0; i < seen; ++i) by[i] = p[i] * (by[i] - static_cast<float>(mean)) * scale;
+  }
+}
+
+// One head's: its columns of q in `by_qkv`, and [rows][head_dim] of its keys and values.
+void AttentionGradient::backward_head(std::span<const float> qkv, std::span<const float> by_out,
+                                      int64_t index, std::span<float> by_qkv, float* by_k,
+                                      float* by_v) const {
+  const int64_t d = config_.head_dim, rows = rows_, width = config_.q_width();
+  const int64_t stride = width + 2 * config_.kv_width();
+  const auto add_product = backend_.host_kernels().add_product;
+  const Head h = head(index);
+  const std::vector<float> values = turned_columns(qkv, rows, stride, h.v, d);
+  std::vector<float> by_scores, turned(static_cast<size_t>(kBlock * rows));
+  for (int64_t row = 0; row < rows; row += kBlock) {
+    const int64_t count = std::min(kBlock, rows - row), seen = row + count;
+    const float* p = weights_.data() + (index * rows + row) * rows;
+    const float* by_head = by_out.data() + row * width + h.q;
+    by_scores.assign(static_cast<size_t>(count * rows), 0);
+    add_product({by_head, width, values.data(), rows, by_scores.data(), rows, count, seen, d});
+    softmax_backward(p, row, count, by_scores.data());
+    add_product({by_scores.data(), rows, qkv.data() + h.k, stride, by_qkv.data() + row * stride + h.q, stride,
+                 count, d, seen});
+    const auto add_turned = [&](const float* a, const float* b, int64_t b_row, float* c) {
+      for (int64_t r = 0; r < count; ++r)
+        for (int64_t i = 0; i < seen; ++i) turned[static_cast<size_t>(i * count + r)] = a[r * rows + i];
+      add_product({turned.data(), count, b, b_row, c, d, seen, d, count});
+    };
+    add_turned(by_scores.data(), qkv.data() + row * stride + h.q, stride, by_k);
+    add_turned(p, by_head, width, by_v);
+  }
+}
+
 void AttentionGradient::backward(std::span<const float> qkv, std::span<const float> by_out,
                                  std::span<float> by_qkv) const {
-  const int64_t d = config_.head_dim, rows = rows_, stride = config_.q_width() + 2 * config_.kv_width();
-  const int64_t heads = config_.heads / config_.kv_heads;  // that share their keys and values
-  const float scale = 1 / std::sqrt(static_cast<float>(d));
-  const kernels::KernelSet& k = backend_.host_kernels();
+  const int64_t d = config_.head_dim, part = rows_ * d, group = config_.heads / config_.kv_heads;
+  const int64_t stride = config_.q_width() + 2 * config_.kv_width();
   std::fill(by_qkv.begin(), by_qkv.end(), 0.0f);
-  backend_.pool->parallel_for(config_.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t head = begin * heads; head < end * heads; ++head) {
-      const Head h = gather(qkv, head);
-      const float* p = weights_.data() + head * rows * rows;
-      const std::vector<float> by_head = columns(by_out, rows, config_.q_width(), h.q_first, d);
-      const std::vector<float> values = transposed(h.v.data(), rows, d), seen = transposed(p, rows, rows);
-      std::vector<float> by_scores(static_cast<size_t>(rows * rows));
-      k.add_product({by_head.data(), d, values.data(), rows, by_scores.data(), rows, rows, rows, d});
-      for (int64_t r = 0; r < rows; ++r) {
-        float* s = by_scores.data() + r * rows;
-        double mean = 0;
-        for (int64_t i = 0; i <= r; ++i) mean += double{s[i]} * double{p[r * rows + i]};
-        for (int64_t i = 0; i < rows; ++i) s[i] = p[r * rows + i] * (s[i] - static_cast<float>(mean)) * scale;
+  std::vector<float> by_keys(static_cast<size_t>(config_.heads * part)), by_values(by_keys.size());
+  backend_.pool->parallel_for(config_.heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index)
+      backward_head(qkv, by_out, index, by_qkv, by_keys.data() + index * part,
+                    by_values.data() + index * part);
+  });
+  backend_.pool->parallel_for(rows_, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t index = 0; index < config_.kv_heads * group; ++index) {
+        const Head h = head(index);
+        float* to = by_qkv.data() + row * stride;
+        for (int64_t i = 0; i < d; ++i) {
+          to[h.k + i] += by_keys[static_cast<size_t>(index * part + row * d + i)];
+          to[h.v + i] += by_values[static_cast<size_t>(index * part + row * d + i)];
+        }
       }
-      const std::vector<float> by_key_scores = transposed(by_scores.data(), rows, rows);
-      std::vector<float> by_q(h.q.size()), by_k(h.k.size()), by_v(h.v.size());
-      k.add_product({by_scores.data(), rows, h.k.data(), d, by_q.data(), d, rows, d, rows});
-      k.add_product({by_key_scores.data(), rows, h.q.data(), d, by_k.data(), d, rows, d, rows});
-      k.add_product({seen.data(), rows, by_head.data(), d, by_v.data(), d, rows, d, rows});
-      add_columns(by_q, rows, stride, h.q_first, d, by_qkv);
-      add_columns(by_k, rows, stride, h.k_first, d, by_qkv);
-      add_columns(by_v, rows, stride, h.v_first, d, by_qkv);
-    }
   });
 }
 

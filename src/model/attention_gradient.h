@@ -1,5 +1,6 @@
 // Causal grouped-query attention over one sequence from its start, forward and backward, in FP32.
 #pragma once
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -18,15 +19,20 @@ class AttentionGradient {
   void backward(std::span<const float> qkv, std::span<const float> by_out, std::span<float> by_qkv) const;
 
  private:
-  struct Head;  // one query head's values
-  Head gather(std::span<const float> qkv, int64_t head) const;
-  void softmax(float* scores) const;
+  struct Head {
+    int64_t q, k, v;  // its first columns in qkv
+  };
+  Head head(int64_t index) const;
+  int64_t first_seen(int64_t row) const { return window_ > 0 ? std::max<int64_t>(0, row - window_ + 1) : 0; }
+  void softmax_backward(const float* p, int64_t row, int64_t count, float* by) const;
+  void backward_head(std::span<const float> qkv, std::span<const float> by_out, int64_t index,
+                     std::span<float> by_qkv, float* by_k, float* by_v) const;
 
   const Config& config_;
   int64_t window_;  // 0: none
   const Backend& backend_;
   int64_t rows_ = 0;
-  std::vector<float> weights_;  // [heads][rows][rows], 0 where a token does not see another
+  std::vector<float> weights_;  // [heads][rows][rows], as far as any row of a row's block sees
 };
 
 }  // namespace aquatint::model

@@ -47,6 +47,19 @@ BlockGradient::BlockGradient(const Config& config, int64_t layer, const Block& v
                              const Backend& backend)
     : config_(config), vectors_(vectors), backend_(backend), attention_(config, layer, backend) {}
 
+void BlockGradient::set_weights(const BlockMatrices& weights) {
+  for (const Stage stage : kStages) {
+    const auto at = static_cast<size_t>(stage);
+    const int64_t rows = width(stage), cols = input_width(stage, config_);
+    const numeric::ActivationScheme& rounding = roundings_[at];
+    weights_[at] = pack_dense(weights[at], rows, cols, backend_,
+                              rounding.needs_calibration() ? numeric::ActivationScheme{} : rounding);
+    transposed_[at] =
+        pack_dense(transposed(weights[at].data(), rows, cols, *backend_.pool), cols, rows, backend_);
+  }
+}
+
+// What the stage's linear made of its input.
 void BlockGradient::round(Stage stage) {
   const numeric::ActivationScheme& scheme = roundings_[static_cast<size_t>(stage)];
   if (!scheme.format || scheme.needs_calibration()) return;
@@ -54,37 +67,38 @@ void BlockGradient::round(Stage stage) {
   backend_.pool->parallel_for(rows_, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* x = inputs_[static_cast<size_t>(stage)].data() + row * cols;
-      const float scale = kernels::round_input(scheme, kernels::Precision::fp32, x, cols, x);
+      const float scale = kernels::round_input(scheme, backend_.precision, x, cols, x);
       for (int64_t i = 0; i < cols; ++i) x[i] *= scale;
     }
   });
 }
 
-void BlockGradient::linear(const BlockMatrices& weights, Stage stage, std::vector<float>& y) {
-  const int64_t rows = width(stage), cols = input_width(stage, config_);
-  round(stage);
-  const std::vector<float>& w = weights[static_cast<size_t>(stage)];
-  AQ_CHECK(static_cast<int64_t>(w.size()) == rows * cols, "{} weights", w.size());
-  const std::vector<float> columns = transposed(w.data(), rows, cols);
+void BlockGradient::linear(Stage stage, std::vector<float>& y) {
   const std::vector<float>& bias = linear_of(vectors_, stage).bias.values;
-  y.assign(static_cast<size_t>(rows_ * rows), 0);
-  for (int64_t r = 0; r < rows_ && !bias.empty(); ++r)
-    std::copy(bias.begin(), bias.end(), y.begin() + r * rows);
-  add_product(input(stage).data(), columns.data(), y.data(), rows_, rows, cols, backend_);
+  y.resize(static_cast<size_t>(rows_ * width(stage)));
+  multiply(*weights_[static_cast<size_t>(stage)], input(stage).data(), rows_,
+           bias.empty() ? nullptr : bias.data(), y.data());
+  round(stage);
 }
 
 // Returns the gradient by the linear's input.
-std::vector<float> BlockGradient::linear_backward(const BlockMatrices& weights, Stage stage,
-                                                  std::span<const float> by_y,
+std::vector<float> BlockGradient::linear_backward(Stage stage, std::span<const float> by_y,
                                                   BlockMatrices& by_weights) const {
   const int64_t rows = width(stage), cols = input_width(stage, config_);
-  const std::vector<float> by_rows = transposed(by_y.data(), rows_, rows);
-  add_product(by_rows.data(), input(stage).data(), by_weights[static_cast<size_t>(stage)].data(), rows, cols,
-              rows_, backend_);
+  base::ThreadPool& pool = *backend_.pool;
+  const auto inputs = pack_dense(transposed(input(stage).data(), rows_, cols, pool), cols, rows_, backend_);
+  multiply(*inputs, transposed(by_y.data(), rows_, rows, pool).data(), rows, nullptr,
+           by_weights[static_cast<size_t>(stage)].data(), true);
   std::vector<float> by_input(static_cast<size_t>(rows_ * cols));
-  add_product(by_y.data(), weights[static_cast<size_t>(stage)].data(), by_input.data(), rows_, cols, rows,
-              backend_);
+  multiply(*transposed_[static_cast<size_t>(stage)], by_y.data(), rows_, nullptr, by_input.data());
   return by_input;
+}
+
+// y = x · wᵀ + bias (+ y).
+void BlockGradient::multiply(const kernels::PackedMatrix& w, const float* x, int64_t rows, const float* bias,
+                             float* y, bool accumulate) const {
+  backend_.host_kernels().linear(w, x, rows, kernels::Phase::prefill, bias, accumulate, y, w.rows(),
+                                 *backend_.pool);
 }
 
 void BlockGradient::norm_heads(std::vector<float>& qkv) const {
@@ -131,8 +145,7 @@ void BlockGradient::turn(std::vector<float>& qkv, float direction) const {
   });
 }
 
-void BlockGradient::forward(const BlockMatrices& weights, std::span<const float> x, int64_t rows,
-                            std::span<float> y) {
+void BlockGradient::forward(std::span<const float> x, int64_t rows, std::span<float> y) {
   const kernels::KernelSet& k = backend_.host_kernels();
   const int64_t hidden = config_.hidden_size;
   AQ_CHECK(static_cast<int64_t>(x.size()) == rows * hidden && x.size() == y.size(), "{} values", x.size());
@@ -143,23 +156,22 @@ void BlockGradient::forward(const BlockMatrices& weights, std::span<const float>
   x_.assign(x.begin(), x.end());
   k.rms_norm(x_.data(), vectors_.attention_norm.values.data(), config_.rms_eps, rows, hidden, normed.data(),
              *backend_.pool);
-  linear(weights, Stage::qkv, raw_qkv_);
+  linear(Stage::qkv, raw_qkv_);
   qkv_ = raw_qkv_;
   norm_heads(qkv_);
   turn(qkv_, 1);
   attention_.forward(qkv_, rows, attended);
-  linear(weights, Stage::attention_out, middle_);
+  linear(Stage::attention_out, middle_);
   for (size_t i = 0; i < x_.size(); ++i) middle_[i] += x_[i];
   k.rms_norm(middle_.data(), vectors_.mlp_norm.values.data(), config_.rms_eps, rows, hidden,
              mlp_normed.data(), *backend_.pool);
-  linear(weights, Stage::gate_up, gate_up_);
+  linear(Stage::gate_up, gate_up_);
   k.swiglu(gate_up_.data(), rows, config_.intermediate_size, activated.data(), *backend_.pool);
-  std::vector<float> out;
-  linear(weights, Stage::down, out);
-  for (size_t i = 0; i < out.size(); ++i) y[i] = middle_[i] + out[i];
+  linear(Stage::down, out_);
+  for (size_t i = 0; i < out_.size(); ++i) y[i] = middle_[i] + out_[i];
 }
 
-void BlockGradient::backward(const BlockMatrices& weights, std::span<float> by_y, BlockMatrices& by_weights) {
+void BlockGradient::backward(std::span<float> by_y, BlockMatrices& by_weights) {
   const int64_t hidden = config_.hidden_size;
   // by_y passes along the residual stream, and each branch adds to it.
   const auto add_through_norm = [&](const std::vector<float>& x, const std::vector<float>& norm,
@@ -175,18 +187,17 @@ void BlockGradient::backward(const BlockMatrices& weights, std::span<float> by_y
       }
     });
   };
-  const std::vector<float> by_activated = linear_backward(weights, Stage::down, by_y, by_weights);
+  const std::vector<float> by_activated = linear_backward(Stage::down, by_y, by_weights);
   const std::vector<float> by_gate_up =
       swiglu_backward(gate_up_, by_activated, rows_, config_.intermediate_size, *backend_.pool);
   add_through_norm(middle_, vectors_.mlp_norm.values,
-                   linear_backward(weights, Stage::gate_up, by_gate_up, by_weights));
-  const std::vector<float> by_attended = linear_backward(weights, Stage::attention_out, by_y, by_weights);
+                   linear_backward(Stage::gate_up, by_gate_up, by_weights));
+  const std::vector<float> by_attended = linear_backward(Stage::attention_out, by_y, by_weights);
   std::vector<float> by_qkv(qkv_.size());
   attention_.backward(qkv_, by_attended, by_qkv);
   turn(by_qkv, -1);
   norm_heads_backward(by_qkv);
-  add_through_norm(x_, vectors_.attention_norm.values,
-                   linear_backward(weights, Stage::qkv, by_qkv, by_weights));
+  add_through_norm(x_, vectors_.attention_norm.values, linear_backward(Stage::qkv, by_qkv, by_weights));
 }
 
 }  // namespace aquatint::model

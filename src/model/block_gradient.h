@@ -1,6 +1,6 @@
-// One decoder block in FP32 over one sequence, forward with what lies between its operations kept, and
-// backward: the gradient of a loss by the weights of its linears. For methods that learn weights block by
-// block.
+// One decoder block over one sequence, forward with what lies between its operations kept, and backward: the
+// gradient of a loss by the weights of its linears. For methods that learn weights block by block. Products
+// of linears, their gradients' too, are in the backend's precision, all else is in FP32.
 #pragma once
 #include <array>
 #include <span>
@@ -26,12 +26,15 @@ class BlockGradient {
     roundings_[static_cast<size_t>(stage)] = scheme;
   }
 
-  // `x` and `y` are [rows][hidden_size]; the first row stands at position 0.
-  void forward(const BlockMatrices& weights, std::span<const float> x, int64_t rows, std::span<float> y);
+  // After round_input(); until the next time.
+  void set_weights(const BlockMatrices& weights);
 
-  // After forward() with the same weights. `by_y` is the loss's gradient by y and becomes that by x; what the
-  // loss gains by the weights is added to `by_weights`.
-  void backward(const BlockMatrices& weights, std::span<float> by_y, BlockMatrices& by_weights);
+  // `x` and `y` are [rows][hidden_size]; the first row stands at position 0.
+  void forward(std::span<const float> x, int64_t rows, std::span<float> y);
+
+  // After forward(). `by_y` is the loss's gradient by y and becomes that by x; what the loss gains by the
+  // weights is added to `by_weights`.
+  void backward(std::span<float> by_y, BlockMatrices& by_weights);
 
  private:
   int64_t qkv_width() const { return config_.q_width() + 2 * config_.kv_width(); }
@@ -39,9 +42,11 @@ class BlockGradient {
   const std::vector<float>& input(Stage stage) const { return inputs_[static_cast<size_t>(stage)]; }
 
   void round(Stage stage);
-  void linear(const BlockMatrices& weights, Stage stage, std::vector<float>& y);
-  std::vector<float> linear_backward(const BlockMatrices& weights, Stage stage, std::span<const float> by_y,
+  void linear(Stage stage, std::vector<float>& y);
+  std::vector<float> linear_backward(Stage stage, std::span<const float> by_y,
                                      BlockMatrices& by_weights) const;
+  void multiply(const kernels::PackedMatrix& w, const float* x, int64_t rows, const float* bias, float* y,
+                bool accumulate = false) const;
   void norm_heads(std::vector<float>& qkv) const;
   void norm_heads_backward(std::vector<float>& by_qkv) const;
   void turn(std::vector<float>& qkv, float direction) const;
@@ -51,11 +56,12 @@ class BlockGradient {
   const Backend& backend_;
   AttentionGradient attention_;
   std::array<numeric::ActivationScheme, kStages.size()> roundings_;
+  std::array<std::unique_ptr<kernels::PackedMatrix>, kStages.size()> weights_, transposed_;
   int64_t rows_ = 0;
   std::array<std::vector<float>, kStages.size()> inputs_;  // of the linears
   std::vector<float> x_, middle_;                          // the residual stream before and within
   std::vector<float> raw_qkv_, qkv_;                       // before and after norms and rope
-  std::vector<float> gate_up_;
+  std::vector<float> gate_up_, out_;
 };
 
 }  // namespace aquatint::model

@@ -127,8 +127,8 @@ class BlockMemory {
       for (const ModelMatrix& m : linears(stage)) most = std::max(most, weights(m) * (2 * kFloat + 1));
     return most;
   }
-  // Weights that move, their gradients and moments, codes, and what they are rounded to.
-  double learned() const { return all_values() / kFloat * (5 * kFloat + 2); }
+  // Weights that move, their gradients and moments, codes, and what they are rounded to, packed twice.
+  double learned() const { return all_values() / kFloat * (5 * kFloat + 2 + 2 * 2); }
   // Methods that factorize H: ordered, FP64 and inverted; what stays is the last.
   double factor() const { return plan_.codes.method->needs_calibration ? 1.0 : 0.0; }
 

@@ -187,7 +187,8 @@ TEST_P(Linear, RowsDoNotDependOnTheirCompany) {
     if (!divides(kind, kIn)) continue;
     const QuantizedMatrix m = cases::random_matrix(kind, kOut, kIn, 3);
     const QuantizedMatrix* part = &m;
-    for (const auto& [phase, precision] : {std::pair{Phase::prefill, Precision::bf16},
+    for (const auto& [phase, precision] : {std::pair{Phase::prefill, Precision::fp32},
+                                           {Phase::prefill, Precision::bf16},
                                            {Phase::decode, Precision::bf16},
                                            {Phase::prefill, Precision::int8},
                                            {Phase::decode, Precision::int8}}) {

@@ -67,7 +67,8 @@ struct Fixture {
 
   std::vector<float> forward(const BlockMatrices& w, const std::vector<float>& from) {
     std::vector<float> y(from.size());
-    gradient.forward(w, from, kRows, y);
+    gradient.set_weights(w);
+    gradient.forward(from, kRows, y);
     return y;
   }
   // Σ loss_weights · y.
@@ -83,7 +84,7 @@ struct Fixture {
     BlockMatrices by_weights;
     for (size_t i = 0; i < weights.size(); ++i) by_weights[i].assign(weights[i].size(), 0);
     std::vector<float> by_x = loss_weights;
-    gradient.backward(weights, by_x, by_weights);
+    gradient.backward(by_x, by_weights);
     return {by_weights, by_x};
   }
 

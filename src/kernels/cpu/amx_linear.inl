@@ -4,6 +4,11 @@
 // its columns in pieces: the inputs of a piece, a panel and the sums lie in the L2 cache. T is the tile unit
 // or its model. Included inside namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the
 // avx512 set does.
+//
+// In FP32 precision inputs and weights are sums of up to three BF16 parts, each what the ones before it left:
+// 3 · 8 bits say all 24 of a float. Parts i and j are multiplied where i + j < 3; what is left out is at most
+// about 2 · 2^-24 of a product. A part that is zero throughout is skipped, which changes no bit: weights that are
+// BF16 take three products.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
 constexpr int64_t kPairRows = 32;               // of two tiles
@@ -11,17 +16,22 @@ constexpr int64_t kPairBytes = 2 * kTileBytes;  // of their inputs over kTileRow
 constexpr int64_t kPairSums = 4 * kTileBytes;   // of two strips for them
 constexpr int64_t kPieceSteps = 32;  // of kTileRow bytes of a row: BF16 panels of two strips take 64 KiB
 constexpr int64_t kAmxChunkRows = 256, kGroupPairs = 8;  // inputs 512 KiB, sums 256 KiB
+constexpr int kMostParts = 3;
+constexpr int64_t kSplitPieceSteps = 16;  // where inputs have three parts: 768 KiB, panels 96 KiB
+constexpr int64_t kPanelPart = 2 * kPieceSteps * kTileBytes;  // a part of two strips
 
-// Inputs as tiles: [pairs of row tiles][columns in tiles][2][16 rows][64 bytes], whole pairs with zeros
-// behind.
+// Inputs as tiles: [pairs of row tiles][columns in tiles][parts][2][16 rows][64 bytes], whole pairs with
+// zeros behind.
 struct TileRows {
   std::byte* data;
   int64_t steps;  // tiles that cover a row
   float* scales;
   int32_t* sums;  // of integer codes
-  std::byte* pair(int64_t row) const { return data + row / kPairRows * steps * kPairBytes; }
+  int parts = 1;
+  int64_t step_bytes() const { return parts * kPairBytes; }
+  std::byte* pair(int64_t row) const { return data + row / kPairRows * steps * step_bytes(); }
   std::byte* row(int64_t r) const { return pair(r) + r % kPairRows * kTileRow; }  // in its first tile
-  TileRows from(int64_t row) const { return {pair(row), steps, scales + row, sums + row}; }
+  TileRows from(int64_t row) const { return {pair(row), steps, scales + row, sums + row, parts}; }
 };
 
 // Two strips of a block; `strips` 1: the second one is not there.
@@ -30,11 +40,33 @@ struct StripPair {
   int64_t strip, strips;
 };
 
-template <class T, bool integer, bool two>
+// The products of one step for inputs of `inputs` and weights of `weights` parts; those of b0 and b1 lie
+// kPanelPart apart.
+template <class T, bool integer, bool two, int inputs, int weights>
+AQ_INLINE void multiply_step(const std::byte* a, const std::byte* b0, const std::byte* b1) {
+  each_word<weights>([&]<int j>() {
+    T::template load<4>(b0 + j * kPanelPart, kTileRow);
+    T::template load<5>(b1 + j * kPanelPart, kTileRow);
+    each_word<std::min(inputs, kMostParts - j)>([&]<int i>() {
+      const std::byte* x = a + i * kPairBytes;
+      T::template load<6>(x, kTileRow);
+      if constexpr (two) T::template load<7>(x + kTileBytes, kTileRow);
+      if constexpr (integer) {
+        T::template dot_int8<0, 6, 4>(), T::template dot_int8<1, 6, 5>();
+        if constexpr (two) T::template dot_int8<2, 7, 4>(), T::template dot_int8<3, 7, 5>();
+      } else {
+        T::template dot_bf16<0, 6, 4>(), T::template dot_bf16<1, 6, 5>();
+        if constexpr (two) T::template dot_bf16<2, 7, 4>(), T::template dot_bf16<3, 7, 5>();
+      }
+    });
+  });
+}
+
+template <class T, bool integer, bool two, int inputs, int weights>
 void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1, int64_t steps, std::byte* c,
                    bool first) {
   constexpr int64_t kSums = 2 * kTileRow;  // bytes of one row of sums
-  constexpr int64_t kLower = 16 * kSums;
+  constexpr int64_t kLower = 16 * kSums, kStep = inputs * kPairBytes;
   if (first) {
     T::template zero<0>(), T::template zero<1>();
     if constexpr (two) T::template zero<2>(), T::template zero<3>();
@@ -43,29 +75,32 @@ void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1,
     if constexpr (two)
       T::template load<2>(c + kLower, kSums), T::template load<3>(c + kLower + kTileRow, kSums);
   }
-  for (int64_t t = 0; t < steps; ++t, a += kPairBytes, b0 += kTileBytes, b1 += kTileBytes) {
-    T::template load<4>(b0, kTileRow);
-    T::template load<6>(a, kTileRow);
-    T::template load<5>(b1, kTileRow);
-    if constexpr (two) T::template load<7>(a + kTileBytes, kTileRow);
-    for (int64_t i = 0; i < (two ? kPairBytes : kTileBytes); i += kLine) prefetch(a + kPairBytes + i);
-    if constexpr (integer) {
-      T::template dot_int8<0, 6, 4>(), T::template dot_int8<1, 6, 5>();
-      if constexpr (two) T::template dot_int8<2, 7, 4>(), T::template dot_int8<3, 7, 5>();
-    } else {
-      T::template dot_bf16<0, 6, 4>(), T::template dot_bf16<1, 6, 5>();
-      if constexpr (two) T::template dot_bf16<2, 7, 4>(), T::template dot_bf16<3, 7, 5>();
-    }
+  for (int64_t t = 0; t < steps; ++t, a += kStep, b0 += kTileBytes, b1 += kTileBytes) {
+    for (int64_t i = 0; i < kStep; i += two ? kLine : 2 * kLine) prefetch(a + kStep + i);
+    multiply_step<T, integer, two, inputs, weights>(a, b0, b1);
   }
   T::template store<0>(c, kSums), T::template store<1>(c + kTileRow, kSums);
   if constexpr (two)
     T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
 }
 
+template <class T, bool integer, int inputs = 1, int weights = 1>
+auto pair_kernel_of(int64_t rows) {
+  return rows > 16 ? multiply_pair<T, integer, true, inputs, weights>
+                   : multiply_pair<T, integer, false, inputs, weights>;
+}
+
 // For a pair of row tiles of which `rows` rows are there.
 template <class T, bool integer>
-auto pair_kernel(int64_t rows) {
-  return rows > 16 ? multiply_pair<T, integer, true> : multiply_pair<T, integer, false>;
+auto pair_kernel(int64_t rows, int inputs = 1, int weights = 1) {
+  if constexpr (!integer) {
+    if (inputs > 1 && weights == 1) return pair_kernel_of<T, false, kMostParts, 1>(rows);
+    if (inputs > 1 && weights == 2) return pair_kernel_of<T, false, kMostParts, 2>(rows);
+    if (inputs > 1) return pair_kernel_of<T, false, kMostParts, 3>(rows);
+    if (weights == 2) return pair_kernel_of<T, false, 1, 2>(rows);
+    if (weights == 3) return pair_kernel_of<T, false, 1, 3>(rows);
+  }
+  return pair_kernel_of<T, integer>(rows);
 }
 
 template <bool integer>
@@ -93,27 +128,71 @@ inline void fetch_results(const StripPair& pair, int64_t row, int64_t rows, cons
     for (int64_t j = 0; j < pair.strips; ++j) __builtin_prefetch(y + r * out.stride + j * kStrip, 1);
 }
 
-// sums += the products over tiles [first, first + steps) of the columns, two strips times a chunk's rows.
-// Between pairs of row tiles meanwhile(pair, pairs) brings near what comes next.
-template <class T, bool integer, class Meanwhile>
-void multiply_strips(const StripPair& pair, int64_t first, int64_t steps, const TileRows& x, int64_t rows,
-                     std::byte* panel, std::byte* sums, Meanwhile meanwhile) {
+// Sixteen numbers as BF16 parts, upper halves of the lanes.
+AQ_INLINE void split(V x, V (&parts)[kMostParts]) {
+  parts[0] = round_bf16(x);
+  const V rest = sub(x, parts[0]);
+  parts[1] = round_bf16(rest);
+  parts[2] = sub(rest, parts[1]);
+}
+
+// As unpack_bf16_panel, but in parts, kPanelPart apart; returns how many are not zero throughout.
+inline int split_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, std::byte* out) {
+  alignas(64) float values[kDepthUnit * 16];
+  I bits[kMostParts] = {set_i(0), set_i(0), set_i(0)};
+  for (int64_t k = begin; k < begin + depth; k += kDepthUnit) {
+    unpack_panel(b, strip, k, kDepthUnit, true, values);
+    for (int64_t i = 0; i < kDepthUnit; i += 2, out += kLine) {
+      V even[kMostParts], odd[kMostParts];
+      split(load(values + i * 16), even), split(load(values + (i + 1) * 16), odd);
+      for (int j = 0; j < kMostParts; ++j) {
+        const I pairs = pair_line(_mm512_castps_si512(even[j]), _mm512_castps_si512(odd[j]));
+        bits[j] = or_i(bits[j], pairs);
+        store_line(out + j * kPanelPart, pairs);
+      }
+    }
+  }
+  int parts = kMostParts;
+  while (parts > 1 && _mm512_test_epi32_mask(bits[parts - 1], bits[parts - 1]) == 0) --parts;
+  return parts;
+}
+
+// Two strips' columns of a piece, ready to be multiplied.
+struct PairTiles {
+  const std::byte* strips[2];
+  int parts = 1;
+};
+
+template <bool integer>
+PairTiles pair_tiles(const StripPair& pair, bool exact, int64_t first, int64_t steps, std::byte* panel) {
   constexpr int64_t kColumns = integer ? 64 : 32;  // of a tile
   const Block& b = *pair.block;
-  const std::byte* tiles[2];
+  PairTiles out;
   for (int64_t j = 0; j < 2; ++j) {
     const int64_t from = std::min(j, pair.strips - 1);  // a missing strip is computed twice and dropped
     std::byte* unpacked = panel + from * kPieceSteps * kTileBytes;
-    tiles[j] = tiles_as_packed<integer>(b) ? packed_tiles(b, pair.strip + from, first) : unpacked;
-    if (!tiles_as_packed<integer>(b) && j < pair.strips)
-      unpack_bf16_panel(b, b.strip(pair.strip + j), first * kColumns, steps * kColumns, unpacked);
+    out.strips[j] = tiles_as_packed<integer>(b) ? packed_tiles(b, pair.strip + from, first) : unpacked;
+    if (tiles_as_packed<integer>(b) || j == pair.strips) continue;
+    const std::byte* strip = b.strip(pair.strip + j);
+    if (exact)
+      out.parts = std::max(out.parts, split_panel(b, strip, first * kColumns, steps * kColumns, unpacked));
+    else
+      unpack_bf16_panel(b, strip, first * kColumns, steps * kColumns, unpacked);
   }
+  return out;
+}
+
+// sums += the products over tiles [first, first + steps) of the columns, two strips times a chunk's rows.
+// Between pairs of row tiles meanwhile(pair, pairs) brings near what comes next.
+template <class T, bool integer, class Meanwhile>
+void multiply_strips(const PairTiles& w, int64_t first, int64_t steps, const TileRows& x, int64_t rows,
+                     std::byte* sums, Meanwhile meanwhile) {
   const int64_t row_pairs = base::ceil_div(rows, kPairRows);
   for (int64_t i = 0; i < row_pairs; ++i) {
     meanwhile(i, row_pairs);
-    const auto multiply = pair_kernel<T, integer>(rows - i * kPairRows);
-    multiply(x.pair(i * kPairRows) + first * kPairBytes, tiles[0], tiles[1], steps, sums + i * kPairSums,
-             first == 0);
+    const auto multiply = pair_kernel<T, integer>(rows - i * kPairRows, x.parts, w.parts);
+    multiply(x.pair(i * kPairRows) + first * x.step_bytes(), w.strips[0], w.strips[1], steps,
+             sums + i * kPairSums, first == 0);
   }
 }
 
@@ -144,10 +223,10 @@ void finish_strips(std::span<const StripPair> group, const TileRows& x, int64_t 
 template <bool integer>
 void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out) {
   static thread_local Scratch scratch, line_scratch;
-  std::byte* lines = line_scratch.get<std::byte>(out.steps * kTileRow);
+  std::byte* lines = line_scratch.get<std::byte>(kMostParts * out.steps * kTileRow);  // of each part
+  float* values = scratch.get<float>(w.depth);
+  out.scales[row] = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
   if constexpr (integer) {
-    float* values = scratch.get<float>(w.depth);
-    out.scales[row] = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
     out.sums[row] = 0;
     for (int64_t k = 0; k < w.depth; k += 16) {
       const I codes = nearest_i(load(values + k));
@@ -155,10 +234,17 @@ void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out)
       out.sums[row] += sum_i(codes);
     }
   } else {
-    out.scales[row] = bf16_row(w, x, lines);
+    auto* numbers = reinterpret_cast<uint16_t*>(lines);
+    for (int64_t k = 0; k < w.depth; k += 16) {
+      V parts[kMostParts];
+      split(load(values + k), parts);
+      for (int i = 0; i < out.parts; ++i) store_bf16(numbers + i * w.depth + k, parts[i]);
+    }
   }
   std::byte* tiles = out.row(row);
-  for (int64_t t = 0; t < out.steps; ++t) store_line(tiles + t * kPairBytes, line(lines + t * kTileRow));
+  for (int64_t t = 0; t < out.steps; ++t)
+    for (int64_t i = 0; i < out.parts; ++i)
+      store_line(tiles + (t * out.parts + i) * kPairBytes, line(lines + (i * out.steps + t) * kTileRow));
 }
 
 // Codes of both sides meet as bytes, and one scale covers a row of the weight.
@@ -170,10 +256,11 @@ template <bool integer>
 TileRows tile_rows(const Packed& w, const float* x, int64_t rows, base::ThreadPool& pool) {
   static thread_local Scratch row_scratch, scale_scratch, sum_scratch;
   const int64_t padded = base::round_up(rows, kPairRows), steps = w.depth * (integer ? 1 : 2) / kTileRow;
-  const TileRows tiles = {row_scratch.get<std::byte>(padded * steps * kTileRow), steps,
-                          scale_scratch.get<float>(rows), sum_scratch.get<int32_t>(rows)};
+  const int parts = w.precision == Precision::fp32 && !w.integer_inputs() ? kMostParts : 1;
+  const TileRows tiles = {row_scratch.get<std::byte>(padded * parts * steps * kTileRow), steps,
+                          scale_scratch.get<float>(rows), sum_scratch.get<int32_t>(rows), parts};
   pool.parallel_for(padded, kPairRows, [&](int64_t begin, int64_t end) {
-    if (end > rows) std::memset(tiles.pair(end - 1), 0, static_cast<size_t>(steps * kPairBytes));
+    if (end > rows) std::memset(tiles.pair(end - 1), 0, static_cast<size_t>(steps * tiles.step_bytes()));
     for (int64_t r = begin; r < std::min(end, rows); ++r)
       tile_row<integer>(w, x + r * w.in_features, r, tiles);
   });
@@ -195,10 +282,12 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
   const int64_t chunks = base::ceil_div(rows, kAmxChunkRows), count = static_cast<int64_t>(pairs.size());
   const int64_t group = std::clamp<int64_t>(count * chunks / (4 * pool.size()), 1, kGroupPairs);
   const int64_t groups = base::ceil_div(count, group);
+  const bool exact = w.precision == Precision::fp32;
+  const int64_t piece = exact ? kSplitPieceSteps : kPieceSteps;
   std::atomic<int64_t> next{0};
   pool.run([&, list = pairs.data()](int) {
     static thread_local Scratch panel_scratch, sum_scratch;
-    std::byte* panel = panel_scratch.get<std::byte>(2 * kPieceSteps * kTileBytes);
+    std::byte* panel = panel_scratch.get<std::byte>(kMostParts * kPanelPart);
     std::byte* sums = sum_scratch.get<std::byte>(group * kAmxChunkRows / kPairRows * kPairSums);
     T::configure();
     for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < chunks * groups;) {
@@ -209,17 +298,17 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
       const int64_t pair_sums = base::ceil_div(here, kPairRows) * kPairSums;
       const TileRows input = all.from(row);
       const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
-      for (int64_t k = 0; k < all.steps; k += kPieceSteps)
+      for (int64_t k = 0; k < all.steps; k += piece)
         for (size_t i = 0; i < mine.size(); ++i) {
-          const int64_t steps = std::min(kPieceSteps, all.steps - k);
+          const int64_t steps = std::min(piece, all.steps - k);
           const auto meanwhile = [&](int64_t part, int64_t parts) {
             if (i + 1 < mine.size() && tiles_as_packed<integer>(*mine[i + 1].block))
               fetch_tiles(mine[i + 1], k, steps, part, parts);
             if (k + steps == all.steps)
               fetch_results(mine[i], part * kPairRows, std::min(here, (part + 1) * kPairRows), out);
           };
-          multiply_strips<T, integer>(mine[i], k, steps, input, here, panel,
-                                      sums + static_cast<int64_t>(i) * pair_sums, meanwhile);
+          multiply_strips<T, integer>(pair_tiles<integer>(mine[i], exact, k, steps, panel), k, steps, input,
+                                      here, sums + static_cast<int64_t>(i) * pair_sums, meanwhile);
         }
       finish_strips<integer>(mine, input, here, sums, out);
     }
@@ -231,7 +320,7 @@ template <class T>
 void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase phase, const float* bias,
                 bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
-  if (phase == Phase::decode || w.precision == Precision::fp32)
+  if (phase == Phase::decode)
     return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, y_row, pool);
   linear_tiles<T, true>(w, x, rows, bias, accumulate, y, y_row, pool);
   linear_tiles<T, false>(w, x, rows, bias, accumulate, y, y_row, pool);

@@ -76,6 +76,15 @@ struct Bf16Rows {
   float* scales;
 };
 
+// One input row, rounded; returns its scale.
+inline float bf16_row(const Packed& w, const float* x, std::byte* out) {
+  static thread_local Scratch scratch;
+  float* values = scratch.get<float>(w.depth);
+  const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
+  for (int64_t k = 0; k < w.depth; k += 16) store_bf16(reinterpret_cast<uint16_t*>(out) + k, load(values + k));
+  return scale;
+}
+
 // A group of strips times the rows of one pass. sums is [rows][kTileStrips · 16].
 inline void multiply_bf16_group(const Packed& w, const Block& b, int64_t strip, const Bf16Rows& x, int64_t rows,
                                 std::byte* panel, float* sums, const Outputs& out) {

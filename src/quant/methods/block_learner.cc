@@ -90,6 +90,7 @@ class Learner {
     each_row([&](LearnedMatrix& learned, int64_t row, size_t stage, int64_t at) {
       learned.round(row, matrices_[stage].data() + at);
     });
+    gradient_.set_weights(matrices_);
   }
   void step(const Pace& pace) {
     each_row([&](LearnedMatrix& learned, int64_t row, size_t stage, int64_t at) {
@@ -102,7 +103,7 @@ class Learner {
     const auto begin = static_cast<size_t>(sequence.first * config_.hidden_size);
     const auto size = static_cast<size_t>(sequence.rows * config_.hidden_size);
     std::vector<float> y(size);
-    gradient_.forward(matrices_, task_.inputs.x.values().subspan(begin, size), sequence.rows, y);
+    gradient_.forward(task_.inputs.x.values().subspan(begin, size), sequence.rows, y);
     for (size_t i = 0; i < size; ++i) y[i] -= task_.targets.x.data()[begin + i];
     return y;
   }
@@ -110,7 +111,7 @@ class Learner {
   // 2 / size is left out: neither signs nor Adam's steps depend on the gradient's length.
   void learn_from(const Sequence& sequence) {
     std::vector<float> by_y = errors(sequence);
-    gradient_.backward(matrices_, by_y, by_matrices_);
+    gradient_.backward(by_y, by_matrices_);
   }
 
   void keep_if_better() {
