@@ -5,8 +5,8 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
-#include <type_traits>
 
+#include "base/lanes.h"
 #include "model/dense.h"
 
 namespace aquatint::model {
@@ -26,24 +26,15 @@ float exp_of_negative(float x) {
   return std::bit_cast<float>((n + 127) << 23) * series;
 }
 
-constexpr int64_t kLanes = 16;  // of loops of constant length: compilers make vectors of them
-
-// body(place, how many) for all of [first, end).
-template <class Body>
-void by_lanes(int64_t first, int64_t end, Body body) {
-  for (; first + kLanes <= end; first += kLanes) body(first, std::integral_constant<int64_t, kLanes>{});
-  if (first < end) body(first, end - first);
-}
-
 // Of the unscaled scores [0, count) where a query sees [first, count), in place.
 void softmax(float* __restrict s, int64_t first, int64_t count, float scale) {
-  std::array<float, kLanes> largest, total{};
+  std::array<float, base::kLanes> largest, total{};
   largest.fill(s[first]);
-  by_lanes(first, count, [&](int64_t at, auto n) {
+  base::by_lanes(first, count, [&](int64_t at, auto n) {
     for (int64_t i = 0; i < n; ++i) largest[i] = s[at + i] > largest[i] ? s[at + i] : largest[i];
   });
   const float most = *std::max_element(largest.begin(), largest.end());
-  by_lanes(first, count, [&](int64_t at, auto n) {
+  base::by_lanes(first, count, [&](int64_t at, auto n) {
     for (int64_t i = 0; i < n; ++i) {
       s[at + i] = exp_of_negative((s[at + i] - most) * scale);
       total[i] += s[at + i];
@@ -51,7 +42,7 @@ void softmax(float* __restrict s, int64_t first, int64_t count, float scale) {
   });
   const float share = 1 / std::accumulate(total.begin(), total.end(), 0.0f);
   std::fill(s, s + first, 0.0f);
-  by_lanes(first, count, [&](int64_t at, auto n) {
+  base::by_lanes(first, count, [&](int64_t at, auto n) {
     for (int64_t i = 0; i < n; ++i) s[at + i] *= share;
   });
 }

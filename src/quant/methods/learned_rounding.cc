@@ -1,9 +1,11 @@
 #include "quant/methods/learned_rounding.h"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <numeric>
 
 #include "base/error.h"
+#include "base/lanes.h"
 
 namespace aquatint::quant {
 namespace {
@@ -17,7 +19,12 @@ const numeric::WeightScheme& checked(const numeric::WeightScheme& scheme, std::s
   return scheme;
 }
 
-float sign(float v) { return static_cast<float>((v > 0) - (v < 0)); }
+float sign(float v) { return (v > 0 ? 1.0f : 0.0f) - (v < 0 ? 1.0f : 0.0f); }
+
+float within(float v, float low, float high) {
+  v = v > low ? v : low;
+  return v < high ? v : high;
+}
 
 }  // namespace
 
@@ -37,26 +44,36 @@ float LearnedRounding::move(size_t g, size_t begin, std::span<float> moved) cons
 
 void LearnedRounding::step(int64_t row, const float* gradient, const Pace& pace) {
   const float rate = pace.left() / static_cast<float>(pace.steps);
-  const float high = scheme_.format->max, low = -high - 1;
   for (int64_t first = 0; first < cols(); first += group_) {
-    const auto begin = static_cast<size_t>(row * cols() + first), g = begin / static_cast<size_t>(group_);
-    const float scale = scales_[g], zero = zero_under(scale, g);
-    double by_scale = 0;
-    for (size_t i = 0; i < static_cast<size_t>(group_); ++i) {
-      const float weight = weights_[begin + i] / scale;
-      const float code = weight + offsets_[begin + i] + zero;
-      const bool inside = low - 0.5f <= code && code <= high + 0.5f;
-      const float rounded = std::clamp(std::nearbyint(code), low, high) - zero;
-      const float slope = gradient[static_cast<size_t>(first) + i];
-      const float by_own = inside ? rounded - weight : scheme_.minima ? rounded + zero : rounded;
-      by_scale += double{slope} * double{by_own};
-      if (!inside) continue;
-      float& offset = offsets_[begin + i];
-      offset = std::clamp(offset - rate * sign(slope * scale), -0.5f, 0.5f);
-    }
-    factors_[g] = std::clamp(factors_[g] - rate * sign(static_cast<float>(by_scale) * first_scales_[g]),
-                             kLeastFactor, kMostFactor);
+    const int64_t begin = row * cols() + first;
+    const auto g = static_cast<size_t>(begin / group_);
+    const float by_scale = step_offsets(g, begin, gradient + first, rate);
+    factors_[g] =
+        std::clamp(factors_[g] - rate * sign(by_scale * first_scales_[g]), kLeastFactor, kMostFactor);
   }
+}
+
+// Returns the loss's gradient by the scale of the group.
+float LearnedRounding::step_offsets(size_t g, int64_t begin, const float* gradient, float rate) {
+  const float high = scheme_.format->max, low = -high - 1, scale = scales_[g], zero = zero_under(scale, g);
+  const float clipped_zero = scheme_.minima ? zero : 0;
+  const float* __restrict weights = weights_.data() + begin;
+  float* __restrict offsets = offsets_.data() + begin;
+  std::array<float, base::kLanes> by_scale{};
+  base::by_lanes(0, group_, [&](int64_t at, auto n) {
+    for (int64_t lane = 0; lane < n; ++lane) {
+      const int64_t i = at + lane;
+      const float weight = weights[i] / scale, slope = gradient[i];
+      const float code = weight + offsets[i] + zero;
+      const bool inside = (low - 0.5f <= code) & (code <= high + 0.5f);
+      // Adding 1.5 · 2^23 leaves no fraction bits: round to nearest even.
+      const float rounded = (within(code, low, high) + 12582912.0f) - 12582912.0f - zero;
+      by_scale[static_cast<size_t>(lane)] += slope * (inside ? rounded - weight : rounded + clipped_zero);
+      const float moved = within(offsets[i] - rate * sign(slope * scale), -0.5f, 0.5f);
+      offsets[i] = inside ? moved : offsets[i];
+    }
+  });
+  return std::accumulate(by_scale.begin(), by_scale.end(), 0.0f);
 }
 
 }  // namespace aquatint::quant

@@ -17,6 +17,7 @@ class LearnedRounding : public LearnedMatrix {
 
  private:
   float move(size_t g, size_t begin, std::span<float> moved) const override;
+  float step_offsets(size_t g, int64_t begin, const float* gradient, float rate);
 
   std::span<const float> weights_;
   std::vector<float> offsets_, factors_;  // by weight, by group
