@@ -1,10 +1,7 @@
 #include "model/attention_gradient.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
-#include <numeric>
 
 #include "base/lanes.h"
 #include "model/dense.h"
@@ -12,39 +9,39 @@
 namespace aquatint::model {
 namespace {
 
-constexpr int64_t kBlock =
-    64;  // rows that go together: of what lies behind the last of them nothing is computed
+// Rows that go together: of what lies behind the last of them nothing is computed.
+constexpr int64_t kBlock = 64;
 
-// eˣ of −87 < x ≤ 0 within 3 ulp, of smaller ones next to nothing: 2ⁿ · 2ᶠ with |f| ≤ ½, in a form that
-// compilers make vectors of.
-float exp_of_negative(float x) {
-  const float t = (x < -87.0f ? -87.0f : x) * 1.44269504f;
-  const auto n = static_cast<int32_t>(t - 0.5f);
-  const float f = (t - static_cast<float>(n)) * 0.693147181f;
-  const float series =
-      1 + f * (1 + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f / 720)))));
-  return std::bit_cast<float>((n + 127) << 23) * series;
+using base::IntLanes;
+using base::Lanes;
+
+// eˣ of −87 < x ≤ 0 within 3 ulp, of smaller ones next to nothing: 2ⁿ · 2ᶠ with |f| ≤ ½.
+inline __attribute__((always_inline)) Lanes exp_of_negative(const Lanes& x) {
+  const Lanes t = (x > -87.0f ? x : Lanes{} - 87.0f) * 1.44269504f;
+  const IntLanes n = __builtin_convertvector(t - 0.5f, IntLanes);
+  const Lanes f = (t - __builtin_convertvector(n, Lanes)) * 0.693147181f;
+  const Lanes series =
+      1 + f * (1 + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f * (1 / 720.0f))))));
+  const IntLanes power = (n + 127) << 23;
+  return (Lanes)power * series;
 }
 
 // Of the unscaled scores [0, count) where a query sees [first, count), in place.
-void softmax(float* __restrict s, int64_t first, int64_t count, float scale) {
-  std::array<float, base::kLanes> largest, total{};
-  largest.fill(s[first]);
-  base::by_lanes(first, count, [&](int64_t at, auto n) {
-    for (int64_t i = 0; i < n; ++i) largest[i] = s[at + i] > largest[i] ? s[at + i] : largest[i];
+void softmax(float* s, int64_t first, int64_t count, float scale) {
+  Lanes largest = Lanes{} + s[first], total = {};
+  base::by_lanes(first, count, [&](int64_t i, auto n) {
+    const Lanes x = base::load_lanes(s + i, n, s[first]);
+    largest = x > largest ? x : largest;
   });
-  const float most = *std::max_element(largest.begin(), largest.end());
-  base::by_lanes(first, count, [&](int64_t at, auto n) {
-    for (int64_t i = 0; i < n; ++i) {
-      s[at + i] = exp_of_negative((s[at + i] - most) * scale);
-      total[i] += s[at + i];
-    }
+  const float most = std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3]));
+  base::by_lanes(first, count, [&](int64_t i, auto n) {
+    const Lanes p = exp_of_negative((base::load_lanes(s + i, n, -INFINITY) - most) * scale);
+    total += p;
+    base::store_lanes(s + i, n, p);
   });
-  const float share = 1 / std::accumulate(total.begin(), total.end(), 0.0f);
+  const float share = 1 / base::sum(total);
   std::fill(s, s + first, 0.0f);
-  base::by_lanes(first, count, [&](int64_t at, auto n) {
-    for (int64_t i = 0; i < n; ++i) s[at + i] *= share;
-  });
+  for (int64_t i = first; i < count; ++i) s[i] *= share;
 }
 
 // Columns [first, first + width) of rows that are `stride` apart, as rows.

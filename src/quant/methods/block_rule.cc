@@ -70,29 +70,22 @@ class GridRule final : public BlockRule {
   void round(const float* values, const float* scales, const float* zeros, int64_t n, uint8_t* codes,
              float* rounded) const override {
     const auto at = [](auto* array, int64_t i) { return array ? array + i : nullptr; };
-    int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-      round_lanes(values + i, scales + i, at(zeros, i), std::integral_constant<int64_t, kLanes>{}, codes + i,
-                  at(rounded, i));
-    if (i < n) round_lanes(values + i, scales + i, at(zeros, i), n - i, codes + i, at(rounded, i));
+    base::by_lanes(0, n, [&](int64_t i, auto count) {
+      round_lanes(values + i, scales + i, at(zeros, i), count, codes + i, at(rounded, i));
+    });
   }
 
  private:
   template <class Count>
   void round_lanes(const float* values, const float* scales, const float* zeros, Count count, uint8_t* codes,
                    float* rounded) const {
-    const auto load = [&](const float* from, float rest) {
-      Lanes x = Lanes{} + rest;
-      std::memcpy(&x, from, static_cast<size_t>(count) * sizeof(float));
-      return x;
-    };
-    const Lanes scale = load(scales, 1), zero = zeros ? load(zeros, 0) : Lanes{};
+    const Lanes scale = base::load_lanes(scales, count, 1);
+    const Lanes zero = zeros ? base::load_lanes(zeros, count) : Lanes{};
     Lanes nearest;
-    grid_.nearest(in_units(load(values, 0), scale) + zero, nearest);
+    grid_.nearest(in_units(base::load_lanes(values, count), scale) + zero, nearest);
     const uint32_t mask = (1u << scheme_.format->bits) - 1;
     for (int64_t lane = 0; lane < count; ++lane) codes[lane] = grid_.code(nearest[lane], mask);
-    const Lanes back = (nearest - zero) * scale;
-    if (rounded) std::memcpy(rounded, &back, static_cast<size_t>(count) * sizeof(float));
+    if (rounded) base::store_lanes(rounded, count, (nearest - zero) * scale);
   }
 
   // bitsandbytes multiplies by the reciprocal; the others divide, as compressed-tensors does.

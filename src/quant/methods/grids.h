@@ -1,23 +1,19 @@
 // The values that a code can take, in units of its scale, four lanes at a time. A grid answers two
 // questions: which of its values is nearest (for the error of a candidate scale), and which code stands for
 // it.
-//
-// Four lanes are GCC's portable vectors: one register on any x86-64 or AArch64, and the same results on every
-// machine, because each operation rounds by itself and sums are taken lane by lane.
 #pragma once
 #include <array>
 #include <cstdint>
-#include <cstring>
 
+#include "base/lanes.h"
 #include "numeric/format.h"
 
 namespace aquatint::quant {
 
-constexpr int64_t kLanes = 4;
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
-typedef int32_t IntLanes __attribute__((vector_size(kLanes * sizeof(int32_t))));
+using base::IntLanes;
+using base::kLanes;
+using base::Lanes;
 
-// A cast between the two keeps the bits.
 #define AQ_INLINE inline __attribute__((always_inline))
 
 // Integers low … high around a zero-point: value = code − zero.

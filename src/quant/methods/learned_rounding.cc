@@ -1,11 +1,9 @@
 #include "quant/methods/learned_rounding.h"
 
 #include <algorithm>
-#include <array>
-#include <numeric>
 
 #include "base/error.h"
-#include "base/lanes.h"
+#include "quant/methods/grids.h"
 
 namespace aquatint::quant {
 namespace {
@@ -19,12 +17,35 @@ const numeric::WeightScheme& checked(const numeric::WeightScheme& scheme, std::s
   return scheme;
 }
 
-float sign(float v) { return (v > 0 ? 1.0f : 0.0f) - (v < 0 ? 1.0f : 0.0f); }
-
-float within(float v, float low, float high) {
-  v = v > low ? v : low;
-  return v < high ? v : high;
+float sign(float v) { return static_cast<float>((v > 0) - (v < 0)); }
+Lanes sign(const Lanes& v) {
+  const Lanes none = {}, one = none + 1.0f;
+  return (v > none ? one : none) - (v < none ? one : none);
 }
+Lanes within(const Lanes& v, float low, float high) {
+  const Lanes above = v > low ? v : Lanes{} + low;
+  return above < high ? above : Lanes{} + high;
+}
+
+// Some weights of a group, at most kLanes: what their offsets become, and the loss's gradient by the scale.
+struct OffsetStep {
+  IntegerGrid grid;
+  float scale, zero, clipped_zero, rate;
+
+  template <class Count>
+  AQ_INLINE Lanes operator()(const float* weights, const float* gradient, Count count, float* offsets) const {
+    const Lanes weight = base::load_lanes(weights, count) / scale, slope = base::load_lanes(gradient, count);
+    const Lanes offset = base::load_lanes(offsets, count);
+    const Lanes code = weight + offset + zero;
+    Lanes nearest;
+    grid.nearest(code, nearest);
+    const Lanes rounded = nearest - zero;
+    const IntLanes inside = (code >= grid.low - 0.5f) & (code <= grid.high + 0.5f);
+    const Lanes moved = within(offset - rate * sign(slope * scale), -0.5f, 0.5f);
+    base::store_lanes(offsets, count, inside ? moved : offset);
+    return slope * (inside ? rounded - weight : rounded + clipped_zero);
+  }
+};
 
 }  // namespace
 
@@ -55,25 +76,15 @@ void LearnedRounding::step(int64_t row, const float* gradient, const Pace& pace)
 
 // Returns the loss's gradient by the scale of the group.
 float LearnedRounding::step_offsets(size_t g, int64_t begin, const float* gradient, float rate) {
-  const float high = scheme_.format->max, low = -high - 1, scale = scales_[g], zero = zero_under(scale, g);
-  const float clipped_zero = scheme_.minima ? zero : 0;
-  const float* __restrict weights = weights_.data() + begin;
-  float* __restrict offsets = offsets_.data() + begin;
-  std::array<float, base::kLanes> by_scale{};
-  base::by_lanes(0, group_, [&](int64_t at, auto n) {
-    for (int64_t lane = 0; lane < n; ++lane) {
-      const int64_t i = at + lane;
-      const float weight = weights[i] / scale, slope = gradient[i];
-      const float code = weight + offsets[i] + zero;
-      const bool inside = (low - 0.5f <= code) & (code <= high + 0.5f);
-      // Adding 1.5 · 2^23 leaves no fraction bits: round to nearest even.
-      const float rounded = (within(code, low, high) + 12582912.0f) - 12582912.0f - zero;
-      by_scale[static_cast<size_t>(lane)] += slope * (inside ? rounded - weight : rounded + clipped_zero);
-      const float moved = within(offsets[i] - rate * sign(slope * scale), -0.5f, 0.5f);
-      offsets[i] = inside ? moved : offsets[i];
-    }
+  const float high = scheme_.format->max, scale = scales_[g], zero = zero_under(scale, g);
+  const OffsetStep step = {{-high - 1, high}, scale, zero, scheme_.minima ? zero : 0, rate};
+  const float* weights = weights_.data() + begin;
+  float* offsets = offsets_.data() + begin;
+  Lanes by_scale = {};
+  base::by_lanes(0, group_, [&](int64_t i, auto count) {
+    by_scale += step(weights + i, gradient + i, count, offsets + i);
   });
-  return std::accumulate(by_scale.begin(), by_scale.end(), 0.0f);
+  return base::sum(by_scale);
 }
 
 }  // namespace aquatint::quant
