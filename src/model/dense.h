@@ -5,17 +5,44 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/lanes.h"
 #include "model/model.h"
 
 namespace aquatint::model {
 
+// Four rows of four numbers, m_row apart, become columns of t.
+inline void transpose_four(const float* m, int64_t m_row, float* t, int64_t t_row) {
+  using base::kLanes, base::Lanes;
+  const auto row = [&](int64_t r) {
+    return base::load_lanes(m + r * m_row, std::integral_constant<int64_t, kLanes>{});
+  };
+  const Lanes a = row(0), b = row(1), c = row(2), d = row(3);
+  const Lanes ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+              cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Lanes ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+              cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const auto put = [&](int64_t r, const Lanes& x) {
+    base::store_lanes(t + r * t_row, std::integral_constant<int64_t, kLanes>{}, x);
+  };
+  put(0, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+  put(1, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+  put(2, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+  put(3, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+}
+
 // Rows [begin, end) of m[rows][cols] become columns of t[cols][rows].
 inline void transpose(const float* m, int64_t rows, int64_t cols, int64_t begin, int64_t end, float* t) {
-  constexpr int64_t kTile = 32;
-  for (int64_t r0 = begin; r0 < end; r0 += kTile)
-    for (int64_t c0 = 0; c0 < cols; c0 += kTile)
-      for (int64_t r = r0; r < std::min(end, r0 + kTile); ++r)
-        for (int64_t c = c0; c < std::min(cols, c0 + kTile); ++c) t[c * rows + r] = m[r * cols + c];
+  constexpr int64_t kFour = base::kLanes, kTile = 16;  // columns of m: a line read, and few enough written
+  for (int64_t first = 0; first < cols; first += kTile)
+    for (int64_t r = begin; r < end; r += kFour)
+      for (int64_t c = first; c < std::min(cols, first + kTile); c += kFour) {
+        if (r + kFour <= end && c + kFour <= cols) {
+          transpose_four(m + r * cols + c, cols, t + c * rows + r, rows);
+          continue;
+        }
+        for (int64_t i = r; i < std::min(end, r + kFour); ++i)
+          for (int64_t j = c; j < std::min(cols, c + kFour); ++j) t[j * rows + i] = m[i * cols + j];
+      }
 }
 
 inline std::vector<float> transposed(const float* m, int64_t rows, int64_t cols) {

@@ -5,10 +5,9 @@
 // or its model. Included inside namespace avx512 after linear_bf16_pairs.inl; what tiles do not do, the
 // avx512 set does.
 //
-// In FP32 precision inputs and weights are sums of up to three BF16 parts, each what the ones before it left:
-// 3 · 8 bits say all 24 of a float. Parts i and j are multiplied where i + j < 3; what is left out is at most
-// about 2 · 2^-24 of a product. A part that is zero throughout is skipped, which changes no bit: weights that are
-// BF16 take three products.
+// In FP32 precision inputs that meet BF16 weights are sums of three BF16 parts, each what the ones before it
+// left: 3 · 8 bits say all 24 of a float, and products with 8 bits are exact. FP32 weights, in three parts of
+// their own, would take six products; FMA is faster.
 
 constexpr int64_t kTileBytes = 1024, kTileRow = 64;
 constexpr int64_t kPairRows = 32;               // of two tiles
@@ -17,8 +16,7 @@ constexpr int64_t kPairSums = 4 * kTileBytes;   // of two strips for them
 constexpr int64_t kPieceSteps = 32;  // of kTileRow bytes of a row: BF16 panels of two strips take 64 KiB
 constexpr int64_t kAmxChunkRows = 256, kGroupPairs = 8;  // inputs 512 KiB, sums 256 KiB
 constexpr int kMostParts = 3;
-constexpr int64_t kSplitPieceSteps = 16;  // where inputs have three parts: 768 KiB, panels 96 KiB
-constexpr int64_t kPanelPart = 2 * kPieceSteps * kTileBytes;  // a part of two strips
+constexpr int64_t kSplitPieceSteps = 16;  // where inputs have three parts: 768 KiB
 
 // Inputs as tiles: [pairs of row tiles][columns in tiles][parts][2][16 rows][64 bytes], whole pairs with
 // zeros behind.
@@ -40,33 +38,11 @@ struct StripPair {
   int64_t strip, strips;
 };
 
-// The products of one step for inputs of `inputs` and weights of `weights` parts; those of b0 and b1 lie
-// kPanelPart apart.
-template <class T, bool integer, bool two, int inputs, int weights>
-AQ_INLINE void multiply_step(const std::byte* a, const std::byte* b0, const std::byte* b1) {
-  each_word<weights>([&]<int j>() {
-    T::template load<4>(b0 + j * kPanelPart, kTileRow);
-    T::template load<5>(b1 + j * kPanelPart, kTileRow);
-    each_word<std::min(inputs, kMostParts - j)>([&]<int i>() {
-      const std::byte* x = a + i * kPairBytes;
-      T::template load<6>(x, kTileRow);
-      if constexpr (two) T::template load<7>(x + kTileBytes, kTileRow);
-      if constexpr (integer) {
-        T::template dot_int8<0, 6, 4>(), T::template dot_int8<1, 6, 5>();
-        if constexpr (two) T::template dot_int8<2, 7, 4>(), T::template dot_int8<3, 7, 5>();
-      } else {
-        T::template dot_bf16<0, 6, 4>(), T::template dot_bf16<1, 6, 5>();
-        if constexpr (two) T::template dot_bf16<2, 7, 4>(), T::template dot_bf16<3, 7, 5>();
-      }
-    });
-  });
-}
-
-template <class T, bool integer, bool two, int inputs, int weights>
+template <class T, bool integer, bool two, int parts>
 void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1, int64_t steps, std::byte* c,
                    bool first) {
   constexpr int64_t kSums = 2 * kTileRow;  // bytes of one row of sums
-  constexpr int64_t kLower = 16 * kSums, kStep = inputs * kPairBytes;
+  constexpr int64_t kLower = 16 * kSums;
   if (first) {
     T::template zero<0>(), T::template zero<1>();
     if constexpr (two) T::template zero<2>(), T::template zero<3>();
@@ -75,32 +51,34 @@ void multiply_pair(const std::byte* a, const std::byte* b0, const std::byte* b1,
     if constexpr (two)
       T::template load<2>(c + kLower, kSums), T::template load<3>(c + kLower + kTileRow, kSums);
   }
-  for (int64_t t = 0; t < steps; ++t, a += kStep, b0 += kTileBytes, b1 += kTileBytes) {
-    for (int64_t i = 0; i < kStep; i += two ? kLine : 2 * kLine) prefetch(a + kStep + i);
-    multiply_step<T, integer, two, inputs, weights>(a, b0, b1);
+  for (int64_t t = 0; t < steps; ++t, b0 += kTileBytes, b1 += kTileBytes) {
+    T::template load<4>(b0, kTileRow);
+    T::template load<5>(b1, kTileRow);
+    for (int part = 0; part < parts; ++part, a += kPairBytes) {
+      T::template load<6>(a, kTileRow);
+      if constexpr (two) T::template load<7>(a + kTileBytes, kTileRow);
+      for (int64_t i = 0; i < (two ? kPairBytes : kTileBytes); i += kLine) prefetch(a + parts * kPairBytes + i);
+      if constexpr (integer) {
+        T::template dot_int8<0, 6, 4>(), T::template dot_int8<1, 6, 5>();
+        if constexpr (two) T::template dot_int8<2, 7, 4>(), T::template dot_int8<3, 7, 5>();
+      } else {
+        T::template dot_bf16<0, 6, 4>(), T::template dot_bf16<1, 6, 5>();
+        if constexpr (two) T::template dot_bf16<2, 7, 4>(), T::template dot_bf16<3, 7, 5>();
+      }
+    }
   }
   T::template store<0>(c, kSums), T::template store<1>(c + kTileRow, kSums);
   if constexpr (two)
     T::template store<2>(c + kLower, kSums), T::template store<3>(c + kLower + kTileRow, kSums);
 }
 
-template <class T, bool integer, int inputs = 1, int weights = 1>
-auto pair_kernel_of(int64_t rows) {
-  return rows > 16 ? multiply_pair<T, integer, true, inputs, weights>
-                   : multiply_pair<T, integer, false, inputs, weights>;
-}
-
-// For a pair of row tiles of which `rows` rows are there.
+// For a pair of row tiles of which `rows` rows are there, in `parts` parts.
 template <class T, bool integer>
-auto pair_kernel(int64_t rows, int inputs = 1, int weights = 1) {
-  if constexpr (!integer) {
-    if (inputs > 1 && weights == 1) return pair_kernel_of<T, false, kMostParts, 1>(rows);
-    if (inputs > 1 && weights == 2) return pair_kernel_of<T, false, kMostParts, 2>(rows);
-    if (inputs > 1) return pair_kernel_of<T, false, kMostParts, 3>(rows);
-    if (weights == 2) return pair_kernel_of<T, false, 1, 2>(rows);
-    if (weights == 3) return pair_kernel_of<T, false, 1, 3>(rows);
-  }
-  return pair_kernel_of<T, integer>(rows);
+auto pair_kernel(int64_t rows, int parts = 1) {
+  if constexpr (!integer)
+    if (parts == kMostParts)
+      return rows > 16 ? multiply_pair<T, false, true, kMostParts> : multiply_pair<T, false, false, kMostParts>;
+  return rows > 16 ? multiply_pair<T, integer, true, 1> : multiply_pair<T, integer, false, 1>;
 }
 
 template <bool integer>
@@ -128,71 +106,27 @@ inline void fetch_results(const StripPair& pair, int64_t row, int64_t rows, cons
     for (int64_t j = 0; j < pair.strips; ++j) __builtin_prefetch(y + r * out.stride + j * kStrip, 1);
 }
 
-// Sixteen numbers as BF16 parts, upper halves of the lanes.
-AQ_INLINE void split(V x, V (&parts)[kMostParts]) {
-  parts[0] = round_bf16(x);
-  const V rest = sub(x, parts[0]);
-  parts[1] = round_bf16(rest);
-  parts[2] = sub(rest, parts[1]);
-}
-
-// As unpack_bf16_panel, but in parts, kPanelPart apart; returns how many are not zero throughout.
-inline int split_panel(const Block& b, const std::byte* strip, int64_t begin, int64_t depth, std::byte* out) {
-  alignas(64) float values[kDepthUnit * 16];
-  I bits[kMostParts] = {set_i(0), set_i(0), set_i(0)};
-  for (int64_t k = begin; k < begin + depth; k += kDepthUnit) {
-    unpack_panel(b, strip, k, kDepthUnit, true, values);
-    for (int64_t i = 0; i < kDepthUnit; i += 2, out += kLine) {
-      V even[kMostParts], odd[kMostParts];
-      split(load(values + i * 16), even), split(load(values + (i + 1) * 16), odd);
-      for (int j = 0; j < kMostParts; ++j) {
-        const I pairs = pair_line(_mm512_castps_si512(even[j]), _mm512_castps_si512(odd[j]));
-        bits[j] = or_i(bits[j], pairs);
-        store_line(out + j * kPanelPart, pairs);
-      }
-    }
-  }
-  int parts = kMostParts;
-  while (parts > 1 && _mm512_test_epi32_mask(bits[parts - 1], bits[parts - 1]) == 0) --parts;
-  return parts;
-}
-
-// Two strips' columns of a piece, ready to be multiplied.
-struct PairTiles {
-  const std::byte* strips[2];
-  int parts = 1;
-};
-
-template <bool integer>
-PairTiles pair_tiles(const StripPair& pair, bool exact, int64_t first, int64_t steps, std::byte* panel) {
-  constexpr int64_t kColumns = integer ? 64 : 32;  // of a tile
-  const Block& b = *pair.block;
-  PairTiles out;
-  for (int64_t j = 0; j < 2; ++j) {
-    const int64_t from = std::min(j, pair.strips - 1);  // a missing strip is computed twice and dropped
-    std::byte* unpacked = panel + from * kPieceSteps * kTileBytes;
-    out.strips[j] = tiles_as_packed<integer>(b) ? packed_tiles(b, pair.strip + from, first) : unpacked;
-    if (tiles_as_packed<integer>(b) || j == pair.strips) continue;
-    const std::byte* strip = b.strip(pair.strip + j);
-    if (exact)
-      out.parts = std::max(out.parts, split_panel(b, strip, first * kColumns, steps * kColumns, unpacked));
-    else
-      unpack_bf16_panel(b, strip, first * kColumns, steps * kColumns, unpacked);
-  }
-  return out;
-}
-
 // sums += the products over tiles [first, first + steps) of the columns, two strips times a chunk's rows.
 // Between pairs of row tiles meanwhile(pair, pairs) brings near what comes next.
 template <class T, bool integer, class Meanwhile>
-void multiply_strips(const PairTiles& w, int64_t first, int64_t steps, const TileRows& x, int64_t rows,
-                     std::byte* sums, Meanwhile meanwhile) {
+void multiply_strips(const StripPair& pair, int64_t first, int64_t steps, const TileRows& x, int64_t rows,
+                     std::byte* panel, std::byte* sums, Meanwhile meanwhile) {
+  constexpr int64_t kColumns = integer ? 64 : 32;  // of a tile
+  const Block& b = *pair.block;
+  const std::byte* tiles[2];
+  for (int64_t j = 0; j < 2; ++j) {
+    const int64_t from = std::min(j, pair.strips - 1);  // a missing strip is computed twice and dropped
+    std::byte* unpacked = panel + from * kPieceSteps * kTileBytes;
+    tiles[j] = tiles_as_packed<integer>(b) ? packed_tiles(b, pair.strip + from, first) : unpacked;
+    if (!tiles_as_packed<integer>(b) && j < pair.strips)
+      unpack_bf16_panel(b, b.strip(pair.strip + j), first * kColumns, steps * kColumns, unpacked);
+  }
   const int64_t row_pairs = base::ceil_div(rows, kPairRows);
   for (int64_t i = 0; i < row_pairs; ++i) {
     meanwhile(i, row_pairs);
-    const auto multiply = pair_kernel<T, integer>(rows - i * kPairRows, x.parts, w.parts);
-    multiply(x.pair(i * kPairRows) + first * x.step_bytes(), w.strips[0], w.strips[1], steps,
-             sums + i * kPairSums, first == 0);
+    const auto multiply = pair_kernel<T, integer>(rows - i * kPairRows, x.parts);
+    multiply(x.pair(i * kPairRows) + first * x.step_bytes(), tiles[0], tiles[1], steps, sums + i * kPairSums,
+             first == 0);
   }
 }
 
@@ -217,6 +151,14 @@ void finish_strips(std::span<const StripPair> group, const TileRows& x, int64_t 
                               : load(reinterpret_cast<const float*>(at));
         finish(out, row, b.first_row + column, b.rows - column, 1, mul(sum, scales[i][j]));
       }
+}
+
+// Sixteen numbers as BF16 parts, upper halves of the lanes.
+AQ_INLINE void split(V x, V (&parts)[kMostParts]) {
+  parts[0] = round_bf16(x);
+  const V rest = sub(x, parts[0]);
+  parts[1] = round_bf16(rest);
+  parts[2] = sub(rest, parts[1]);
 }
 
 // One input row into its tiles.
@@ -252,6 +194,11 @@ inline bool bytes_on_tiles(const Packed& w, const Block& b) {
   return w.integer_inputs() && b.form == Form::bits8 && b.groups == 1 && b.offset == Offset::none;
 }
 
+// FP32 weights are left to FMA.
+inline bool on_tiles(const Packed& w, const Block& b) {
+  return w.precision != Precision::fp32 || b.form == Form::bf16;
+}
+
 template <bool integer>
 TileRows tile_rows(const Packed& w, const float* x, int64_t rows, base::ThreadPool& pool) {
   static thread_local Scratch row_scratch, scale_scratch, sum_scratch;
@@ -267,14 +214,14 @@ TileRows tile_rows(const Packed& w, const float* x, int64_t rows, base::ThreadPo
   return tiles;
 }
 
-// The parts whose codes go as bytes (`integer`), or the others.
+// The parts whose codes go as bytes (`integer`), or the others that go to tiles.
 template <class T, bool integer>
 void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bias, bool accumulate, float* y,
                   int64_t y_row, base::ThreadPool& pool) {
   static thread_local std::vector<StripPair> pairs;
   pairs.clear();
   for (const Block& b : w.blocks)
-    if (bytes_on_tiles(w, b) == integer)
+    if (on_tiles(w, b) && bytes_on_tiles(w, b) == integer)
       for (int64_t strip = 0; strip < b.strips; strip += 2)
         pairs.push_back({&b, strip, std::min<int64_t>(2, b.strips - strip)});
   if (pairs.empty()) return;
@@ -282,12 +229,11 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
   const int64_t chunks = base::ceil_div(rows, kAmxChunkRows), count = static_cast<int64_t>(pairs.size());
   const int64_t group = std::clamp<int64_t>(count * chunks / (4 * pool.size()), 1, kGroupPairs);
   const int64_t groups = base::ceil_div(count, group);
-  const bool exact = w.precision == Precision::fp32;
-  const int64_t piece = exact ? kSplitPieceSteps : kPieceSteps;
+  const int64_t piece = all.parts > 1 ? kSplitPieceSteps : kPieceSteps;
   std::atomic<int64_t> next{0};
   pool.run([&, list = pairs.data()](int) {
     static thread_local Scratch panel_scratch, sum_scratch;
-    std::byte* panel = panel_scratch.get<std::byte>(kMostParts * kPanelPart);
+    std::byte* panel = panel_scratch.get<std::byte>(2 * kPieceSteps * kTileBytes);
     std::byte* sums = sum_scratch.get<std::byte>(group * kAmxChunkRows / kPairRows * kPairSums);
     T::configure();
     for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < chunks * groups;) {
@@ -307,8 +253,8 @@ void linear_tiles(const Packed& w, const float* x, int64_t rows, const float* bi
             if (k + steps == all.steps)
               fetch_results(mine[i], part * kPairRows, std::min(here, (part + 1) * kPairRows), out);
           };
-          multiply_strips<T, integer>(pair_tiles<integer>(mine[i], exact, k, steps, panel), k, steps, input,
-                                      here, sums + static_cast<int64_t>(i) * pair_sums, meanwhile);
+          multiply_strips<T, integer>(mine[i], k, steps, input, here, panel,
+                                      sums + static_cast<int64_t>(i) * pair_sums, meanwhile);
         }
       finish_strips<integer>(mine, input, here, sums, out);
     }
@@ -324,5 +270,7 @@ void linear_amx(const PackedMatrix& matrix, const float* x, int64_t rows, Phase 
     return set_of_kernels.linear(matrix, x, rows, phase, bias, accumulate, y, y_row, pool);
   linear_tiles<T, true>(w, x, rows, bias, accumulate, y, y_row, pool);
   linear_tiles<T, false>(w, x, rows, bias, accumulate, y, y_row, pool);
+  linear_prefill(
+      w, [&](const Block& b) { return !on_tiles(w, b); }, x, rows, bias, accumulate, y, y_row, pool);
   add_outliers(w, x, rows, y, y_row, pool);
 }

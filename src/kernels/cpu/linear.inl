@@ -6,6 +6,6 @@ inline void linear(const PackedMatrix& matrix, const float* x, int64_t rows, Pha
   if (phase == Phase::decode)
     linear_decode(w, x, rows, bias, accumulate, y, y_row, pool);
   else
-    linear_prefill(w, true, x, rows, bias, accumulate, y, y_row, pool);
+    linear_prefill(w, [](const Block&) { return true; }, x, rows, bias, accumulate, y, y_row, pool);
   add_outliers(w, x, rows, y, y_row, pool);
 }

@@ -129,9 +129,11 @@ inline int64_t count_groups(const Packed& w) {
   return groups;
 }
 
-// `integers`: also those parts that hold integer codes.
-inline void linear_prefill(const Packed& w, bool integers, const float* x, int64_t rows, const float* bias,
-                           bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
+// Those parts for which wanted(block).
+template <class Wanted>
+void linear_prefill(const Packed& w, Wanted wanted, const float* x, int64_t rows, const float* bias, bool accumulate,
+                    float* y, int64_t y_row, base::ThreadPool& pool) {
+  if (std::none_of(w.blocks.begin(), w.blocks.end(), wanted)) return;
   static thread_local Scratch value_scratch, scale_scratch;
   float* values = value_scratch.get<float>(rows * w.depth);
   float* scales = scale_scratch.get<float>(rows);
@@ -150,8 +152,7 @@ inline void linear_prefill(const Packed& w, bool integers, const float* x, int64
       const RoundedRows input = {values + row * w.depth, w.depth, scales + row};
       const Outputs out = {y + row * y_row, y_row, input.scales, bias, accumulate};
       for_groups(w, begin, end, [&](const Block& b, int64_t strip) {
-        if (integers || !is_integer(b.form))
-          multiply_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);
+        if (wanted(b)) multiply_group(w, b, strip, input, std::min(chunk, rows - row), panel, sums, out);
       });
     }
   });

@@ -226,9 +226,7 @@ inline void linear_any(const PackedMatrix& matrix, const float* x, int64_t rows,
                        bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
   const auto& w = static_cast<const Packed&>(matrix);
   if (phase == Phase::decode) return linear(matrix, x, rows, phase, bias, accumulate, y, y_row, pool);
-  const auto floating = [](const Block& b) { return !is_integer(b.form); };
-  if (std::any_of(w.blocks.begin(), w.blocks.end(), floating))
-    linear_prefill(w, false, x, rows, bias, accumulate, y, y_row, pool);
+  linear_prefill(w, [](const Block& b) { return !is_integer(b.form); }, x, rows, bias, accumulate, y, y_row, pool);
   linear_prompt_codes<false>(w, x, rows, bias, accumulate, y, y_row, pool);
   linear_prompt_codes<true>(w, x, rows, bias, accumulate, y, y_row, pool);
   add_outliers(w, x, rows, y, y_row, pool);

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "quant/methods/block_learner.h"
+#include "quant/methods/grids.h"
 
 namespace aquatint::quant {
 namespace {
@@ -25,6 +26,13 @@ constexpr std::array kSettings = {
     kSeedSetting,
 };
 
+constexpr float kMean = 0.9f, kSquare = 0.999f, kLeast = 1e-12f;  // Adam's
+
+Lanes root(Lanes x) {
+  for (int lane = 0; lane < kLanes; ++lane) x[lane] = std::sqrt(x[lane]);
+  return x;
+}
+
 // Weights that move under scales that stay.
 class DistilledWeights : public LearnedMatrix {
  public:
@@ -38,16 +46,24 @@ class DistilledWeights : public LearnedMatrix {
         square_(weights.size()) {}
 
   void step(int64_t row, const float* gradient, const Pace& pace) override {
-    constexpr float kMean = 0.9f, kSquare = 0.999f, kLeast = 1e-12f;
     const auto done = static_cast<float>(pace.step + 1);
     const float mean_share = 1 - std::pow(kMean, done), square_share = 1 - std::pow(kSquare, done);
-    for (int64_t c = 0; c < cols(); ++c) {
-      const auto i = static_cast<size_t>(row * cols() + c);
-      mean_[i] += (1 - kMean) * (gradient[c] - mean_[i]);
-      square_[i] += (1 - kSquare) * (gradient[c] * gradient[c] - square_[i]);
-      const float direction = mean_[i] / mean_share / (std::sqrt(square_[i] / square_share) + kLeast);
-      const float scale = std::fabs(first_scales_[i / static_cast<size_t>(group_)]);
-      weights_[i] -= rate_ * pace.left() * scale * direction;
+    for (int64_t first = 0; first < cols(); first += group_) {
+      const int64_t begin = row * cols() + first;
+      const float scale = std::fabs(first_scales_[static_cast<size_t>(begin / group_)]);
+      const float length = rate_ * pace.left() * scale;
+      base::by_lanes(0, group_, [&](int64_t i, auto count) {
+        const Lanes by = base::load_lanes(gradient + first + i, count);
+        float *mean_at = mean_.data() + begin + i, *square_at = square_.data() + begin + i;
+        float* weight_at = weights_.data() + begin + i;
+        Lanes mean = base::load_lanes(mean_at, count), square = base::load_lanes(square_at, count);
+        mean += (1 - kMean) * (by - mean);
+        square += (1 - kSquare) * (by * by - square);
+        const Lanes direction = mean / mean_share / (root(square / square_share) + kLeast);
+        base::store_lanes(mean_at, count, mean);
+        base::store_lanes(square_at, count, square);
+        base::store_lanes(weight_at, count, base::load_lanes(weight_at, count) - length * direction);
+      });
     }
   }
 
