@@ -1,7 +1,7 @@
 // SignRound (Cheng et al., arXiv 2309.05516) on each linear's own output error, tr(ΔW H ΔWᵀ), instead of its
-// block's: the Gram matrix of the inputs gives the exact gradient over all calibration tokens, 2 ΔW H, so
-// there are no batches and nothing is run again. Rows do not touch each other: each keeps its best iterate,
-// so none is worse than rtn's.
+// block's: the Gram matrix of the inputs gives the gradient over all calibration tokens, 2 ΔW H, so there are
+// no batches and nothing is run again. Rows do not touch each other: each keeps its best iterate, rtn's being
+// the first, as far as products in the model's own precision tell them apart.
 #include <algorithm>
 #include <array>
 
