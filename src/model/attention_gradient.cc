@@ -21,7 +21,8 @@ inline __attribute__((always_inline)) Lanes exp_of_negative(const Lanes& x) {
   const IntLanes n = __builtin_convertvector(t - 0.5f, IntLanes);
   const Lanes f = (t - __builtin_convertvector(n, Lanes)) * 0.693147181f;
   const Lanes series =
-      1 + f * (1 + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f * (1 / 720.0f))))));
+      1.0f +
+      f * (1.0f + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f * (1 / 720.0f))))));
   const IntLanes power = (n + 127) << 23;
   return (Lanes)power * series;
 }
