@@ -153,14 +153,6 @@ void finish_strips(std::span<const StripPair> group, const TileRows& x, int64_t 
       }
 }
 
-// Sixteen numbers as BF16 parts, upper halves of the lanes.
-AQ_INLINE void split(V x, V (&parts)[kMostParts]) {
-  parts[0] = round_bf16(x);
-  const V rest = sub(x, parts[0]);
-  parts[1] = round_bf16(rest);
-  parts[2] = sub(rest, parts[1]);
-}
-
 // One input row into its tiles.
 template <bool integer>
 void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out) {
@@ -178,9 +170,11 @@ void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out)
   } else {
     auto* numbers = reinterpret_cast<uint16_t*>(lines);
     for (int64_t k = 0; k < w.depth; k += 16) {
-      V parts[kMostParts];
-      split(load(values + k), parts);
-      for (int i = 0; i < out.parts; ++i) store_bf16(numbers + i * w.depth + k, parts[i]);
+      V rest = load(values + k);
+      for (int i = 0; i < out.parts; ++i) {
+        store_bf16(numbers + i * w.depth + k, rest);
+        rest = sub(rest, round_bf16(rest));
+      }
     }
   }
   std::byte* tiles = out.row(row);
