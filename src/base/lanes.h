@@ -5,6 +5,8 @@
 #include <cstring>
 #include <type_traits>
 
+#define AQ_INLINE [[gnu::always_inline]] inline  // as src/kernels/cpu has it
+
 namespace aquatint::base {
 
 constexpr int64_t kLanes = 4;
@@ -13,21 +15,26 @@ typedef int32_t IntLanes __attribute__((vector_size(kLanes * sizeof(int32_t))));
 
 // `count` numbers, a constant or fewer than kLanes, and `rest` behind them.
 template <class Count>
-inline __attribute__((always_inline)) Lanes load_lanes(const float* from, Count count, float rest = 0) {
+AQ_INLINE Lanes load_lanes(const float* from, Count count, float rest = 0) {
   Lanes x = Lanes{} + rest;
   std::memcpy(&x, from, static_cast<size_t>(count) * sizeof(float));
   return x;
 }
 template <class Count>
-inline __attribute__((always_inline)) void store_lanes(float* to, Count count, const Lanes& x) {
+AQ_INLINE void store_lanes(float* to, Count count, const Lanes& x) {
   std::memcpy(to, &x, static_cast<size_t>(count) * sizeof(float));
 }
 
 // body(place, count) for all of [first, end): kLanes at a time, as a constant, then what is left.
 template <class Body>
-inline __attribute__((always_inline)) void by_lanes(int64_t first, int64_t end, Body body) {
+AQ_INLINE void by_lanes(int64_t first, int64_t end, Body body) {
   for (; first + kLanes <= end; first += kLanes) body(first, std::integral_constant<int64_t, kLanes>{});
   if (first < end) body(first, end - first);
+}
+
+AQ_INLINE Lanes clamp(const Lanes& x, float low, float high) {
+  const Lanes above = x > low ? x : Lanes{} + low;
+  return above < high ? above : Lanes{} + high;
 }
 
 inline float sum(const Lanes& x) { return (x[0] + x[1]) + (x[2] + x[3]); }

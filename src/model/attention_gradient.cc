@@ -16,7 +16,7 @@ using base::IntLanes;
 using base::Lanes;
 
 // eˣ of −87 < x ≤ 0 within 3 ulp, of smaller ones next to nothing: 2ⁿ · 2ᶠ with |f| ≤ ½.
-inline __attribute__((always_inline)) Lanes exp_of_negative(const Lanes& x) {
+AQ_INLINE Lanes exp_of_negative(const Lanes& x) {
   const Lanes t = (x > -87.0f ? x : Lanes{} - 87.0f) * 1.44269504f;
   const IntLanes n = __builtin_convertvector(t - 0.5f, IntLanes);
   const Lanes f = (t - __builtin_convertvector(n, Lanes)) * 0.693147181f;
@@ -49,9 +49,7 @@ void softmax(float* s, int64_t first, int64_t count, float scale) {
 std::vector<float> turned_columns(std::span<const float> x, int64_t rows, int64_t stride, int64_t first,
                                   int64_t width) {
   std::vector<float> t(static_cast<size_t>(rows * width));
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < width; ++i)
-      t[static_cast<size_t>(i * rows + r)] = x[static_cast<size_t>(r * stride + first + i)];
+  transpose(x.data() + first, stride, rows, width, t.data(), rows);
   return t;
 }
 
@@ -64,8 +62,7 @@ AttentionGradient::Head AttentionGradient::head(int64_t index) const {
 
 void AttentionGradient::forward(std::span<const float> qkv, int64_t rows, std::span<float> out) {
   rows_ = rows;
-  const int64_t d = config_.head_dim, stride = config_.q_width() + 2 * config_.kv_width();
-  const float scale = 1 / std::sqrt(static_cast<float>(d));
+  const int64_t d = config_.head_dim, stride = qkv_width();
   const auto add_product = backend_.host_kernels().add_product;
   weights_.resize(static_cast<size_t>(config_.heads * rows * rows));
   std::fill(out.begin(), out.end(), 0.0f);
@@ -79,7 +76,7 @@ void AttentionGradient::forward(std::span<const float> qkv, int64_t rows, std::s
         for (int64_t r = 0; r < count; ++r) std::fill_n(p + r * rows, seen, 0.0f);
         add_product({qkv.data() + row * stride + h.q, stride, keys.data(), rows, p, rows, count, seen, d});
         for (int64_t r = 0; r < count; ++r) {
-          softmax(p + r * rows, first_seen(row + r), row + r + 1, scale);
+          softmax(p + r * rows, first_seen(row + r), row + r + 1, scale_);
           std::fill(p + r * rows + row + r + 1, p + r * rows + seen, 0.0f);
         }
         add_product({p, rows, qkv.data() + h.v, stride, out.data() + row * config_.q_width() + h.q,
@@ -91,12 +88,11 @@ void AttentionGradient::forward(std::span<const float> qkv, int64_t rows, std::s
 
 // `by` [rows][rows or more]: from the gradient by a block's weights `p` to that by its unscaled scores.
 void AttentionGradient::softmax_backward(const float* p, int64_t row, int64_t count, float* by) const {
-  const float scale = 1 / std::sqrt(static_cast<float>(config_.head_dim));
   const int64_t seen = row + count;
   for (int64_t r = 0; r < count; ++r, p += rows_, by += rows_) {
     double mean = 0;
     for (int64_t i = 0; i < seen; ++i) mean += double{by[i] * p[i]};
-    for (int64_t i = 0; i < seen; ++i) by[i] = p[i] * (by[i] - static_cast<float>(mean)) * scale;
+    for (int64_t i = 0; i < seen; ++i) by[i] = p[i] * (by[i] - static_cast<float>(mean)) * scale_;
   }
 }
 
@@ -104,8 +100,7 @@ void AttentionGradient::softmax_backward(const float* p, int64_t row, int64_t co
 void AttentionGradient::backward_head(std::span<const float> qkv, std::span<const float> by_out,
                                       int64_t index, std::span<float> by_qkv, float* by_k,
                                       float* by_v) const {
-  const int64_t d = config_.head_dim, rows = rows_, width = config_.q_width();
-  const int64_t stride = width + 2 * config_.kv_width();
+  const int64_t d = config_.head_dim, rows = rows_, width = config_.q_width(), stride = qkv_width();
   const auto add_product = backend_.host_kernels().add_product;
   const Head h = head(index);
   const std::vector<float> values = turned_columns(qkv, rows, stride, h.v, d);
@@ -120,8 +115,7 @@ void AttentionGradient::backward_head(std::span<const float> qkv, std::span<cons
     add_product({by_scores.data(), rows, qkv.data() + h.k, stride, by_qkv.data() + row * stride + h.q, stride,
                  count, d, seen});
     const auto add_turned = [&](const float* a, const float* b, int64_t b_row, float* c) {
-      for (int64_t r = 0; r < count; ++r)
-        for (int64_t i = 0; i < seen; ++i) turned[static_cast<size_t>(i * count + r)] = a[r * rows + i];
+      transpose(a, rows, count, seen, turned.data(), count);
       add_product({turned.data(), count, b, b_row, c, d, seen, d, count});
     };
     add_turned(by_scores.data(), qkv.data() + row * stride + h.q, stride, by_k);
@@ -131,8 +125,7 @@ void AttentionGradient::backward_head(std::span<const float> qkv, std::span<cons
 
 void AttentionGradient::backward(std::span<const float> qkv, std::span<const float> by_out,
                                  std::span<float> by_qkv) const {
-  const int64_t d = config_.head_dim, part = rows_ * d, group = config_.heads / config_.kv_heads;
-  const int64_t stride = config_.q_width() + 2 * config_.kv_width();
+  const int64_t d = config_.head_dim, part = rows_ * d, stride = qkv_width();
   std::fill(by_qkv.begin(), by_qkv.end(), 0.0f);
   std::vector<float> by_keys(static_cast<size_t>(config_.heads * part)), by_values(by_keys.size());
   backend_.pool->parallel_for(config_.heads, 1, [&](int64_t begin, int64_t end) {
@@ -142,7 +135,7 @@ void AttentionGradient::backward(std::span<const float> qkv, std::span<const flo
   });
   backend_.pool->parallel_for(rows_, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
-      for (int64_t index = 0; index < config_.kv_heads * group; ++index) {
+      for (int64_t index = 0; index < config_.heads; ++index) {
         const Head h = head(index);
         float* to = by_qkv.data() + row * stride;
         for (int64_t i = 0; i < d; ++i) {

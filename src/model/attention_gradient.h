@@ -1,6 +1,7 @@
 // Causal grouped-query attention over one sequence from its start, forward and backward, in FP32.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <span>
 #include <vector>
 
@@ -11,7 +12,10 @@ namespace aquatint::model {
 class AttentionGradient {
  public:
   AttentionGradient(const Config& config, int64_t layer, const Backend& backend)
-      : config_(config), window_(config.windows[static_cast<size_t>(layer)]), backend_(backend) {}
+      : config_(config),
+        window_(config.windows[static_cast<size_t>(layer)]),
+        scale_(1 / std::sqrt(static_cast<float>(config.head_dim))),
+        backend_(backend) {}
 
   // `qkv` is [rows][q_width + 2 · kv_width], heads normed and turned; `out` is [rows][q_width].
   void forward(std::span<const float> qkv, int64_t rows, std::span<float> out);
@@ -23,6 +27,7 @@ class AttentionGradient {
     int64_t q, k, v;  // its first columns in qkv
   };
   Head head(int64_t index) const;
+  int64_t qkv_width() const { return config_.q_width() + 2 * config_.kv_width(); }
   int64_t first_seen(int64_t row) const { return window_ > 0 ? std::max<int64_t>(0, row - window_ + 1) : 0; }
   void softmax_backward(const float* p, int64_t row, int64_t count, float* by) const;
   void backward_head(std::span<const float> qkv, std::span<const float> by_out, int64_t index,
@@ -30,6 +35,7 @@ class AttentionGradient {
 
   const Config& config_;
   int64_t window_;  // 0: none
+  float scale_;     // of scores
   const Backend& backend_;
   int64_t rows_ = 0;
   std::vector<float> weights_;  // [heads][rows][rows], as far as any row of a row's block sees

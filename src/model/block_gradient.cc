@@ -51,9 +51,7 @@ void BlockGradient::set_weights(const BlockMatrices& weights) {
   for (const Stage stage : kStages) {
     const auto at = static_cast<size_t>(stage);
     const int64_t rows = width(stage), cols = input_width(stage, config_);
-    const numeric::ActivationScheme& rounding = roundings_[at];
-    weights_[at] = pack_dense(weights[at], rows, cols, backend_,
-                              rounding.needs_calibration() ? numeric::ActivationScheme{} : rounding);
+    weights_[at] = pack_dense(weights[at], rows, cols, backend_, roundings_[at]);
     transposed_[at] =
         pack_dense(transposed(weights[at].data(), rows, cols, *backend_.pool), cols, rows, backend_);
   }
@@ -62,7 +60,7 @@ void BlockGradient::set_weights(const BlockMatrices& weights) {
 // What the stage's linear made of its input.
 void BlockGradient::round(Stage stage) {
   const numeric::ActivationScheme& scheme = roundings_[static_cast<size_t>(stage)];
-  if (!scheme.format || scheme.needs_calibration()) return;
+  if (!scheme.format) return;
   const int64_t cols = input_width(stage, config_);
   backend_.pool->parallel_for(rows_, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -78,14 +76,14 @@ void BlockGradient::linear(Stage stage, std::vector<float>& y) {
   y.resize(static_cast<size_t>(rows_ * width(stage)));
   multiply(*weights_[static_cast<size_t>(stage)], input(stage).data(), rows_,
            bias.empty() ? nullptr : bias.data(), y.data());
-  round(stage);
 }
 
 // Returns the gradient by the linear's input.
 std::vector<float> BlockGradient::linear_backward(Stage stage, std::span<const float> by_y,
-                                                  BlockMatrices& by_weights) const {
+                                                  BlockMatrices& by_weights) {
   const int64_t rows = width(stage), cols = input_width(stage, config_);
   base::ThreadPool& pool = *backend_.pool;
+  round(stage);
   const auto inputs = pack_dense(transposed(input(stage).data(), rows_, cols, pool), cols, rows_, backend_);
   multiply(*inputs, transposed(by_y.data(), rows_, rows, pool).data(), rows, nullptr,
            by_weights[static_cast<size_t>(stage)].data(), true);

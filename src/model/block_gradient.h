@@ -23,7 +23,8 @@ class BlockGradient {
   // What the stage's input is rounded to; the gradient passes as if it were not. Schemes with calibrated
   // scales round nothing.
   void round_input(Stage stage, const numeric::ActivationScheme& scheme) {
-    roundings_[static_cast<size_t>(stage)] = scheme;
+    roundings_[static_cast<size_t>(stage)] =
+        scheme.needs_calibration() ? numeric::ActivationScheme{} : scheme;
   }
 
   // After round_input(); until the next time.
@@ -43,8 +44,7 @@ class BlockGradient {
 
   void round(Stage stage);
   void linear(Stage stage, std::vector<float>& y);
-  std::vector<float> linear_backward(Stage stage, std::span<const float> by_y,
-                                     BlockMatrices& by_weights) const;
+  std::vector<float> linear_backward(Stage stage, std::span<const float> by_y, BlockMatrices& by_weights);
   void multiply(const kernels::PackedMatrix& w, const float* x, int64_t rows, const float* bias, float* y,
                 bool accumulate = false) const;
   void norm_heads(std::vector<float>& qkv) const;

@@ -30,30 +30,26 @@ inline void transpose_four(const float* m, int64_t m_row, float* t, int64_t t_ro
   put(3, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
 }
 
-// Rows [begin, end) of m[rows][cols] become columns of t[cols][rows].
-inline void transpose(const float* m, int64_t rows, int64_t cols, int64_t begin, int64_t end, float* t) {
+// The rows of m [rows][cols] become columns of t; rows of each are a stride apart.
+inline void transpose(const float* m, int64_t m_row, int64_t rows, int64_t cols, float* t, int64_t t_row) {
   constexpr int64_t kFour = base::kLanes, kTile = 16;  // columns of m: a line read, and few enough written
   for (int64_t first = 0; first < cols; first += kTile)
-    for (int64_t r = begin; r < end; r += kFour)
+    for (int64_t r = 0; r < rows; r += kFour)
       for (int64_t c = first; c < std::min(cols, first + kTile); c += kFour) {
-        if (r + kFour <= end && c + kFour <= cols) {
-          transpose_four(m + r * cols + c, cols, t + c * rows + r, rows);
+        if (r + kFour <= rows && c + kFour <= cols) {
+          transpose_four(m + r * m_row + c, m_row, t + c * t_row + r, t_row);
           continue;
         }
-        for (int64_t i = r; i < std::min(end, r + kFour); ++i)
-          for (int64_t j = c; j < std::min(cols, c + kFour); ++j) t[j * rows + i] = m[i * cols + j];
+        for (int64_t i = r; i < std::min(rows, r + kFour); ++i)
+          for (int64_t j = c; j < std::min(cols, c + kFour); ++j) t[j * t_row + i] = m[i * m_row + j];
       }
 }
 
-inline std::vector<float> transposed(const float* m, int64_t rows, int64_t cols) {
-  std::vector<float> t(static_cast<size_t>(rows * cols));
-  transpose(m, rows, cols, 0, rows, t.data());
-  return t;
-}
 inline std::vector<float> transposed(const float* m, int64_t rows, int64_t cols, base::ThreadPool& pool) {
   std::vector<float> t(static_cast<size_t>(rows * cols));
-  pool.parallel_for(rows, 32,
-                    [&](int64_t begin, int64_t end) { transpose(m, rows, cols, begin, end, t.data()); });
+  pool.parallel_for(rows, 32, [&](int64_t begin, int64_t end) {
+    transpose(m + begin * cols, cols, end - begin, cols, t.data() + begin, rows);
+  });
   return t;
 }
 

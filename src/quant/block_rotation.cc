@@ -1,6 +1,7 @@
 // The rotations of a block's weights: rows meet their input's, columns their output's.
 #include <algorithm>
 
+#include "model/dense.h"
 #include "quant/block_weights.h"
 #include "quant/weight_rotation.h"
 
@@ -30,22 +31,12 @@ class Turner {
   // Of every column.
   void columns(const Turn& turn, std::vector<float>& values, int64_t rows, int64_t cols) const {
     if (!turn.rotation) return;
-    std::vector<float> turned = transposed(values, rows, cols);
+    std::vector<float> turned = model::transposed(values.data(), rows, cols, *backend_.pool);
     this->rows(turn, turned.data(), cols, rows);
-    values = transposed(turned, cols, rows);
+    values = model::transposed(turned.data(), cols, rows, *backend_.pool);
   }
 
  private:
-  std::vector<float> transposed(const std::vector<float>& from, int64_t rows, int64_t cols) const {
-    std::vector<float> to(from.size());
-    backend_.pool->parallel_for(cols, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t c = begin; c < end; ++c)
-          to[static_cast<size_t>(c * rows + r)] = from[static_cast<size_t>(r * cols + c)];
-    });
-    return to;
-  }
-
   const model::Backend& backend_;
 };
 

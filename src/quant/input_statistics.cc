@@ -183,7 +183,7 @@ void InputStatistics::finish() {
 double InputStatistics::output_error(std::span<const float> error) const {
   if (!gram_.empty()) return quadratic_form(error, gram_, cols_, backend_);
   const int64_t rows = static_cast<int64_t>(error.size()) / cols_;
-  const std::vector<float> columns = model::transposed(sample_.data(), kSample, cols_);
+  const std::vector<float> columns = model::transposed(sample_.data(), kSample, cols_, *backend_.pool);
   std::vector<float> outputs(static_cast<size_t>(rows * kSample));
   model::add_product(error.data(), columns.data(), outputs.data(), rows, kSample, cols_, backend_);
   double sum = 0;

@@ -17,6 +17,11 @@ namespace {
 using cases::WeightKind;
 using tensor::QuantizedMatrix;
 
+WeightKind kind_of(std::string_view name) {
+  const auto kinds = cases::weight_kinds();
+  return *std::find_if(kinds.begin(), kinds.end(), [&](const WeightKind& k) { return k.name == name; });
+}
+
 struct Case {
   int64_t out, in, rows, misalignment;
 };
@@ -233,12 +238,8 @@ TEST_P(Linear, RowsDoNotDependOnTheirCompany) {
 TEST_P(Linear, PartsAreStackedAndResultsAccumulate) {
   const KernelSet& set = *GetParam();
   base::ThreadPool pool(2);
-  const auto kinds = cases::weight_kinds();
-  const auto kind = [&](std::string_view name) {
-    return *std::find_if(kinds.begin(), kinds.end(), [&](const WeightKind& k) { return k.name == name; });
-  };
-  const QuantizedMatrix a = cases::random_matrix(kind("bf16"), 21, 64, 1);
-  const QuantizedMatrix b = cases::random_matrix(kind("q4_1"), 40, 64, 2);
+  const QuantizedMatrix a = cases::random_matrix(kind_of("bf16"), 21, 64, 1);
+  const QuantizedMatrix b = cases::random_matrix(kind_of("q4_1"), 40, 64, 2);
   const QuantizedMatrix* const parts[] = {&a, &b};
   const std::vector<float> x = cases::random_floats(5 * 64, 3), before = cases::random_floats(5 * 61, 4);
   const auto both = set.pack({parts, 2}, Precision::bf16, pool);
@@ -296,10 +297,8 @@ TEST_P(Linear, PartsKeepTheirArithmetic) {
   const KernelSet& set = *GetParam();
   base::ThreadPool pool(2);
   const std::vector<float> x = cases::random_floats(kRows * kIn, 3);
-  const auto kinds = cases::weight_kinds();
   const auto matrix = [&](std::string_view name, int64_t out) {
-    const auto named = [&](const WeightKind& k) { return k.name == name; };
-    return cases::random_matrix(*std::find_if(kinds.begin(), kinds.end(), named), out, kIn, 1);
+    return cases::random_matrix(kind_of(name), out, kIn, 1);
   };
   const auto multiply = [&](std::span<const QuantizedMatrix* const> parts, Precision precision, Phase phase) {
     const auto packed = set.pack(parts, precision, pool);
@@ -338,10 +337,7 @@ TEST_P(Linear, Bf16WeightsStandForTheirFp32Values) {
   const KernelSet& set = *GetParam();
   base::ThreadPool pool(2);
   const std::vector<float> x = cases::random_floats(kRows * kIn, 3);
-  const auto kinds = cases::weight_kinds();
-  const auto bf16 =
-      std::find_if(kinds.begin(), kinds.end(), [](const WeightKind& k) { return k.name == "bf16"; });
-  const QuantizedMatrix narrow = cases::random_matrix(*bf16, kOut, kIn, 1);
+  const QuantizedMatrix narrow = cases::random_matrix(kind_of("bf16"), kOut, kIn, 1);
   std::vector<float> values(kOut * kIn);
   tensor::dequantize(narrow, 0, kOut, values.data());
   const QuantizedMatrix wide = tensor::plain_matrix(values, kOut, kIn);

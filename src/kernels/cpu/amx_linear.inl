@@ -157,10 +157,10 @@ void finish_strips(std::span<const StripPair> group, const TileRows& x, int64_t 
 template <bool integer>
 void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out) {
   static thread_local Scratch scratch, line_scratch;
-  std::byte* lines = line_scratch.get<std::byte>(kMostParts * out.steps * kTileRow);  // of each part
-  float* values = scratch.get<float>(w.depth);
-  out.scales[row] = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
+  std::byte* lines = line_scratch.get<std::byte>(out.parts * out.steps * kTileRow);
   if constexpr (integer) {
+    float* values = scratch.get<float>(w.depth);
+    out.scales[row] = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
     out.sums[row] = 0;
     for (int64_t k = 0; k < w.depth; k += 16) {
       const I codes = nearest_i(load(values + k));
@@ -168,14 +168,7 @@ void tile_row(const Packed& w, const float* x, int64_t row, const TileRows& out)
       out.sums[row] += sum_i(codes);
     }
   } else {
-    auto* numbers = reinterpret_cast<uint16_t*>(lines);
-    for (int64_t k = 0; k < w.depth; k += 16) {
-      V rest = load(values + k);
-      for (int i = 0; i < out.parts; ++i) {
-        store_bf16(numbers + i * w.depth + k, rest);
-        rest = sub(rest, round_bf16(rest));
-      }
-    }
+    out.scales[row] = bf16_row(w, x, out.parts, lines);
   }
   std::byte* tiles = out.row(row);
   for (int64_t t = 0; t < out.steps; ++t)

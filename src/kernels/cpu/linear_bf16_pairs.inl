@@ -1,4 +1,4 @@
-// Weights of prompts as pairs of BF16, for units that multiply those. Included inside namespace avx512 after
+// Weights and inputs of prompts as pairs of BF16, for units that multiply those. Included inside namespace avx512 after
 // generic.inl.
 
 // Codes of a whole row under one scale go to the unit as they are (exact in BF16), the scale to the sums.
@@ -21,4 +21,22 @@ inline void unpack_bf16_panel(const Block& b, const std::byte* strip, int64_t be
       store_line(out, pair_line(bf16_bits(even), bf16_bits(odd)));
     }
   }
+}
+
+// One input row, rounded, as a sum of so many BF16 parts [parts][depth], each what the ones before it left; returns its
+// scale.
+inline float bf16_row(const Packed& w, const float* x, int parts, std::byte* out) {
+  static thread_local Scratch scratch;
+  float* values = scratch.get<float>(w.depth);
+  const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
+  auto* numbers = reinterpret_cast<uint16_t*>(out);
+  for (int64_t k = 0; k < w.depth; k += 16) {
+    V rest = load(values + k);
+    store_bf16(numbers + k, rest);
+    for (int part = 1; part < parts; ++part) {
+      rest = sub(rest, round_bf16(rest));
+      store_bf16(numbers + part * w.depth + k, rest);
+    }
+  }
+  return scale;
 }

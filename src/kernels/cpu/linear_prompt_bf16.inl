@@ -76,15 +76,6 @@ struct Bf16Rows {
   float* scales;
 };
 
-// One input row, rounded; returns its scale.
-inline float bf16_row(const Packed& w, const float* x, std::byte* out) {
-  static thread_local Scratch scratch;
-  float* values = scratch.get<float>(w.depth);
-  const float scale = round_row(w.input, w.precision, x, w.in_features, w.depth, values);
-  for (int64_t k = 0; k < w.depth; k += 16) store_bf16(reinterpret_cast<uint16_t*>(out) + k, load(values + k));
-  return scale;
-}
-
 // A group of strips times the rows of one pass. sums is [rows][kTileStrips · 16].
 inline void multiply_bf16_group(const Packed& w, const Block& b, int64_t strip, const Bf16Rows& x, int64_t rows,
                                 std::byte* panel, float* sums, const Outputs& out) {
@@ -119,7 +110,7 @@ inline void linear_prompt_bf16(const Packed& w, const float* x, int64_t rows, co
   const Bf16Rows all = {row_scratch.get<std::byte>(rows * stride), stride, scale_scratch.get<float>(rows)};
   pool.parallel_for(rows, kTileRows, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
-      all.scales[r] = bf16_row(w, x + r * w.in_features, all.data + r * stride);
+      all.scales[r] = bf16_row(w, x + r * w.in_features, 1, all.data + r * stride);
   });
   const int64_t chunk = base::round_up(std::max<int64_t>(1, kBf16ChunkBytes / stride), kTileRows);
   pool.parallel_for(count_groups(w), 1, [&](int64_t begin, int64_t end) {

@@ -14,17 +14,13 @@ using base::IntLanes;
 using base::kLanes;
 using base::Lanes;
 
-#define AQ_INLINE inline __attribute__((always_inline))
-
 // Integers low … high around a zero-point: value = code − zero.
 struct IntegerGrid {
   float low, high;
 
   AQ_INLINE void nearest(const Lanes& x, Lanes& value) const {
-    const Lanes above = x > low ? x : Lanes{} + low;
-    const Lanes inside = above < high ? above : Lanes{} + high;
     // Adding 1.5 · 2^23 leaves no fraction bits: round to nearest even for |x| < 2^22.
-    value = (inside + 12582912.0f) - 12582912.0f;
+    value = (base::clamp(x, low, high) + 12582912.0f) - 12582912.0f;
   }
   uint8_t code(float value, uint32_t mask) const {
     return static_cast<uint8_t>(static_cast<int32_t>(value) & static_cast<int32_t>(mask));

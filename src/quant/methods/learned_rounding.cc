@@ -22,10 +22,6 @@ Lanes sign(const Lanes& v) {
   const Lanes none = {}, one = none + 1.0f;
   return (v > none ? one : none) - (v < none ? one : none);
 }
-Lanes within(const Lanes& v, float low, float high) {
-  const Lanes above = v > low ? v : Lanes{} + low;
-  return above < high ? above : Lanes{} + high;
-}
 
 // Some weights of a group, at most kLanes: what their offsets become, and the loss's gradient by the scale.
 struct OffsetStep {
@@ -41,7 +37,7 @@ struct OffsetStep {
     grid.nearest(code, nearest);
     const Lanes rounded = nearest - zero;
     const IntLanes inside = (code >= grid.low - 0.5f) & (code <= grid.high + 0.5f);
-    const Lanes moved = within(offset - rate * sign(slope * scale), -0.5f, 0.5f);
+    const Lanes moved = base::clamp(offset - rate * sign(slope * scale), -0.5f, 0.5f);
     base::store_lanes(offsets, count, inside ? moved : offset);
     return slope * (inside ? rounded - weight : rounded + clipped_zero);
   }

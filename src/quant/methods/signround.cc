@@ -48,14 +48,13 @@ void learn(const Slab& s, int steps) {
       for (int64_t r = begin; r < end; ++r) body(r);
     });
   };
-  each_row(round);
   for (int step = 0; step <= steps; ++step) {
+    each_row(round);
     s.backend.host_kernels().linear(s.gram, errors.data(), s.rows, kernels::Phase::prefill, nullptr, false,
                                     gradient.data(), cols, *s.backend.pool);
     each_row([&](int64_t r) {
       keep_if_better(r);
       s.rounding.step(s.first + r, gradient.data() + r * cols, {step, steps});
-      round(r);
     });
   }
 }
