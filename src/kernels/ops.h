@@ -76,6 +76,15 @@ class PackedMatrix {
   virtual uint64_t bytes() const = 0;  // resident; what one pass over the weight reads
 };
 
+// What a linear reads where it is made on the way: of x [rows][cols] as rms_norm() does, or, gated, of x
+// [rows][2·cols] as swiglu() does.
+struct LinearInput {
+  const float* x = nullptr;
+  const float* norm = nullptr;  // rms_norm's weight; null: no norm
+  float eps = 0;
+  bool gated = false;
+};
+
 // Keys and values of one sequence: layer behind layer kv_heads blocks, as kv_layout.h says. Nothing is read
 // that was not stored.
 struct KvView {
@@ -120,6 +129,18 @@ struct Divergence {
   LogitStats reference, model;
 };
 
+// How a next token is chosen: the largest logit, the lowest index on ties, where the temperature is 0. Else
+// from softmax(logits / temperature), of which top_k > 0 leaves the k largest logits and their equals, top_p
+// < 1 of these the likeliest, lowest indices first, up to the one that brings their sum to top_p; the tokens
+// that are left stand in the order of their indices, and the one is taken that `chance`, from [0, 1), falls
+// on.
+struct Draw {
+  float temperature = 0;
+  int64_t top_k = 0;
+  float top_p = 1;
+  double chance = 0;
+};
+
 // c[rows][cols] += a[rows][depth] · b[depth][cols], rows of each a stride apart.
 template <class T>
 struct Product {
@@ -147,6 +168,15 @@ struct CrossProduct {
 
 constexpr int64_t kCrossRun = 128;  // rows of a column under one scale
 
+// What is known of columns, [columns] each.
+struct Magnitudes {
+  double* sums;     // Σ |x|
+  double* squares;  // Σ x²
+  float* largest;   // max |x|
+};
+
+constexpr int64_t kMagnitudeRows = 32;  // that are summed in FP32
+
 struct KernelSet {
   std::string_view name;  // "ref", "scalar", "avx2", "avx512", "avx512_bf16", "amx", "cuda"
   std::string_view description;
@@ -168,6 +198,12 @@ struct KernelSet {
   // of y are y_row numbers apart. y must not alias x.
   void (*linear)(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
                  bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool);
+
+  // The same of an input that is made on the way, with the bits of one that was made before. Null: nothing is
+  // gained by that.
+  void (*linear_of)(const PackedMatrix& w, const LinearInput& input, int64_t rows, Phase phase,
+                    const float* bias, bool accumulate, float* y, int64_t y_row,
+                    base::ThreadPool& pool) = nullptr;
 
   // y = x / √(mean(x²) + eps) · weight, row by row; y may alias x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t rows, int64_t cols, float* y,
@@ -208,6 +244,11 @@ struct KernelSet {
   void (*divergence)(const float* reference, const float* model, int64_t rows, int64_t cols, Divergence* out,
                      base::ThreadPool& pool);
 
+  // tokens[row] of logits [rows][cols] as draws[row] says, with probabilities in fixed point of 40 bits.
+  // Null: logits are the caller's to read.
+  void (*sample)(const float* logits, int64_t rows, int64_t cols, const Draw* draws, int32_t* tokens,
+                 base::ThreadPool& pool) = nullptr;
+
   // Dense products for calibration and factorizations, on the calling thread. Each element is one chain of
   // FMAs with depth ascending.
   void (*add_product)(const Product<float>& p);
@@ -216,6 +257,10 @@ struct KernelSet {
   // kCrossRun rows of a column share s = max|x| / 4095, codes are round(x / s); products of codes are summed
   // exactly over these rows, and the sums in FP32.
   void (*add_cross)(const CrossProduct& p, base::ThreadPool& pool);
+  // Adds x [rows][cols] to what is known of its columns: FP64 sums of FP32 sums of kMagnitudeRows rows. A
+  // value that is NaN or infinite is seen in the sums.
+  void (*add_magnitudes)(const float* x, int64_t rows, int64_t cols, const Magnitudes& to,
+                         base::ThreadPool& pool);
 
   // Does what body() does, which calls the operations above and neither reads nor writes their memory
   // otherwise. Where it asks for the same calls with the same arguments as an earlier time, a device may

@@ -31,6 +31,27 @@ class Ops {
   void linear(const Linear& w, const FloatArray& x, FloatArray& y) const { apply(w, x, y, false); }
   void add_linear(const Linear& w, const FloatArray& x, FloatArray& y) const { apply(w, x, y, true); }
 
+  // y = linear(w, rms_norm(x)), by way of `normed` where the kernels do not make it on theirs.
+  void norm_linear(const Linear& w, const FloatArray& x, const Vector& weight, FloatArray& normed,
+                   FloatArray& y) const {
+    if (makes_input(w)) return apply(w, {x.data(), weight.in(memory_), machine_.config.rms_eps}, y, false);
+    if (!step_.staged) rms_norm(x, weight, normed);
+    linear(w, normed, y);
+  }
+
+  // y += linear(w, what activate() makes of gate_up).
+  void add_gated_linear(const Linear& w, const FloatArray& gate_up, FloatArray& activated,
+                        FloatArray& y) const {
+    if (makes_input(w) && !machine_.config.rotations.down_in)
+      return apply(w, {.x = gate_up.data(), .gated = true}, y, true);
+    if (!step_.staged) activate(gate_up, activated);
+    add_linear(w, activated, y);
+  }
+  void activate(const FloatArray& gate_up, FloatArray& y) const {
+    k_.swiglu(gate_up.data(), step_.rows, machine_.config.intermediate_size, y.data(), pool_);
+    rotate(machine_.config.rotations.down_in, y, machine_.config.intermediate_size);
+  }
+
   // Each head of q and k on its own.
   void norm_heads(const Block& block, FloatArray& qkv) const {
     if (block.q_norm.empty()) return;
@@ -78,15 +99,22 @@ class Ops {
     if (rotation) k_.rotate_runs(*rotation, true, x.data() + first, step_.rows, stride, runs, pool_);
   }
 
-  void swiglu(const FloatArray& gate_up, FloatArray& y) const {
-    k_.swiglu(gate_up.data(), step_.rows, machine_.config.intermediate_size, y.data(), pool_);
-  }
-
   int64_t qkv_width() const { return machine_.config.q_width() + 2 * machine_.config.kv_width(); }
 
  private:
+  // Inputs that are looked at between two stages are made before, and so are those that several matrices
+  // read.
+  bool makes_input(const Linear& w) const {
+    return k_.linear_of && !step_.staged && w.pieces.size() == 1 && w.low_rank.empty();
+  }
+
+  void apply(const Linear& w, const kernels::LinearInput& input, FloatArray& y, bool accumulate) const {
+    k_.linear_of(*w.pieces.front(), input, step_.rows, step_.phase, bias_of(w), accumulate, y.data(), w.rows,
+                 pool_);
+  }
+
   void apply(const Linear& w, const FloatArray& x, FloatArray& y, bool accumulate) const {
-    const float* bias = w.bias.empty() ? nullptr : w.bias.in(memory_);
+    const float* bias = bias_of(w);
     int64_t first = 0;
     for (const auto& piece : w.pieces) {
       multiply(*piece, x.data(), bias ? bias + first : nullptr, accumulate, y.data() + first, w.rows);
@@ -99,6 +127,7 @@ class Ops {
       multiply(*part.left, step_.directions.data(), nullptr, true, y.data() + part.first_row, w.rows);
     }
   }
+  const float* bias_of(const Linear& w) const { return w.bias.empty() ? nullptr : w.bias.in(memory_); }
 
   void multiply(const kernels::PackedMatrix& w, const float* x, const float* bias, bool accumulate, float* y,
                 int64_t y_row) const {
@@ -209,7 +238,6 @@ void leave_blocks(const Machine& machine, const Vector& final_norm, int64_t rows
 }
 
 void decoder_block(const Machine& machine, const Block& w, int64_t layer, Step& s) {
-  enter_block(machine, w, s);
   for (const Stage stage : kStages) run_stage(machine, w, layer, stage, s);
 }
 
@@ -223,7 +251,7 @@ void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stag
   const Rotations& r = c.rotations;
   switch (stage) {
     case Stage::qkv:
-      op.linear(w.qkv, s.normed, s.qkv);
+      op.norm_linear(w.qkv, s.x, w.attention_norm, s.normed, s.qkv);
       op.unrotate(r.query_out, s.qkv, op.qkv_width());
       op.unrotate(r.key_value_out, s.qkv, op.qkv_width(), 2, c.q_width());
       op.norm_heads(w, s.qkv);
@@ -234,16 +262,15 @@ void run_stage(const Machine& machine, const Block& w, int64_t layer, Stage stag
       break;
     case Stage::attention_out:
       op.add_linear(w.attention_out, s.attended, s.x);
-      op.rms_norm(s.x, w.mlp_norm, s.normed);
+      if (s.staged) op.rms_norm(s.x, w.mlp_norm, s.normed);
       break;
     case Stage::gate_up:
-      op.linear(w.gate_up, s.normed, s.gate_up);
+      op.norm_linear(w.gate_up, s.x, w.mlp_norm, s.normed, s.gate_up);
       op.unrotate(r.gate_up_out, s.gate_up, 2 * c.intermediate_size, 2);
-      op.swiglu(s.gate_up, s.activated);
-      op.rotate(r.down_in, s.activated, c.intermediate_size);
+      if (s.staged) op.activate(s.gate_up, s.activated);
       break;
     case Stage::down:
-      op.add_linear(w.down, s.activated, s.x);
+      op.add_gated_linear(w.down, s.gate_up, s.activated, s.x);
       break;
   }
 }

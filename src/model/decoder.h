@@ -26,6 +26,7 @@ struct Step {
   };
 
   kernels::Phase phase{};
+  bool staged = false;  // stages are run one by one: each leaves the next one's input made
   int64_t rows = 0;
   std::vector<kernels::AttentionSpan> spans;
   std::vector<KvCache*> caches;            // one per span
@@ -68,8 +69,8 @@ void leave_blocks(const Machine& machine, const Vector& final_norm, int64_t rows
 // x goes through one layer; its keys and values are appended to the caches.
 void decoder_block(const Machine& machine, const Block& block, int64_t layer, Step& step);
 
-// The same in steps, each from one linear's input to the next one's, for whoever chooses a linear's weights
-// by the inputs that it meets (calibration).
+// The same in steps, each from one linear's input to the next one's, of a Step that is `staged`: for whoever
+// chooses a linear's weights by the inputs that it meets (calibration).
 enum class Stage { qkv, attention_out, gate_up, down };
 inline constexpr std::array kStages = {Stage::qkv, Stage::attention_out, Stage::gate_up, Stage::down};
 

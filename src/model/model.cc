@@ -38,6 +38,8 @@ struct Model::State {
   kernels::Array<kernels::LogitStats> stats;
   kernels::Array<kernels::Divergence> divergences;
   kernels::Array<float> targets;
+  kernels::Array<kernels::Draw> draws;
+  kernels::Array<int32_t> drawn;
 
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
   // Gathers the tokens in steps. each(first token, number of each span's segment) runs one by finish().
@@ -47,6 +49,10 @@ struct Model::State {
   // Runs what the step has gathered, final states to `to`, then what follows; both may be repeated.
   template <class Then>
   void finish(float* to, Then then);
+  // One token of each sequence in Phase::decode. choose(first token, how many), before a step, says what is
+  // done with its logits, and may be repeated; take(the same) comes behind it.
+  template <class Choose, class Take>
+  void choose(std::span<const int32_t> tokens, std::span<const Segment> segments, Choose choose, Take take);
   // Logits in the kernels' memory, until the next call.
   const float* head_of(const float* hidden, int64_t rows, kernels::Phase phase);
   // logits[row][of[row]].
@@ -167,26 +173,61 @@ void Model::forward_last(std::span<const int32_t> tokens, std::span<const Segmen
   });
 }
 
+template <class Choose, class Take>
+void Model::State::choose(std::span<const int32_t> tokens, std::span<const Segment> segments, Choose choose,
+                          Take take) {
+  AQ_CHECK(tokens.size() == segments.size(), "{} tokens of {} sequences", tokens.size(), segments.size());
+  const int64_t vocab = config.vocab_size;
+  run(tokens, segments, kernels::Phase::decode, [&](int64_t first, std::span<const size_t>) {
+    const int64_t rows = step.rows;
+    head_output.reserve(backend.memory(), static_cast<size_t>(rows * vocab), "the logits of a batch");
+    const auto chosen = choose(first, static_cast<size_t>(rows));
+    const float* normed = step.normed.data();
+    finish(step.normed.data(), [&] {
+      backend.kernels->linear(*weights.head, normed, rows, kernels::Phase::decode, nullptr, false,
+                              head_output.data(), vocab, *backend.pool);
+      chosen(head_output.data());
+    });
+    take(first, static_cast<size_t>(rows));
+  });
+}
+
 void Model::next_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments, int32_t* next) {
   State& s = *state_;
-  AQ_CHECK(tokens.size() == segments.size(), "{} tokens of {} sequences", tokens.size(), segments.size());
-  const kernels::KernelSet& k = *s.backend.kernels;
-  const int64_t vocab = s.config.vocab_size;
-  std::vector<kernels::LogitStats> stats;
-  s.run(tokens, segments, kernels::Phase::decode, [&](int64_t first, std::span<const size_t>) {
-    const int64_t rows = s.step.rows;
-    s.head_output.reserve(s.backend.memory(), static_cast<size_t>(rows * vocab), "the logits of a batch");
-    s.stats.reserve(s.backend.memory(), static_cast<size_t>(rows), "the statistics of a batch");
-    const float* normed = s.step.normed.data();
-    s.finish(s.step.normed.data(), [&] {
-      k.linear(*s.weights.head, normed, rows, kernels::Phase::decode, nullptr, false, s.head_output.data(),
-               vocab, *s.backend.pool);
-      k.logit_stats(s.head_output.data(), rows, vocab, s.stats.data(), *s.backend.pool);
-    });
-    stats.resize(static_cast<size_t>(rows));
-    s.stats.read(stats);
-    for (int64_t row = 0; row < rows; ++row) next[first + row] = stats[static_cast<size_t>(row)].top;
-  });
+  s.choose(
+      tokens, segments,
+      [&](int64_t, size_t rows) {
+        s.stats.reserve(s.backend.memory(), rows, "the statistics of a batch");
+        return [&s, rows](const float* logits) {
+          s.backend.kernels->logit_stats(logits, static_cast<int64_t>(rows), s.config.vocab_size,
+                                         s.stats.data(), *s.backend.pool);
+        };
+      },
+      [&](int64_t first, size_t rows) {
+        std::vector<kernels::LogitStats> stats(rows);
+        s.stats.read(stats);
+        for (size_t row = 0; row < rows; ++row) next[first + static_cast<int64_t>(row)] = stats[row].top;
+      });
+}
+
+void Model::draw_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments,
+                        std::span<const kernels::Draw> draws, int32_t* next) {
+  State& s = *state_;
+  AQ_CHECK(s.backend.kernels->sample && draws.size() == tokens.size(), "{} draws", draws.size());
+  s.choose(
+      tokens, segments,
+      [&](int64_t first, size_t rows) {
+        s.draws.reserve(s.backend.memory(), rows, "what is drawn with");
+        s.drawn.reserve(s.backend.memory(), rows, "the tokens of a batch");
+        s.draws.write(draws.subspan(static_cast<size_t>(first), rows));
+        return [&s, rows](const float* logits) {
+          s.backend.kernels->sample(logits, static_cast<int64_t>(rows), s.config.vocab_size, s.draws.data(),
+                                    s.drawn.data(), *s.backend.pool);
+        };
+      },
+      [&](int64_t first, size_t rows) {
+        s.drawn.read({next + first, rows});
+      });
 }
 
 const float* Model::State::head_of(const float* hidden, int64_t rows, kernels::Phase phase) {

@@ -70,6 +70,9 @@ class Model {
   // One token of each sequence goes through as by forward() in Phase::decode; next[i] is what has the largest
   // logit behind token i, the lowest one on ties. Nothing else leaves a device.
   void next_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments, int32_t* next);
+  // The same, next[i] drawn as draws[i] says; only where the kernels can (KernelSet::sample).
+  void draw_tokens(std::span<const int32_t> tokens, std::span<const Segment> segments,
+                   std::span<const kernels::Draw> draws, int32_t* next);
   // logits is [rows][vocab_size]; from a device they are copied, 4 · vocab_size bytes a row.
   void logits(const float* hidden, int64_t rows, kernels::Phase phase, float* logits) const;
   // What evaluation wants to know of logits, of which nothing else leaves a device: of each row its

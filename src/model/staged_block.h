@@ -6,28 +6,28 @@
 #include <span>
 #include <vector>
 
-#include "base/float_array.h"
 #include "model/decoder.h"
+#include "model/state_array.h"
 
 namespace aquatint::model {
 
 // The residual streams of a set of sequences, between two blocks.
 struct HiddenStates {
-  std::vector<int64_t> lengths;   // tokens of each sequence
-  base::FloatArray x;             // [tokens][hidden_size], one sequence after another
-  std::filesystem::path spill{};  // folder of the large arrays; empty: in memory
+  std::vector<int64_t> lengths;  // tokens of each sequence
+  StateArray x;                  // [tokens][hidden_size], one sequence after another
+  StatePlace place{};            // of all arrays
   // Room for the inputs of linears, [tokens][hidden_size] and [tokens][up to the widest]: kept from block to
   // block, as fresh memory is cleared at the price of a linear.
-  base::FloatArray hidden_inputs{}, wide_inputs{};
+  StateArray hidden_inputs{}, wide_inputs{};
 
   int64_t tokens() const;
   HiddenStates copy() const;
 };
 
-// BadInput for a token outside the vocabulary. `spill`: a folder for arrays that memory shall not hold.
+// BadInput for a token outside the vocabulary. `place.device`: the backend's, or none.
 HiddenStates embed_sequences(std::span<const std::vector<int32_t>> sequences,
                              const tensor::QuantizedMatrix& embedding, const Config& config,
-                             const Backend& backend, const std::filesystem::path& spill = {});
+                             const Backend& backend, const StatePlace& place = {});
 
 struct KvRange {
   float key = 0, value = 0;
@@ -46,7 +46,7 @@ class StagedBlock {
   void run(const Block& block, Stage stage);
 
   // [tokens][input_width] of the linear that comes next; of the last one after it.
-  const base::FloatArray& input() const { return *input_; }
+  const StateArray& input() const { return *input_; }
   std::span<const int64_t> lengths() const { return states_.lengths; }
   // The largest magnitudes of the keys, as a cache holds them, and of the values; after Stage::qkv.
   const KvRange& kv_range() const { return kv_range_; }
@@ -54,15 +54,23 @@ class StagedBlock {
  private:
   template <class Body>
   void each_piece(Body body);
-  void measure_kv();
-  base::FloatArray& inputs_of(Stage stage);
+  // Of the columns of q, k and v side by side.
+  struct Magnitudes {
+    kernels::Array<double> sums, squares;
+    kernels::Array<float> largest;
+
+    void clear(const Backend& backend, int64_t columns);
+    void add(const kernels::Array<float>& x, int64_t rows, const Backend& backend) const;
+  };
+  KvRange range_of(const Magnitudes& qkv) const;
+  StateArray& inputs_of(Stage stage);
 
   const Backend& backend_;
   Config config_;  // of a model that has this layer alone
   HiddenStates& states_;
+  int64_t rows_;  // that go through a linear at once
   Step step_;
-  std::vector<float> copied_;          // keys and values, from a device
-  base::FloatArray* input_ = nullptr;  // of states_
+  StateArray* input_ = nullptr;  // of states_
   KvRange kv_range_;
 };
 

@@ -1,5 +1,7 @@
 #include "quant/block_quantizer.h"
 
+#include <algorithm>
+
 #include "checkpoint/kv_cache.h"
 #include "kernels/kv_layout.h"
 #include "quant/block_task.h"
@@ -11,6 +13,26 @@ namespace aquatint::quant {
 
 using model::Stage;
 
+namespace {
+
+// Where the states of the calibration tokens lie: with the kernels on a device, if nobody here reads them and
+// there is room for them (once more while methods change a block) beside what is made of the widest Gram
+// matrix (device_algebra.h).
+model::StatePlace state_place(const Run& run, int64_t tokens) {
+  const kernels::Memory& memory = run.backend.memory();
+  if (memory.is_host() || !run.spill.empty() || !run.plan.corrections.empty() || run.plan.codes.method->learn)
+    return {run.spill};
+  constexpr uint64_t kGramBytes = 32;  // an element
+  const model::Config& c = run.plan.tensors.config;
+  const int64_t widest =
+      std::max(model::input_width(Stage::attention_out, c), model::input_width(Stage::down, c));
+  const auto states = static_cast<uint64_t>(tokens * (3 * c.hidden_size + widest)) * sizeof(float);
+  const bool fits = states + kGramBytes * static_cast<uint64_t>(widest * widest) <= memory.left();
+  return {run.spill, fits ? &memory : nullptr};
+}
+
+}  // namespace
+
 BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : run_(run) {
   if (!calibration) return;
   const ModelMatrix& embedding = run.plan.tensors.matrices.front();
@@ -18,7 +40,7 @@ BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : ru
   if (run.plan.rotations.any())
     config.rotations.residual = run.plan.rotations.residual;  // also where it is folded
   states_ = model::embed_sequences(calibration->sequences, find_matrix(run.source, embedding), config,
-                                   run.backend, run.spill);
+                                   run.backend, state_place(run, calibration->tokens()));
   if (!run.plan.corrections.empty() || run.plan.codes.method->learn) exact_states_ = states_->copy();
   run.source.advise(embedding.module, base::Access::done);
 }
@@ -133,9 +155,11 @@ void BlockQuantizer::correct(Stage stage, model::Block& block, model::StagedBloc
                              const model::StagedBlock& moved, const InputStatistics& inputs,
                              BlockWeights& weights) {
   const bool into_residual = adds_to_residual(stage);
-  const Drift drift(exact.input(), moved.input(),
-                    into_residual ? std::span<const float>(exact_states_->x) : std::span<const float>(),
-                    into_residual ? std::span<const float>(states_->x) : std::span<const float>(), inputs);
+  const auto residual = [&](const model::HiddenStates& states) {
+    return into_residual ? std::span<const float>(states.x.host()) : std::span<const float>();
+  };
+  const Drift drift(exact.input().host(), moved.input().host(), residual(*exact_states_), residual(*states_),
+                    inputs);
   run_stage(exact, block, stage, plain_parts(weights, stage));
   for (const MethodStep& step : run_.plan.corrections)
     step.method->correct(weights, stage, drift, step.settings);

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <type_traits>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "model/dense.h"
@@ -16,77 +14,9 @@ namespace {
 
 constexpr double kLargestDamping = 1;  // an identity as heavy as H itself
 
-constexpr int64_t kPiece = 512;  // tokens whose magnitudes are summed by one thread
-
-// The tokens of a file that are in memory at a time: a multiple of this and of what add_gram() sums at once.
+// The tokens of a file that are in memory at a time: a multiple of what kernels sum at once.
 constexpr int64_t kTokens = 4096;
-static_assert(kTokens % kPiece == 0);
-
-// Of each column of some tokens.
-struct Magnitudes {
-  explicit Magnitudes(size_t cols) : sums(cols), squares(cols), max(cols) {}
-
-  std::vector<double> sums, squares;  // of magnitudes and of squares
-  std::vector<float> max;
-};
-
-constexpr int64_t kColumns = 16;  // that a loop of constant length takes: the compiler makes vectors of them
-
-template <class Count>
-void add_line(const float* __restrict x, Count count, float* __restrict sum, float* __restrict square,
-              float* __restrict largest) {
-  for (int64_t c = 0; c < count; ++c) {
-    const float magnitude = std::fabs(x[c]);
-    sum[c] += magnitude;
-    square[c] += magnitude * magnitude;
-    largest[c] = magnitude > largest[c] ? magnitude : largest[c];
-  }
-}
-
-// Of x [tokens][cols]. A few tokens are summed in FP32, these sums in FP64.
-Magnitudes magnitudes(const float* x, int64_t cols, int64_t tokens) {
-  constexpr int64_t kSummed = 32;
-  const auto n = static_cast<size_t>(cols);
-  Magnitudes found(n);
-  std::vector<float> sum(n), square(n);
-  const auto add = [&](const float* token, int64_t c, auto count) {
-    add_line(token + c, count, sum.data() + c, square.data() + c, found.max.data() + c);
-  };
-  for (int64_t first = 0; first < tokens; first += kSummed) {
-    std::fill(sum.begin(), sum.end(), 0.0f);
-    std::fill(square.begin(), square.end(), 0.0f);
-    for (int64_t t = first; t < std::min(tokens, first + kSummed); ++t) {
-      int64_t c = 0;
-      for (; c + kColumns <= cols; c += kColumns)
-        add(x + t * cols, c, std::integral_constant<int64_t, kColumns>{});
-      add(x + t * cols, c, cols - c);
-    }
-    for (size_t c = 0; c < n; ++c) {
-      found.sums[c] += double{sum[c]};
-      found.squares[c] += double{square[c]};
-    }
-  }
-  return found;
-}
-
-// Pieces of tokens side by side, added in their order: whether x comes at once or in parts that are whole
-// pieces, the sums are the same. NaN and infinity are seen in them.
-void add_magnitudes(std::span<const float> x, int64_t cols, std::vector<double>& sums,
-                    std::vector<double>& squares, std::vector<float>& max, base::ThreadPool& pool) {
-  const int64_t tokens = static_cast<int64_t>(x.size()) / cols;
-  std::vector<Magnitudes> pieces(static_cast<size_t>(base::ceil_div(tokens, kPiece)), Magnitudes(0));
-  pool.parallel_for(std::ssize(pieces), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      pieces[static_cast<size_t>(i)] =
-          magnitudes(x.data() + i * kPiece * cols, cols, std::min(kPiece, tokens - i * kPiece));
-  });
-  for (const Magnitudes& piece : pieces)
-    for (size_t c = 0; c < sums.size(); ++c) {
-      sums[c] += piece.sums[c];
-      squares[c] += piece.squares[c];
-      max[c] = std::max(max[c], piece.max[c]);
-    }
-}
+static_assert(kTokens % kernels::kMagnitudeRows == 0);
 
 std::string token_name(int64_t token, std::span<const int64_t> lengths) {
   for (size_t sample = 0; sample < lengths.size(); ++sample) {
@@ -96,10 +26,13 @@ std::string token_name(int64_t token, std::span<const int64_t> lengths) {
   return fmt::format("calibration token {}", token);
 }
 
+bool all_finite(const std::vector<double>& sums) {
+  return std::all_of(sums.begin(), sums.end(), [](double sum) { return std::isfinite(sum); });
+}
+
 // `first`: number of x's first token.
-void check_finite(std::span<const float> x, int64_t cols, const std::vector<double>& sums, int64_t first,
-                  std::span<const int64_t> lengths, const std::string& where) {
-  if (std::all_of(sums.begin(), sums.end(), [](double sum) { return std::isfinite(sum); })) return;
+void check_finite(std::span<const float> x, int64_t cols, int64_t first, std::span<const int64_t> lengths,
+                  const std::string& where) {
   for (size_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(x[i]))
       throw base::BadInput(
@@ -146,28 +79,57 @@ InputStatistics::InputStatistics(std::span<const float> x, int64_t cols, const s
   finish();
 }
 
-InputStatistics::InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
+InputStatistics::InputStatistics(const model::StateArray& x, int64_t cols, std::span<const int64_t> lengths,
                                  const std::string& where, const model::Backend& backend, bool with_gram)
     : InputStatistics(static_cast<int64_t>(x.size()) / cols, cols, where, backend, with_gram) {
-  const size_t step = x.in_memory() ? x.size() : static_cast<size_t>(kTokens * cols);
+  x.on_host() ? see_pieces(x.host(), lengths) : see_placed(x, lengths);
+  finish();
+}
+
+void InputStatistics::see_pieces(const base::FloatArray& x, std::span<const int64_t> lengths) {
+  const size_t step = x.in_memory() ? x.size() : static_cast<size_t>(kTokens * cols_);
   for (size_t first = 0; first < x.size(); first += step) {
     const size_t count = std::min(step, x.size() - first);
     see(x.values().subspan(first, count), lengths);
     x.release(first, count);
   }
-  finish();
 }
 
 void InputStatistics::see(std::span<const float> x, std::span<const int64_t> lengths) {
-  add_magnitudes(x, cols_, sums_, squares_, max_, *backend_.pool);
-  check_finite(x, cols_, sums_, seen_, lengths, where_);
+  const int64_t tokens = static_cast<int64_t>(x.size()) / cols_;
+  backend_.host_kernels().add_magnitudes(x.data(), tokens, cols_,
+                                         {sums_.data(), squares_.data(), max_.data()}, *backend_.pool);
+  if (!all_finite(sums_)) check_finite(x, cols_, seen_, lengths, where_);
   if (!gram_.empty()) add_gram(x, cols_, gram_, backend_);
-  const int64_t end = seen_ + static_cast<int64_t>(x.size()) / cols_;
+  const int64_t end = seen_ + tokens;
   for (; sampled_ < kSample && sample_token(sampled_, tokens_) < end; ++sampled_) {
     const auto token = x.begin() + (sample_token(sampled_, tokens_) - seen_) * cols_;
     sample_.insert(sample_.end(), token, token + cols_);
   }
   seen_ = end;
+}
+
+// All at once, where it lies.
+void InputStatistics::see_placed(const model::StateArray& x, std::span<const int64_t> lengths) {
+  const kernels::Memory& memory = backend_.memory();
+  const size_t n = sums_.size();
+  const kernels::Array<double> sums(memory, n, "sums of inputs"), squares(memory, n, "sums of inputs");
+  const kernels::Array<float> largest(memory, n, "the largest inputs");
+  backend_.kernels->add_magnitudes(x.on_device(), tokens_, cols_,
+                                   {sums.data(), squares.data(), largest.data()}, *backend_.pool);
+  sums.read(sums_);
+  squares.read(squares_);
+  largest.read(max_);
+  if (!all_finite(sums_)) {
+    std::vector<float> values(x.size());
+    x.read(0, values);
+    check_finite(values, cols_, 0, lengths, where_);
+  }
+  if (!gram_.empty()) add_placed_gram(x.on_device(), tokens_, cols_, gram_, backend_);
+  sample_.resize(static_cast<size_t>(kSample) * n);
+  for (int64_t i = 0; i < kSample; ++i)
+    x.read(static_cast<size_t>(sample_token(i, tokens_)) * n,
+           std::span(sample_).subspan(static_cast<size_t>(i) * n, n));
 }
 
 void InputStatistics::finish() {

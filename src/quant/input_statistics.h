@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "base/float_array.h"
 #include "base/huge_vector.h"
 #include "model/model.h"
+#include "model/state_array.h"
 #include "numeric/scheme.h"
 
 namespace aquatint::quant {
@@ -31,9 +31,9 @@ class InputStatistics {
   // `x` is [tokens][cols]. BadInput, naming `where`, for a value that is NaN or infinite.
   InputStatistics(std::span<const float> x, int64_t cols, const std::string& where,
                   const model::Backend& backend);
-  // The same, a few tokens at a time where they do not lie in memory; `lengths`: tokens of each sample.
+  // The same, a few tokens at a time where they lie in a file; `lengths`: tokens of each sample.
   // Without `with_gram` there is no gram() and no feedback(), and output_error() is an estimate.
-  InputStatistics(const base::FloatArray& x, int64_t cols, std::span<const int64_t> lengths,
+  InputStatistics(const model::StateArray& x, int64_t cols, std::span<const int64_t> lengths,
                   const std::string& where, const model::Backend& backend, bool with_gram = true);
 
   int64_t cols() const { return cols_; }
@@ -62,7 +62,9 @@ class InputStatistics {
  private:
   InputStatistics(int64_t tokens, int64_t cols, const std::string& where, const model::Backend& backend,
                   bool with_gram);
+  void see_pieces(const base::FloatArray& x, std::span<const int64_t> lengths);
   void see(std::span<const float> x, std::span<const int64_t> lengths);
+  void see_placed(const model::StateArray& x, std::span<const int64_t> lengths);
   void finish();
 
   model::Backend backend_;

@@ -7,6 +7,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "model/dense.h"
+#include "quant/cholesky_tile.h"
+#include "quant/device_algebra.h"
 
 namespace aquatint::quant {
 namespace {
@@ -15,7 +17,7 @@ constexpr int64_t kPanel = 48;
 constexpr int64_t kCrossTile = 96;
 constexpr int64_t kCrossDepth = 512;  // rows at a time: what a tile reads stays in L2, sums in registers
 constexpr int64_t kLine = 16;         // floats of a cache line
-constexpr int64_t kTile = 120, kStrip = 24;                            // of a factorization
+constexpr int64_t kTile = kCholeskyTile, kStrip = 24;                  // of a factorization
 constexpr int64_t kFormRows = 512, kFormCols = 192, kFormDepth = 256;  // what is packed of h stays in L2
 
 // body(i) for i in [0, count), each by whichever thread is free: tasks differ in size and know nothing of
@@ -59,8 +61,9 @@ class Cholesky {
   // False when A is not positive definite.
   bool factorize() {
     for (int64_t t = 0; t < tiles(); ++t) {
-      if (!factorize_tile(t)) return false;
-      invert_tile(t);
+      double* diagonal = at(t * kTile, t * kTile);
+      if (!factorize_tile(diagonal, stride_, width(t))) return false;
+      invert_tile(diagonal, stride_, width(t), inverse(t));
       scale_panel(t);
       update_behind(t);
     }
@@ -88,36 +91,6 @@ class Cholesky {
   const double* at(int64_t row, int64_t col) const { return values_.data() + row * stride_ + col; }
   double* inverse(int64_t tile) { return inverses_.data() + tile * kTile * kTile; }
   const double* inverse(int64_t tile) const { return inverses_.data() + tile * kTile * kTile; }
-
-  bool factorize_tile(int64_t t) {
-    double* a = at(t * kTile, t * kTile);
-    for (int64_t j = 0; j < width(t); ++j) {
-      double* row = a + j * stride_;
-      for (int64_t i = 0; i < j; ++i) {
-        const double* other = a + i * stride_;
-        double sum = row[i];
-        for (int64_t k = 0; k < i; ++k) sum -= row[k] * other[k];
-        row[i] = sum / other[i];
-      }
-      double pivot = row[j];
-      for (int64_t k = 0; k < j; ++k) pivot -= row[k] * row[k];
-      if (!(pivot > 0) || !std::isfinite(pivot)) return false;
-      row[j] = std::sqrt(pivot);
-    }
-    return true;
-  }
-
-  // Of the lower triangular diagonal tile, column by column; [kTile][kTile].
-  void invert_tile(int64_t t) {
-    const double* a = at(t * kTile, t * kTile);
-    double* x = inverse(t);
-    for (int64_t j = 0; j < width(t); ++j)
-      for (int64_t i = j; i < width(t); ++i) {
-        double sum = i == j ? 1.0 : 0.0;
-        for (int64_t k = j; k < i; ++k) sum -= a[i * stride_ + k] * x[k * kTile + j];
-        x[i * kTile + j] = sum / a[i * stride_ + i];
-      }
-  }
 
   // The tiles below the diagonal one: L_it = A_it · L_tt⁻ᵀ.
   void scale_panel(int64_t t) {
@@ -277,14 +250,26 @@ class QuadraticForm {
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(gram.size()) == cols * cols, "{} values for {} columns", gram.size(), cols);
   const int64_t rows = static_cast<int64_t>(x.size()) / cols;
-  backend.host_kernels().add_cross(
-      {x.data(), cols, cols, x.data(), cols, cols, rows, gram.data(), cols, true}, *backend.pool);
+  if (backend.memory().is_host())
+    backend.kernels->add_cross({x.data(), cols, cols, x.data(), cols, cols, rows, gram.data(), cols, true},
+                               *backend.pool);
+  else
+    device::add_cross({x.data(), rows, cols, cols}, {x.data(), rows, cols, cols},
+                      {gram.data(), cols, cols, cols}, backend);
+  mirror_lower(gram, cols, *backend.pool);
+}
+
+void add_placed_gram(const float* x, int64_t rows, int64_t cols, std::span<float> gram,
+                     const model::Backend& backend) {
+  device::add_placed_cross({x, rows, cols, cols}, {x, rows, cols, cols}, {gram.data(), cols, cols, cols},
+                           backend);
   mirror_lower(gram, cols, *backend.pool);
 }
 
 void add_cross(View<const float> a, View<const float> b, View<float> out, const model::Backend& backend) {
   AQ_CHECK(a.rows == b.rows && out.rows == a.cols && out.cols == b.cols, "{} and {} rows", a.rows, b.rows);
-  backend.host_kernels().add_cross(
+  if (!backend.memory().is_host()) return device::add_cross(a, b, out, backend);
+  backend.kernels->add_cross(
       {a.values, a.stride, a.cols, b.values, b.stride, b.cols, a.rows, out.values, out.stride},
       *backend.pool);
 }
@@ -319,6 +304,7 @@ std::vector<float> product(std::span<const float> a, int64_t rows, std::span<con
 std::optional<base::HugeVector<float>> inverse_cholesky(std::span<const float> a, int64_t n, double added,
                                                         const model::Backend& backend) {
   AQ_CHECK(static_cast<int64_t>(a.size()) == n * n, "{} values for {} rows", a.size(), n);
+  if (!backend.memory().is_host()) return device::inverse_cholesky(a, n, added, backend);
   Cholesky cholesky(n, backend);
   backend.pool->parallel_for(n, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -333,6 +319,7 @@ std::optional<base::HugeVector<float>> inverse_cholesky(std::span<const float> a
 
 double quadratic_form(std::span<const float> w, std::span<const float> h, int64_t n,
                       const model::Backend& backend) {
+  if (!backend.memory().is_host()) return device::quadratic_form(w, h, n, backend);
   const QuadraticForm form(w, h, n, backend);
   std::vector<double> sums(static_cast<size_t>(form.tasks()));
   for_tasks(form.tasks(), *backend.pool, [&](int64_t i) { sums[static_cast<size_t>(i)] = form.task(i); });

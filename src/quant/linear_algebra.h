@@ -15,6 +15,9 @@ namespace aquatint::quant {
 // gram[cols][cols] += xᵀ · x for x [rows][cols], both triangles; x in the kernel set's block fixed point
 // (KernelSet::add_cross).
 void add_gram(std::span<const float> x, int64_t cols, std::span<float> gram, const model::Backend& backend);
+// The same of x in the memory of the backend's device.
+void add_placed_gram(const float* x, int64_t rows, int64_t cols, std::span<float> gram,
+                     const model::Backend& backend);
 
 // Rows that lie `stride` values apart.
 template <class Value>

@@ -42,13 +42,13 @@ std::string short_text(const Json& value) {
   return text.size() <= 60 ? text : text.substr(0, 57) + "...";
 }
 
-// body(values) for all of an array, a piece in memory at a time.
+// body(first, count) for all of an array, a piece in memory at a time.
 template <class Body>
-void each_piece(base::FloatArray& array, Body body) {
+void each_piece(const model::StateArray& array, Body body) {
   for (size_t first = 0; first < array.size(); first += kPiece) {
     const size_t count = std::min(kPiece, array.size() - first);
-    body(array.values().subspan(first, count));
-    array.release(first, count);
+    body(first, count);
+    if (array.on_host()) array.host().release(first, count);
   }
 }
 
@@ -149,11 +149,12 @@ void RunJournal::read_states(std::span<model::HiddenStates* const> states) const
   const base::MappedFile file(states_file(blocks_));
   base::Bytes rest = file.bytes();
   for (model::HiddenStates* one : states)
-    each_piece(one->x, [&](std::span<float> piece) {
-      if (rest.size() < piece.size_bytes()) damaged(folder_, "states of another number of tokens");
-      std::memcpy(piece.data(), rest.data(), piece.size_bytes());
-      base::advise(rest.first(piece.size_bytes()), base::Access::done);
-      rest = rest.subspan(piece.size_bytes());
+    each_piece(one->x, [&](size_t first, size_t count) {
+      const size_t bytes = count * sizeof(float);
+      if (rest.size() < bytes) damaged(folder_, "states of another number of tokens");
+      one->x.write(first, {reinterpret_cast<const float*>(rest.data()), count});
+      base::advise(rest.first(bytes), base::Access::done);
+      rest = rest.subspan(bytes);
     });
   if (!rest.empty()) damaged(folder_, "states of another number of tokens");
 }
@@ -162,7 +163,12 @@ void RunJournal::write_states(int64_t blocks, std::span<model::HiddenStates* con
   if (states.empty()) return;
   base::GrowingFile file(states_file(blocks), base::GrowingFile::Start::empty);
   for (model::HiddenStates* one : states)
-    each_piece(one->x, [&](std::span<float> piece) { file.write(std::as_bytes(piece)); });
+    each_piece(one->x, [&](size_t first, size_t count) {
+      if (one->x.on_host()) return file.write(std::as_bytes(one->x.host().values().subspan(first, count)));
+      std::vector<float> piece(count);
+      one->x.read(first, piece);
+      file.write(std::as_bytes(std::span(piece)));
+    });
   file.sync();
 }
 

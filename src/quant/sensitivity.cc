@@ -84,7 +84,7 @@ class Stream {
     model::StagedBlock staged(tensors_.config, backend_, layer, states);
     staged.enter(block);
     for (const Stage stage : model::kStages) {
-      visit(stage, staged.input());
+      visit(stage, staged.input().host().values());
       staged.run(block, stage);
     }
   }
@@ -108,7 +108,8 @@ class Stream {
   void finish(HiddenStates& states) const {
     const model::Backend host = backend_.on_host();
     const int64_t rows = static_cast<int64_t>(states.x.size()) / tensors_.config.hidden_size;
-    model::leave_blocks({tensors_.config, host}, final_norm_, rows, states.x.data(), states.x.data());
+    float* x = states.x.host().data();
+    model::leave_blocks({tensors_.config, host}, final_norm_, rows, x, x);
   }
 
  private:
@@ -150,10 +151,11 @@ std::vector<Means> divergences(const Stream& stream, const HiddenStates& referen
         backend.host_kernels().linear(by, x.data() + first * width, count, kernels::Phase::prefill, nullptr,
                                       false, y, vocab, *backend.pool);
       };
-      to_logits(*head, reference.x, expected.data());
+      to_logits(*head, reference.x.host(), expected.data());
       for (size_t i = 0; i < copies.size(); ++i) {
         const Disturbed& copy = copies[i];
-        to_logits(copy.head ? *copy.head : *head, copy.head ? reference.x : copy.states.x, logits.data());
+        to_logits(copy.head ? *copy.head : *head, (copy.head ? reference.x : copy.states.x).host(),
+                  logits.data());
         backend.host_kernels().divergence(expected.data(), logits.data(), count, vocab, rows.data(),
                                           *backend.pool);
         for (int64_t r = 0; r < count; ++r) found[i].sums[s] += rows[static_cast<size_t>(r)].kl;

@@ -140,10 +140,9 @@ class Run {
       segments_.push_back({&sequence->cache, 1});
     }
     if (going.empty()) return;
-    // On a device the choice without chance is made there.
-    const bool on_device = options_.sampling.temperature == 0 && !model_.backend().memory().is_host();
+    const bool on_device = model_.backend().kernels->sample;  // the choice is made there
     if (on_device)
-      next_tokens(going);
+      draw_tokens(going);
     else
       forward(Phase::decode);
     tokens_.clear();
@@ -157,9 +156,11 @@ class Run {
     model_.forward_last(tokens_, segments_, phase, hidden_.data());
   }
 
-  void next_tokens(const std::vector<Sequence*>& sequences) {
+  void draw_tokens(const std::vector<Sequence*>& sequences) {
+    std::vector<kernels::Draw> draws;
+    for (Sequence* sequence : sequences) draws.push_back(sequence->sampler.draw());
     std::vector<int32_t> next(sequences.size());
-    model_.next_tokens(tokens_, segments_, next.data());
+    model_.draw_tokens(tokens_, segments_, draws, next.data());
     for (size_t i = 0; i < sequences.size(); ++i) sequences[i]->next = next[i];
     for (Sequence* sequence : sequences) accept(*sequence);
   }

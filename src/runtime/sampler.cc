@@ -42,6 +42,11 @@ int32_t Sampler::sample(std::span<const float> logits) {
   return candidates_.back().token;  // rounding left a last crumb
 }
 
+kernels::Draw Sampler::draw() {
+  return {options_.temperature, options_.top_k, options_.top_p,
+          options_.temperature > 0 ? rng_.uniform() : 0.0};
+}
+
 // The tokens that top-k leaves, in order of their ids.
 void Sampler::gather(std::span<const float> logits) {
   float smallest = -std::numeric_limits<float>::infinity();

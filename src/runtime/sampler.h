@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/ops.h"
 
 namespace aquatint::runtime {
 
@@ -26,6 +27,8 @@ class Sampler {
   explicit Sampler(const SamplingOptions& options, uint64_t sequence = 0);
 
   int32_t sample(std::span<const float> logits);
+  // What sample() would choose by, for kernels that choose; the next chance is taken.
+  kernels::Draw draw();
 
  private:
   struct Candidate {

@@ -48,6 +48,7 @@ void check(const KernelSet& set, int64_t rows, int64_t cols, int64_t depth) {
 
 class Products : public testing::TestWithParam<const KernelSet*> {};
 class Cross : public Products {};
+class ColumnMagnitudes : public Products {};
 
 TEST_P(Products, AreThoseOfTheDefinition) {
   const KernelSet* set = GetParam();
@@ -132,6 +133,59 @@ TEST_P(Cross, LowerPartIsThatOfTheWhole) {
   set->add_cross({x.data(), kCols, kCols, x.data(), kCols, kCols, kRows, lower.data(), kCols, true}, three);
   for (size_t i = 0; i < kCols; ++i)
     for (size_t j = 0; j <= i; ++j) ASSERT_EQ(whole[i * kCols + j], lower[i * kCols + j]) << set->name;
+}
+
+struct FoundMagnitudes {
+  explicit FoundMagnitudes(int64_t cols)
+      : sums(static_cast<size_t>(cols)), squares(sums.size()), largest(sums.size()) {}
+  Magnitudes to() { return {sums.data(), squares.data(), largest.data()}; }
+  bool operator==(const FoundMagnitudes&) const = default;
+
+  std::vector<double> sums, squares;
+  std::vector<float> largest;
+};
+
+TEST_P(ColumnMagnitudes, AreThoseOfTheDefinition) {
+  base::ThreadPool pool(2);
+  for (const int64_t rows : {1, 31, 32, 33, 200, 1100})
+    for (const int64_t cols : {1, 15, 16, 64, 65, 150}) {
+      const auto x = random_values<float>(rows * cols, 7);
+      FoundMagnitudes found(cols);
+      for (size_t c = 0; c < found.sums.size(); ++c)
+        found.sums[c] = 3, found.largest[c] = c % 2 ? 9.0f : 0.0f;
+      GetParam()->add_magnitudes(x.data(), rows, cols, found.to(), pool);
+      for (int64_t c = 0; c < cols; ++c) {
+        const auto at = static_cast<size_t>(c);
+        double sum = 3, square = 0;
+        float largest = c % 2 ? 9.0f : 0.0f;
+        for (int64_t r = 0; r < rows; ++r) {
+          const float v = std::fabs(x[static_cast<size_t>(r * cols + c)]);
+          sum += double{v}, square += double{v} * double{v}, largest = std::max(largest, v);
+        }
+        // A rounding for each square and each of the sums of FP32.
+        constexpr double kRounding = (kMagnitudeRows + 1) * 0.5 * std::numeric_limits<float>::epsilon();
+        ASSERT_NEAR(found.sums[at], sum, kRounding * sum) << GetParam()->name << " " << rows << " x " << cols;
+        ASSERT_NEAR(found.squares[at], square, kRounding * square) << rows << " x " << cols;
+        ASSERT_EQ(found.largest[at], largest) << rows << " x " << cols;
+      }
+    }
+}
+
+// Whatever the threads; NaN and infinity reach the sums of their column alone.
+TEST_P(ColumnMagnitudes, AreTheSameWhateverTheThreads) {
+  base::ThreadPool one(1), three(3);
+  auto x = random_values<float>(700 * 130, 8);
+  const KernelSet* set = GetParam();
+  FoundMagnitudes of_one(130), of_three(130);
+  set->add_magnitudes(x.data(), 700, 130, of_one.to(), one);
+  set->add_magnitudes(x.data(), 700, 130, of_three.to(), three);
+  EXPECT_EQ(of_one, of_three) << set->name;
+  x[130 * 5 + 20] = std::nanf("");
+  x[130 * 699 + 129] = -std::numeric_limits<float>::infinity();
+  FoundMagnitudes odd(130);
+  set->add_magnitudes(x.data(), 700, 130, odd.to(), three);
+  for (size_t c = 0; c < 130; ++c)
+    EXPECT_EQ(std::isfinite(odd.sums[c]), c != 20 && c != 129) << set->name << " " << c;
 }
 
 std::string product_set_name(const testing::TestParamInfo<const KernelSet*>& info) {

@@ -10,6 +10,8 @@ INSTANTIATE_TEST_SUITE_P(Sets, Products,
                          product_set_name);
 INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::ValuesIn(sets_with_own(&KernelSet::add_cross)),
                          product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, ColumnMagnitudes, testing::ValuesIn(sets_with_own(&KernelSet::add_magnitudes)),
+                         product_set_name);
 
 }  // namespace
 }  // namespace aquatint::kernels

@@ -101,8 +101,8 @@ struct Fixture {
 TEST(BlockGradient, ForwardIsTheDecodersBlock) {
   for (const base::Json& json : variants()) {
     Fixture f(json);
-    HiddenStates states{{kRows}, base::FloatArray(f.x.size()), {}};
-    std::copy(f.x.begin(), f.x.end(), states.x.data());
+    HiddenStates states{{kRows}, StateArray(f.x.size(), {}), {}};
+    std::copy(f.x.begin(), f.x.end(), states.x.host().data());
     Block packed = load_block_vectors(*f.checkpoint, f.config, 0);
     StagedBlock staged(f.config, f.backend, 0, states);
     staged.enter(packed);
@@ -114,7 +114,8 @@ TEST(BlockGradient, ForwardIsTheDecodersBlock) {
       staged.run(packed, stage);
     }
     const std::vector<float> y = f.forward(f.weights, f.x);
-    for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], states.x.data()[i], 2e-5f) << json.dump() << " " << i;
+    for (size_t i = 0; i < y.size(); ++i)
+      ASSERT_NEAR(y[i], states.x.host().data()[i], 2e-5f) << json.dump() << " " << i;
   }
 }
 

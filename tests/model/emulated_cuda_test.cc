@@ -107,6 +107,7 @@ TEST(EmulatedCuda, EveryKindOfWeight) {
   }
 }
 
+// Tokens drawn at temperature 0 are the largest logits; otherwise they follow from their draw alone.
 TEST(EmulatedCuda, NextTokensAreTheLargestLogits) {
   const Runner r(random_checkpoint(tiny_config("qwen3")), kernels::cuda::emulated_set(), Precision::bf16);
   std::vector<KvCache> caches;
@@ -126,6 +127,18 @@ TEST(EmulatedCuda, NextTokensAreTheLargestLogits) {
   r.model->next_tokens(tokens, segments, next.data());
   EXPECT_EQ(next, want);
   EXPECT_EQ(caches[2].length(), 46);
+  const auto again = [&](std::span<const kernels::Draw> draws) {
+    for (KvCache& cache : caches) cache.truncate(cache.length() - 1);
+    std::vector<int32_t> drawn(3);
+    r.model->draw_tokens(tokens, segments, draws, drawn.data());
+    return drawn;
+  };
+  EXPECT_EQ(again(std::vector<kernels::Draw>(3)), want);
+  EXPECT_EQ(again(std::vector<kernels::Draw>(3, {.temperature = 9, .top_k = 1, .chance = 0.9})), want);
+  const kernels::Draw hot = {.temperature = 100, .chance = 0.999};
+  const std::vector<int32_t> drawn = again(std::vector{hot, {}, hot});
+  EXPECT_EQ(drawn[1], want[1]);
+  EXPECT_GT(drawn[0], 80);  // nearly all of 97 tokens alike, the last ones
 }
 
 }  // namespace

@@ -122,6 +122,10 @@ inline const kernels::KernelSet& fenced_set() {
     s.swiglu = Opened<&KernelSet::swiglu>::call;
     s.logit_stats = Opened<&KernelSet::logit_stats>::call;
     s.divergence = Opened<&KernelSet::divergence>::call;
+    s.add_product = Opened<&KernelSet::add_product>::call;
+    s.add_product_fp64 = Opened<&KernelSet::add_product_fp64>::call;
+    s.add_cross = Opened<&KernelSet::add_cross>::call;
+    s.add_magnitudes = Opened<&KernelSet::add_magnitudes>::call;
     s.store_kv = [](const kernels::Spans& spans, const kernels::AttentionShape& shape, const float* k,
                     const float* v, int64_t stride, base::ThreadPool& pool) {
       const FencedMemory::Open open;

@@ -37,7 +37,7 @@ std::vector<float> run_staged(const checkpoint::Checkpoint& checkpoint, const Ru
   Backend host = backend;
   if (!host.memory().is_host()) host.kernels = &kernels::kernel_set("scalar");  // what is behind the fence
   leave_blocks({config, host}, weights.final_norm, static_cast<int64_t>(states.x.size()) / config.hidden_size,
-               states.x.data(), normed.data());
+               states.x.host().data(), normed.data());
   return normed;
 }
 

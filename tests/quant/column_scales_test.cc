@@ -105,8 +105,8 @@ TEST(InputStatistics, WithoutAGramMatrixTellTheSameFromASample) {
   const model::Backend backend{&kernels::kernel_set("auto"), &pool, kernels::Precision::fp32};
   constexpr int64_t kCols = 40;
   const std::vector<float> values = random_values(InputStatistics::kSample * kCols, 5);
-  base::FloatArray x(values.size());
-  std::copy(values.begin(), values.end(), x.data());
+  model::StateArray x(values.size(), {});
+  x.write(0, values);
   const int64_t lengths[] = {InputStatistics::kSample};
   InputStatistics with(x, kCols, lengths, "test", backend),
       without(x, kCols, lengths, "test", backend, false);

@@ -14,12 +14,12 @@ using numeric::Granularity;
 using numeric::WeightScheme;
 using tensor::QuantizedMatrix;
 
-constexpr int64_t kRows = 24, kCols = 192;
+constexpr int64_t kHqqRows = 24, kHqqCols = 192;
 
 // Skewed, with heavy tails.
 std::vector<float> weights() {
   base::Rng rng(1);
-  std::vector<float> w(static_cast<size_t>(kRows * kCols));
+  std::vector<float> w(static_cast<size_t>(kHqqRows * kHqqCols));
   for (float& v : w) {
     const double x = rng.normal();
     v = static_cast<float>(0.03 * (x + 0.3 * x * x) * (rng.below(30) == 0 ? 4 : 1));
@@ -32,17 +32,17 @@ QuantizedMatrix run(const Method& method, const WeightScheme& scheme, int thread
   base::ThreadPool pool(threads);
   MethodOptions options{.settings = default_settings(method)};
   options.settings.update(settings);
-  return method.quantize(weights(), kRows, kCols, scheme, options, pool);
+  return method.quantize(weights(), kHqqRows, kHqqCols, scheme, options, pool);
 }
 
 // Σ |error|^p, each in units of what rtn has as its block's scale.
 double norm(const QuantizedMatrix& m, const QuantizedMatrix& units, double p) {
-  std::vector<float> values(static_cast<size_t>(kRows * kCols));
-  tensor::dequantize(m, 0, kRows, values.data());
+  std::vector<float> values(static_cast<size_t>(kHqqRows * kHqqCols));
+  tensor::dequantize(m, 0, kHqqRows, values.data());
   const std::vector<float> w = weights();
   double sum = 0;
-  for (int64_t i = 0; i < kRows * kCols; ++i) {
-    const double unit = units.scales.at(units.block_of(i / kCols, i % kCols));
+  for (int64_t i = 0; i < kHqqRows * kHqqCols; ++i) {
+    const double unit = units.scales.at(units.block_of(i / kHqqCols, i % kHqqCols));
     sum += std::pow(
         std::fabs(double{w[static_cast<size_t>(i)]} - values[static_cast<size_t>(i)]) / std::fabs(unit), p);
   }

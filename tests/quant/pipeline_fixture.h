@@ -38,6 +38,7 @@ struct Options {
   bool resume = false;
   uint64_t ram_bytes = 0;
   bool spill = false;
+  const kernels::KernelSet* kernels = &kernels::kernel_set("auto");
 };
 
 // 40 sequences of 48 tokens.
@@ -74,8 +75,7 @@ class Pipeline : public testing::Test {
     std::istringstream names(options.method);
     for (std::string method; names >> method;) job.recipe.methods.push_back(make_step(method));
     job.recipe.methods = complete_methods(job.recipe.methods);
-    return quantize(source, folder_ / (to.empty() ? name : to), job,
-                    {&kernels::kernel_set("auto"), pool ? pool : &pool_});
+    return quantize(source, folder_ / (to.empty() ? name : to), job, {options.kernels, pool ? pool : &pool_});
   }
   std::unique_ptr<checkpoint::Checkpoint> open(const std::string& name) {
     return checkpoint::open_checkpoint((folder_ / name).string());

@@ -1,6 +1,7 @@
 // Interrupted at any moment, a run goes on to the bytes that it would have had, or says why it does not.
 #include <fstream>
 
+#include "../model/fenced_set.h"
 #include "base/journal.h"
 #include "base/log.h"
 #include "pipeline_fixture.h"
@@ -57,6 +58,15 @@ class Resume : public Pipeline {
   std::shared_ptr<test::FakeCheckpoint> source_ = test::random_checkpoint(config_);
   CalibrationSet tokens_ = calibration_tokens();
 };
+
+TEST_F(Resume, GoesOnWithStatesThatLieOnADevice) {
+  Options options{.method = "gptq", .calibration = &tokens_, .kernels = &test::fenced_set()};
+  run(*source_, "W4A16", options, "whole");
+  stop(*source_, "W4A16", options, 15);
+  options.resume = true;
+  run(*source_, "W4A16", options, "out");
+  EXPECT_EQ(contents("out"), contents("whole"));
+}
 
 TEST_F(Resume, GivesTheBytesOfARunInOneGo) {
   const std::pair<std::string, std::string> cases[] = {

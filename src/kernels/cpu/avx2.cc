@@ -39,6 +39,7 @@ const KernelSet set_of_kernels = {
     .add_product = add_product<float>,
     .add_product_fp64 = add_product<double>,
     .add_cross = add_cross,
+    .add_magnitudes = add_magnitudes,
 };
 
 }  // namespace aquatint::kernels::avx2

@@ -7,6 +7,7 @@
 #include "kernels/cpu/tile.inl"
 #include "kernels/cpu/products.inl"
 #include "kernels/cpu/cross.inl"
+#include "kernels/cpu/magnitudes.inl"
 #include "kernels/cpu/linear_common.inl"
 #include "kernels/cpu/linear_inputs.inl"
 #include "kernels/cpu/linear_integer.inl"

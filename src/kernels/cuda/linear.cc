@@ -212,7 +212,7 @@ bool has_scales(const InputRule& rule) {
   return rule.scale == InputScale::token || rule.scale == InputScale::constant;
 }
 
-void decode_tokens(const DeviceMatrix& w, const float* x, int64_t rows, bool blocks,
+void decode_tokens(const DeviceMatrix& w, const LinearInput& x, int64_t rows, bool blocks,
                    const DecodeOutput& out) {
   const auto met = [&](const Group& g) {
     return g.integers == blocks || w.precision != Precision::int8 || w.input.format;
@@ -321,7 +321,7 @@ void multiply_dense(const Group& g, Gemm product, const void* values, const floa
 constexpr int64_t kDenseTokens = 4096;
 
 // The groups that are multiplied in one type.
-void prefill_tokens(const DeviceMatrix& w, const float* x, int64_t rows, GemmType type,
+void prefill_tokens(const DeviceMatrix& w, const LinearInput& x, int64_t rows, GemmType type,
                     const DecodeOutput& out) {
   const auto met = [&](const Group& g) { return dense_type(w, g) == type; };
   if (std::none_of(w.groups.begin(), w.groups.end(), met)) return;
@@ -370,19 +370,27 @@ std::unique_ptr<PackedMatrix> pack(std::span<const QuantizedMatrix* const> parts
   return packed;
 }
 
-void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
-            bool accumulate, float* y, int64_t y_row, base::ThreadPool&) {
+void linear_of(const PackedMatrix& w, const LinearInput& input, int64_t rows, Phase phase, const float* bias,
+               bool accumulate, float* y, int64_t y_row, base::ThreadPool&) {
   const DeviceMatrix& m = static_cast<const DeviceMatrix&>(w);
   if (phase == Phase::decode && m.precision != Precision::fp32) {
-    decode_tokens(m, x, rows, false, {y, y_row, bias, accumulate});
+    decode_tokens(m, input, rows, false, {y, y_row, bias, accumulate});
     if (m.precision == Precision::int8 && !m.input.format)
-      decode_tokens(m, x, rows, true, {y, y_row, bias, accumulate});
+      decode_tokens(m, input, rows, true, {y, y_row, bias, accumulate});
     return;
   }
-  for (int64_t first = 0; first < rows; first += kDenseTokens)
+  for (int64_t first = 0; first < rows; first += kDenseTokens) {
+    LinearInput some = input;
+    some.x += first * m.in_features * (input.gated ? 2 : 1);
     for (const GemmType type : {GemmType::fp32, GemmType::bf16, GemmType::fp8_e4m3, GemmType::int8})
-      prefill_tokens(m, x + first * m.in_features, std::min(kDenseTokens, rows - first), type,
+      prefill_tokens(m, some, std::min(kDenseTokens, rows - first), type,
                      {y + first * y_row, y_row, bias, accumulate});
+  }
+}
+
+void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
+            bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool) {
+  linear_of(w, {x}, rows, phase, bias, accumulate, y, y_row, pool);
 }
 
 }  // namespace aquatint::kernels::cuda

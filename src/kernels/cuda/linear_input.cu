@@ -3,6 +3,7 @@
 #include "kernels/cuda/linear_input.h"
 
 #include "kernels/cuda/linear_plan.h"
+#include "kernels/cuda/norm.h"
 #include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/cuda/ptx/pairs.h"
 #include "kernels/cuda/simt.h"
@@ -15,6 +16,7 @@ constexpr int kPiece = 16;  // columns of a thread
 
 struct InputShared {
   float of_warp[kThreads / kWarp];
+  float of_norm[kMostWarps];
 };
 
 __device__ inline float power_of_two(int exponent) {
@@ -60,20 +62,46 @@ __device__ inline float group_scale(const InputRule& rule, float largest) {
   return divide(scale == 0 ? 0.125f : scale, rule.constant);
 }
 
+// How a token's columns come.
+enum class Source { plain, normed, normed_wide, gated };
+
+template <Source kSource>
 struct Token {
   const float* x;
+  const float* norm;
+  float factor;  // of the norm
   int cols;
+
+  // The bits of rms_norm() and swiglu().
+  __device__ float column(int col) const {
+    if constexpr (kSource == Source::gated) return silu_times(x[col], x[cols + col]);
+    if constexpr (kSource != Source::plain) return scaled_by_norm(x[col], factor, norm[col]);
+    return x[col];
+  }
 };
 
+// By all threads.
+template <Source kSource>
+__device__ inline Token<kSource> token_of(const Inputs& in, int64_t token) {
+  const int64_t stride = kSource == Source::gated ? 2 * in.cols : in.cols;
+  Token<kSource> t = {in.from.x + token * stride, in.from.norm, 1, static_cast<int>(in.cols)};
+  if constexpr (kSource == Source::normed || kSource == Source::normed_wide)
+    t.factor =
+        norm_factor<kSource == Source::normed_wide>(t.x, in.cols, in.from.eps, shared<InputShared>().of_norm);
+  return t;
+}
+
 // A column in the precision of the rule; zero behind the row, and where it is an outlier.
-__device__ inline float plain_value(const InputRule& rule, const Token& t, int col) {
+template <class T>
+__device__ inline float plain_value(const InputRule& rule, const T& t, int col) {
   if (col >= t.cols) return 0;
-  const float value = rule.to_bf16 ? to_bf16_value(t.x[col]) : t.x[col];
+  const float value = rule.to_bf16 ? to_bf16_value(t.column(col)) : t.column(col);
   return rule.threshold > 0 && fabsf(value) >= rule.threshold ? 0.0f : value;
 }
-__device__ inline float outlier_value(const InputRule& rule, const Token& t, int col) {
+template <class T>
+__device__ inline float outlier_value(const InputRule& rule, const T& t, int col) {
   if (col >= t.cols) return 0;
-  const float value = rule.to_bf16 ? to_bf16_value(t.x[col]) : t.x[col];
+  const float value = rule.to_bf16 ? to_bf16_value(t.column(col)) : t.column(col);
   return fabsf(value) >= rule.threshold ? value : 0.0f;
 }
 
@@ -92,7 +120,8 @@ __device__ inline float block_sum(float value, bool largest) {
   return value;
 }
 
-__device__ inline float token_scale(const InputRule& rule, const Token& t) {
+template <class T>
+__device__ inline float token_scale(const InputRule& rule, const T& t) {
   if (rule.scale == InputScale::constant) return rule.constant;
   if (rule.scale != InputScale::token) return 1;
   float largest = 0;
@@ -113,14 +142,16 @@ __device__ inline float shared_largest(const float (&v)[kPiece], int lanes) {
 }
 
 // Groups of any width: each column's is looked through again.
-__device__ inline float group_largest(const InputRule& rule, const Token& t, int col) {
+template <class T>
+__device__ inline float group_largest(const InputRule& rule, const T& t, int col) {
   const int begin = col / rule.group * rule.group;
   float largest = 0;
   for (int i = begin; i < begin + rule.group; ++i) largest = fmaxf(largest, fabsf(plain_value(rule, t, i)));
   return largest;
 }
 
-__device__ inline void round_groups(const InputRule& rule, const Token& t, int first, float (&v)[kPiece]) {
+template <class T>
+__device__ inline void round_groups(const InputRule& rule, const T& t, int first, float (&v)[kPiece]) {
   const int lanes = rule.group / kPiece;
   const bool regular = rule.group % kPiece == 0 && lanes <= kWarp && (lanes & (lanes - 1)) == 0;
   float scale = regular ? group_scale(rule, shared_largest(v, lanes)) : 0.0f;
@@ -135,7 +166,8 @@ __device__ inline void round_groups(const InputRule& rule, const Token& t, int f
 }
 
 // Sixteen columns as the rule rounds them; `step` is the scale of blocks. All lanes of a warp come along.
-__device__ inline void round_piece(const InputRule& rule, const Token& t, int first, float scale,
+template <class T>
+__device__ inline void round_piece(const InputRule& rule, const T& t, int first, float scale,
                                    float (&v)[kPiece], float& step) {
   AQ_UNROLL
   for (int i = 0; i < kPiece; ++i) v[i] = plain_value(rule, t, first + i);
@@ -200,11 +232,12 @@ __device__ inline float sum_of(const float (&v)[kPiece]) {
   return sum;
 }
 
+template <Source kSource>
 __global__ void __launch_bounds__(kThreads, 2) round_tokens(InputRule rule, Inputs in) {
   ptx::let_next_start();
   ptx::wait_for_previous();
   const int64_t token = blockIdx.x;
-  const Token t = {in.x + token * in.cols, static_cast<int>(in.cols)};
+  const Token<kSource> t = token_of<kSource>(in, token);
   const float scale = token_scale(rule, t);
   if (thread_in_block() == 0) in.scales[token] = scale;
   const int depth = static_cast<int>(in.depth), pieces = depth / kPiece;
@@ -237,14 +270,22 @@ __global__ void __launch_bounds__(kThreads, 2) round_tokens(InputRule rule, Inpu
   if (thread_in_block() == 0) in.outlier_totals[token] = outlier_total;
 }
 
-}  // namespace
-
-void round_inputs(const InputRule& rule, const Inputs& in) {
+template <Source kSource>
+void start(const InputRule& rule, const Inputs& in) {
   launch({.grid = {static_cast<uint32_t>(in.tokens)},
           .block = {kThreads},
           .shared_bytes = sizeof(InputShared),
           .early = true},
-         stream(), round_tokens, rule, in);
+         stream(), round_tokens<kSource>, rule, in);
+}
+
+}  // namespace
+
+void round_inputs(const InputRule& rule, const Inputs& in) {
+  if (in.from.gated) return start<Source::gated>(rule, in);
+  if (!in.from.norm) return start<Source::plain>(rule, in);
+  if (wide_rows(in.cols, in.cols, {in.from.x, in.from.norm})) return start<Source::normed_wide>(rule, in);
+  start<Source::normed>(rule, in);
 }
 
 }  // namespace aquatint::kernels::cuda

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/device.h"
+#include "kernels/ops.h"
 
 namespace aquatint::kernels::cuda {
 
@@ -50,7 +51,7 @@ enum class InputOrder : int8_t {
 };
 
 struct Inputs {
-  const float* x = nullptr;
+  LinearInput from;
   int64_t tokens = 0, cols = 0, depth = 0;  // depth: a multiple of 64, padded with zeros
   InputOrder order{};
   void* values = nullptr;

@@ -13,6 +13,7 @@ KernelSet make_set() {
       .rows_per_step = 2048,
       .pack = pack,
       .linear = linear,
+      .linear_of = linear_of,
       .rms_norm = rms_norm,
       .rms_norm_runs = rms_norm_runs,
       .rope = rope,
@@ -22,9 +23,11 @@ KernelSet make_set() {
       .swiglu = swiglu,
       .logit_stats = logit_stats,
       .divergence = divergence,
+      .sample = sample,
       .add_product = add_product,
       .add_product_fp64 = add_product_fp64,
       .add_cross = add_cross,
+      .add_magnitudes = add_magnitudes,
       .repeat = repeat,
   };
 }

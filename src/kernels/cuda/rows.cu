@@ -1,10 +1,9 @@
 // Operations on rows of activations. All are limited by memory, or at one row by the latency of a launch; at
 // prompts' sizes they should reach 85 % of the memory's rate.
 #include "kernels/cuda/angle.h"
+#include "kernels/cuda/norm.h"
 #include "kernels/cuda/ptx/dependent_launch.h"
-#include "kernels/cuda/reduce.h"
 #include "kernels/cuda/slots.h"
-#include "kernels/cuda/wide.h"
 
 namespace aquatint::kernels::cuda {
 namespace {
@@ -28,19 +27,12 @@ __global__ void norm_runs(const float* x, const float* weight, float eps, Runs s
   const float* from = x + row * shape.stride + run * shape.cols;
   float* to = y + row * shape.stride + run * shape.cols;
   const int64_t first = int64_t{thread_in_block()} * P::n, step = int64_t{block_threads()} * P::n;
-  float squares = 0;
-  for (int64_t i = first; i < shape.cols; i += step) {
-    const P p = P::load(from + i);
-    AQ_UNROLL
-    for (const float v : p.x) squares = fmaf(v, v, squares);
-  }
-  squares = block_sum(squares, shared<NormShared>().of_warps);
-  const float factor = 1.0f / sqrtf(squares / static_cast<float>(shape.cols) + eps);
+  const float factor = norm_factor<kWide>(from, shape.cols, eps, shared<NormShared>().of_warps);
   for (int64_t i = first; i < shape.cols; i += step) {
     const P p = P::load(from + i), w = P::load(weight + i);
     P scaled;
     AQ_UNROLL
-    for (int j = 0; j < P::n; ++j) scaled.x[j] = p.x[j] * factor * w.x[j];
+    for (int j = 0; j < P::n; ++j) scaled.x[j] = scaled_by_norm(p.x[j], factor, w.x[j]);
     scaled.store(to + i);
   }
 }
@@ -49,7 +41,7 @@ void start_norm(const float* x, const float* weight, float eps, int64_t rows, co
   if (rows * shape.runs == 0) return;
   const bool wide = wide_rows(shape.cols, shape.stride, {x, weight, y});
   launch({.grid = {static_cast<uint32_t>(rows * shape.runs)},
-          .block = {threads_for(wide ? shape.cols / 4 : shape.cols, 512)},
+          .block = {threads_for(wide ? shape.cols / 4 : shape.cols, kNormThreads)},
           .shared_bytes = sizeof(NormShared),
           .early = true},
          stream(), wide ? norm_runs<true> : norm_runs<false>, x, weight, eps, shape, y);
@@ -94,7 +86,7 @@ __global__ void swiglu_rows(const float* gate_up, int64_t cols, float* h) {
   P gate = P::load(gate_up + row * 2 * cols + i);
   const P up = P::load(gate_up + (row * 2 + 1) * cols + i);
   AQ_UNROLL
-  for (int j = 0; j < P::n; ++j) gate.x[j] = gate.x[j] / (1.0f + expf(-gate.x[j])) * up.x[j];
+  for (int j = 0; j < P::n; ++j) gate.x[j] = silu_times(gate.x[j], up.x[j]);
   gate.store(h + row * cols + i);
 }
 

@@ -11,6 +11,8 @@ std::unique_ptr<PackedMatrix> pack(std::span<const tensor::QuantizedMatrix* cons
                                    base::ThreadPool& pool);
 void linear(const PackedMatrix& w, const float* x, int64_t rows, Phase phase, const float* bias,
             bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool);
+void linear_of(const PackedMatrix& w, const LinearInput& input, int64_t rows, Phase phase, const float* bias,
+               bool accumulate, float* y, int64_t y_row, base::ThreadPool& pool);
 
 // Rows.
 void rms_norm(const float* x, const float* weight, float eps, int64_t rows, int64_t cols, float* y,
@@ -25,6 +27,8 @@ void swiglu(const float* gate_up, int64_t rows, int64_t cols, float* h, base::Th
 void logit_stats(const float* logits, int64_t rows, int64_t cols, LogitStats* out, base::ThreadPool& pool);
 void divergence(const float* reference, const float* model, int64_t rows, int64_t cols, Divergence* out,
                 base::ThreadPool& pool);
+void sample(const float* logits, int64_t rows, int64_t cols, const Draw* draws, int32_t* tokens,
+            base::ThreadPool& pool);
 
 // Attention.
 void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
@@ -36,5 +40,6 @@ void attention(const Spans& spans, const AttentionShape& shape, Precision precis
 void add_product(const Product<float>& p);
 void add_product_fp64(const Product<double>& p);
 void add_cross(const CrossProduct& p, base::ThreadPool& pool);
+void add_magnitudes(const float* x, int64_t rows, int64_t cols, const Magnitudes& to, base::ThreadPool& pool);
 
 }  // namespace aquatint::kernels::cuda

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/ref/ref.h"
 
 namespace aquatint::kernels::ref {
@@ -26,6 +29,15 @@ void add_cross(const CrossProduct& p, base::ThreadPool&) {
       for (int64_t k = 0; k < p.rows; ++k) sum += double{p.a[k * p.a_row + i]} * double{p.b[k * p.b_row + j]};
       p.out[i * p.out_row + j] = static_cast<float>(sum);
     }
+}
+
+void add_magnitudes(const float* x, int64_t rows, int64_t cols, const Magnitudes& to, base::ThreadPool&) {
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const float magnitude = std::fabs(x[i]);
+    to.sums[i % cols] += double{magnitude};
+    to.squares[i % cols] += double{magnitude} * double{magnitude};
+    to.largest[i % cols] = std::max(to.largest[i % cols], magnitude);
+  }
 }
 
 }  // namespace aquatint::kernels::ref

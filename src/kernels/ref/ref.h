@@ -29,6 +29,7 @@ void divergence(const float* reference, const float* model, int64_t rows, int64_
 void add_product(const Product<float>& p);
 void add_product_fp64(const Product<double>& p);
 void add_cross(const CrossProduct& p, base::ThreadPool& pool);
+void add_magnitudes(const float* x, int64_t rows, int64_t cols, const Magnitudes& to, base::ThreadPool& pool);
 
 extern const KernelSet set;
 

@@ -20,6 +20,7 @@ const KernelSet set = {
     .add_product = add_product,
     .add_product_fp64 = add_product_fp64,
     .add_cross = add_cross,
+    .add_magnitudes = add_magnitudes,
 };
 
 }  // namespace aquatint::kernels::ref

@@ -103,8 +103,8 @@ class Learner {
     const auto begin = static_cast<size_t>(sequence.first * config_.hidden_size);
     const auto size = static_cast<size_t>(sequence.rows * config_.hidden_size);
     std::vector<float> y(size);
-    gradient_.forward(task_.inputs.x.values().subspan(begin, size), sequence.rows, y);
-    for (size_t i = 0; i < size; ++i) y[i] -= task_.targets.x.data()[begin + i];
+    gradient_.forward(task_.inputs.x.host().values().subspan(begin, size), sequence.rows, y);
+    for (size_t i = 0; i < size; ++i) y[i] -= task_.targets.x.host().data()[begin + i];
     return y;
   }
 

@@ -5,13 +5,15 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "quant/input_statistics.h"
-#include "quant/linear_algebra.h"
+#include "quant/methods/columns_behind.h"
 
 namespace aquatint::quant {
 namespace {
 
 constexpr int64_t kSlab = 32;    // rows that one thread takes through a stretch of columns
 constexpr int64_t kRows = 2048;  // that are on their way at a time
+// Columns of a stretch at most, where a device takes the errors of a stretch on: what is left for the host.
+constexpr int64_t kDeviceStretch = 512;
 
 // What all rows share.
 struct Job {
@@ -173,18 +175,18 @@ Rows take_rows(const Job& job, int64_t first, int64_t count, base::ThreadPool& p
 }
 
 void round_rows(Job& job, Rows rows, base::ThreadPool& pool) {
-  if (job.stretch < job.cols) rows.errors.resize(static_cast<size_t>(job.stretch * rows.count));
+  std::unique_ptr<ColumnsBehind> others;
+  if (job.stretch < job.cols) {
+    rows.errors.resize(static_cast<size_t>(job.stretch * rows.count));
+    others = columns_behind({rows.w.data(), rows.count, job.cols, job.cols}, job.feedback.upper, job.backend);
+  }
   for (Stretch stretch{0, 0}; stretch.begin < job.cols; stretch.begin = stretch.end) {
     stretch.end = std::min(job.cols, stretch.begin + job.stretch);
+    if (others) others->fetch(stretch.begin, stretch.end);
     pool.parallel_for(base::ceil_div(rows.count, kSlab), 1, [&](int64_t begin, int64_t end) {
       for (int64_t slab = begin; slab < end; ++slab) Slab(job, rows, slab * kSlab, stretch).run();
     });
-    const int64_t columns = stretch.end - stretch.begin, behind = job.cols - stretch.end;
-    if (behind == 0) return;
-    add_cross_fp32(
-        {rows.errors.data(), columns, rows.count, rows.count},
-        {job.feedback.upper.data() + stretch.begin * job.cols + stretch.end, columns, behind, job.cols},
-        {rows.w.data() + stretch.end, rows.count, behind, job.cols}, job.backend);
+    if (stretch.end < job.cols) others->add(rows.errors.data(), stretch.begin, stretch.end);
   }
 }
 
@@ -251,16 +253,19 @@ tensor::QuantizedMatrix round_with_feedback(std::span<const float> weights, int6
     matrix = rtn.quantize(
         weights, rows, cols, scheme,
         {.clip = options.clip, .importance = options.inputs->importance(), .largest = options.largest}, pool);
+  const model::Backend& backend = options.inputs->backend();
   const int64_t block = aligned_block(feedback.block, group, cols);
+  const int64_t stretch =
+      backend.memory().is_host() ? feedback.stretch : std::min(feedback.stretch, kDeviceStretch);
   Job job{weights,
           cols,
           group,
           block,
-          aligned_stretch(feedback.stretch, block, group, cols),
+          aligned_stretch(stretch, block, group, cols),
           rule,
           choose,
           options.inputs->feedback(feedback.damp, feedback.act_order),
-          options.inputs->backend(),
+          backend,
           given || feedback.act_order,
           matrix,
           {},

@@ -6,6 +6,7 @@
 // before each block, and has exactly the bytes it was launched with, so that AddressSanitizer sees every step
 // beyond them.
 #pragma once
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -150,6 +151,9 @@ T atomicAdd(T* at, T value) {
   *at = before + value;
   return before;
 }
+inline int __popc(uint32_t bits) { return std::popcount(bits); }
+inline int __ffs(int bits) { return bits == 0 ? 0 : std::countr_zero(static_cast<uint32_t>(bits)) + 1; }
+inline int __clz(int bits) { return std::countl_zero(static_cast<uint32_t>(bits)); }
 inline uint32_t __float_as_uint(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, 4);

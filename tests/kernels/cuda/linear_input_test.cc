@@ -66,9 +66,19 @@ Rounded run(const InputRule& rule, const std::vector<float>& x, int64_t count, i
   r.steps.resize(size / 64);
   r.totals.resize(static_cast<size_t>(count));
   std::vector<float> outlier_sums(r.sums.size()), outlier_totals(r.totals.size());
-  round_inputs(rule, {x.data(), count, cols, depth, InputOrder::fp32, r.values.data(), r.outliers.data(),
-                      r.scales.data(), r.sums.data(), r.totals.data(), rule.blocks ? r.steps.data() : nullptr,
-                      outlier_sums.data(), outlier_totals.data()});
+  round_inputs(rule, {{x.data()},
+                      count,
+                      cols,
+                      depth,
+                      InputOrder::fp32,
+                      r.values.data(),
+                      r.outliers.data(),
+                      r.scales.data(),
+                      r.sums.data(),
+                      r.totals.data(),
+                      rule.blocks ? r.steps.data() : nullptr,
+                      outlier_sums.data(),
+                      outlier_totals.data()});
   return r;
 }
 
@@ -136,7 +146,7 @@ TEST(LinearInput, OrdersHoldTheSameValues) {
   std::vector<float> scales(kTokens);
   for (const InputOrder order : {InputOrder::steps, InputOrder::bf16}) {
     std::vector<uint16_t> values(kTokens * kDepth);
-    Inputs in{x.data(), kTokens, kCols, kDepth, order, values.data()};
+    Inputs in{{x.data()}, kTokens, kCols, kDepth, order, values.data()};
     in.scales = scales.data();
     round_inputs(rule, in);
     for (int64_t t = 0; t < kTokens; ++t)

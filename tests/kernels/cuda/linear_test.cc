@@ -11,6 +11,7 @@ namespace {
 INSTANTIATE_TEST_SUITE_P(Sets, Linear, testing::Values(&cuda::emulated_set()), set_name);
 INSTANTIATE_TEST_SUITE_P(Sets, Products, testing::Values(&cuda::emulated_set()), product_set_name);
 INSTANTIATE_TEST_SUITE_P(Sets, Cross, testing::Values(&cuda::emulated_set()), product_set_name);
+INSTANTIATE_TEST_SUITE_P(Sets, ColumnMagnitudes, testing::Values(&cuda::emulated_set()), product_set_name);
 
 // Depths of several chunks, more items than the device takes at once, a record of two blocks at the end.
 TEST(CudaLinear, LongRowsAreSplit) {
@@ -33,6 +34,36 @@ TEST(CudaLinear, ManyTokensGoInPasses) {
   for (const WeightKind& kind : cases::weight_kinds())
     if (kind.name == "w4a16_asym" || kind.name == "llm_int8" || kind.name == "bf16")
       check(cuda::emulated_set(), kind, {70, 192, 75, 1}, Precision::bf16, pool);
+}
+
+// A norm or SwiGLU on the way to a linear gives the bits of one before it: rows that are read in pieces of 16
+// bytes and others, longer than a block's threads take at once.
+TEST(CudaLinear, MakesItsInputOnTheWay) {
+  base::ThreadPool pool(1);
+  constexpr int64_t kRows = 3, kOut = 20;
+  for (const WeightKind& kind : cases::weight_kinds())
+    for (const int64_t cols : {128, 1152}) {
+      if (kind.name != "bf16" && kind.name != "w4a16_asym" && kind.name != "llm_int8" && kind.name != "w8a8")
+        continue;
+      for (const int64_t width : {cols, cols - (kind.group > 0 ? kind.group : 3)}) {
+        const QuantizedMatrix m = cases::random_matrix(kind, kOut, width, 5);
+        const QuantizedMatrix* part = &m;
+        const auto packed = cuda::pack({&part, 1}, Precision::bf16, pool);
+        const auto x = cases::random_floats(kRows * 2 * width, 6), weight = cases::random_floats(width, 7);
+        for (const Phase phase : {Phase::decode, Phase::prefill})
+          for (const bool gated : {false, true}) {
+            std::vector<float> made(static_cast<size_t>(kRows * width)), want(kRows * kOut, 0.5f), got = want;
+            if (gated)
+              cuda::swiglu(x.data(), kRows, width, made.data(), pool);
+            else
+              cuda::rms_norm(x.data(), weight.data(), 1e-5f, kRows, width, made.data(), pool);
+            cuda::linear(*packed, made.data(), kRows, phase, nullptr, true, want.data(), kOut, pool);
+            const LinearInput input = {x.data(), gated ? nullptr : weight.data(), 1e-5f, gated};
+            cuda::linear_of(*packed, input, kRows, phase, nullptr, true, got.data(), kOut, pool);
+            EXPECT_EQ(got, want) << kind.name << ", " << width << " columns, gated " << gated;
+          }
+      }
+    }
 }
 
 TEST(CudaLinear, NansOfE4m3StayNans) {

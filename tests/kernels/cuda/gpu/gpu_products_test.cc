@@ -7,6 +7,7 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Products, testing::Values(&cuda::staged_set()), product_set_name);
 INSTANTIATE_TEST_SUITE_P(Gpu, Cross, testing::Values(&cuda::staged_set()), product_set_name);
+INSTANTIATE_TEST_SUITE_P(Gpu, ColumnMagnitudes, testing::Values(&cuda::staged_set()), product_set_name);
 
 }  // namespace
 }  // namespace aquatint::kernels

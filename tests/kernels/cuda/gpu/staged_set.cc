@@ -133,6 +133,15 @@ void staged_divergence(const float* reference, const float* model, int64_t rows,
   to.bring_back();
 }
 
+void staged_sample(const float* logits, int64_t rows, int64_t cols, const Draw* draws, int32_t* tokens,
+                   base::ThreadPool& pool) {
+  const Staged from(logits, rows * cols);
+  const Staged with(draws, rows);
+  const Staged to(tokens, rows);
+  sample(from.data(), rows, cols, with.data(), to.data(), pool);
+  to.bring_back();
+}
+
 void staged_store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v,
                      int64_t stride, base::ThreadPool& pool) {
   const StagedSpans on(spans, shape);
@@ -171,6 +180,17 @@ void staged_cross(const CrossProduct& p, base::ThreadPool& pool) {
   out.bring_back();
 }
 
+void staged_magnitudes(const float* x, int64_t rows, int64_t cols, const Magnitudes& to,
+                       base::ThreadPool& pool) {
+  const Staged on(x, rows * cols);
+  const Staged sums(to.sums, cols), squares(to.squares, cols);
+  const Staged largest(to.largest, cols);
+  add_magnitudes(on.data(), rows, cols, {sums.data(), squares.data(), largest.data()}, pool);
+  sums.bring_back();
+  squares.bring_back();
+  largest.bring_back();
+}
+
 }  // namespace
 
 const KernelSet& staged_set() {
@@ -189,9 +209,11 @@ const KernelSet& staged_set() {
       .swiglu = staged_swiglu,
       .logit_stats = staged_logit_stats,
       .divergence = staged_divergence,
+      .sample = staged_sample,
       .add_product = staged_product<float, add_product>,
       .add_product_fp64 = staged_product<double, add_product_fp64>,
       .add_cross = staged_cross,
+      .add_magnitudes = staged_magnitudes,
   };
   return set;
 }

@@ -1,0 +1,2 @@
+// The kernels, read by the C++ compiler.
+#include "kernels/cuda/magnitudes.cu"

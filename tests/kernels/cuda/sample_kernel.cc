@@ -1,0 +1,2 @@
+// The kernel, read by the C++ compiler.
+#include "kernels/cuda/sample.cu"
