@@ -1,19 +1,23 @@
 // What the CUDA kernels reach at the shapes of Llama-3-8B, as a share of the card's bandwidth and BF16 rate;
-// and what the whole model would, from decoder blocks and a head of its shape, random weights, short
-// contexts.
+// what the whole model would, from decoder blocks and a head of its shape, random weights, short contexts;
+// and batches of Llama-2-70B in the same way, whose weights need not fit on the card.
 //   cuda_bench [--json FILE] [--bandwidth GB/s] [--rate TFLOP/s]
-// Operands of the timed calls are larger than the L2 cache, or copies of them take turns.
+// Made for less than 240 seconds (tools/gpu_check.sh), of which 70B takes about 60; what is there before 70B
+// is written before it. Operands of the timed calls are larger than the L2 cache, or copies of them take
+// turns.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/rng.h"
 #include "bench/block_rates.h"
 #include "cases/linear_cases.h"
+#include "cuda_results.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/sets.h"
 #include "kernels/cuda/slots.h"
@@ -24,15 +28,6 @@ namespace {
 
 constexpr int64_t kHidden = 4096, kHeads = 32, kKvHeads = 8, kDim = 128, kWide = 14336, kVocabulary = 128256;
 constexpr int64_t kCold = int64_t{256} << 20;  // bytes that copies of an operand fill at least
-
-struct Row {
-  std::string kernel, shape;
-  double us, gb_per_s, tflops;  // per call
-};
-
-struct Peaks {
-  double gb_per_s = 0, tflops = 0;
-};
 
 base::ThreadPool& pool() {
   static base::ThreadPool p(8);
@@ -55,70 +50,15 @@ double seconds(const std::function<void(int)>& call) {
   return taken / count;
 }
 
-// A whole model, tokens per second.
-struct ModelRow {
-  std::string scheme;
-  double gigabytes, one, eight,
-      prompts;  // read by a token; one sequence, eight of them; prompts of 512 tokens
-};
-
-class Bench {
+// Results, of kernels as they are timed.
+class Bench : public Results {
  public:
-  void add(const ModelRow& row) {
-    models_.push_back(row);
-    std::fprintf(stderr, "8B %-14s %7.2f GB %8.1f %8.1f %8.0f tok/s\n", row.scheme.c_str(), row.gigabytes,
-                 row.one, row.eight, row.prompts);
-  }
+  using Results::add;
   void add(const std::string& kernel, const std::string& shape, double bytes, double operations,
            const std::function<void(int)>& call) {
     const double s = seconds(call);
-    rows_.push_back({kernel, shape, s * 1e6, bytes / s * 1e-9, operations / s * 1e-12});
-    const Row& r = rows_.back();
-    std::fprintf(stderr, "%-24s %-34s %10.1f us %8.0f GB/s %7.1f TFLOP/s\n", r.kernel.c_str(),
-                 r.shape.c_str(), r.us, r.gb_per_s, r.tflops);
+    add(KernelRow{kernel, shape, s * 1e6, bytes / s * 1e-9, operations / s * 1e-12});
   }
-
-  void print(const Peaks& peaks) const {
-    std::printf(
-        "| kernel | shape | us | GB/s | of %.0f | TFLOP/s | of %.0f |\n|---|---|---|---|---|---|---|\n",
-        peaks.gb_per_s, peaks.tflops);
-    for (const Row& r : rows_)
-      std::printf("| %s | %s | %.1f | %.0f | %.0f %% | %.1f | %.0f %% |\n", r.kernel.c_str(), r.shape.c_str(),
-                  r.us, r.gb_per_s, 100 * r.gb_per_s / peaks.gb_per_s, r.tflops,
-                  100 * r.tflops / peaks.tflops);
-    std::printf(
-        "\n| Llama-3-8B | GB a token | tok/s, 1 sequence | of the roofline | tok/s, 8 sequences | prompts, "
-        "tok/s "
-        "|\n|---|---|---|---|---|---|\n");
-    for (const ModelRow& m : models_)
-      std::printf("| %s | %.2f | %.1f | %.0f %% | %.1f | %.0f |\n", m.scheme.c_str(), m.gigabytes, m.one,
-                  100 * m.one * m.gigabytes / peaks.gb_per_s, m.eight, m.prompts);
-  }
-
-  bool write_json(const char* path, const Peaks& peaks) const {
-    std::FILE* f = std::fopen(path, "w");
-    if (!f) return false;
-    std::fprintf(f, "{\"device\": \"%s\", \"bandwidth_gb_s\": %.0f, \"rate_tflop_s\": %.0f, \"rows\": [",
-                 device_name().c_str(), peaks.gb_per_s, peaks.tflops);
-    for (size_t i = 0; i < rows_.size(); ++i)
-      std::fprintf(
-          f, "%s\n{\"kernel\": \"%s\", \"shape\": \"%s\", \"us\": %.2f, \"gb_s\": %.1f, \"tflop_s\": %.2f}",
-          i ? "," : "", rows_[i].kernel.c_str(), rows_[i].shape.c_str(), rows_[i].us, rows_[i].gb_per_s,
-          rows_[i].tflops);
-    std::fprintf(f, "],\n\"models\": [");
-    for (size_t i = 0; i < models_.size(); ++i)
-      std::fprintf(f,
-                   "%s\n{\"scheme\": \"%s\", \"gigabytes\": %.3f, \"decode_1\": %.2f, \"decode_8\": %.2f, "
-                   "\"prompts\": %.1f}",
-                   i ? "," : "", models_[i].scheme.c_str(), models_[i].gigabytes, models_[i].one,
-                   models_[i].eight, models_[i].prompts);
-    std::fprintf(f, "]}\n");
-    return std::fclose(f) == 0;
-  }
-
- private:
-  std::vector<Row> rows_;
-  std::vector<ModelRow> models_;
 };
 
 // `count` random numbers on the device, the same 2^20 again and again.
@@ -268,6 +208,11 @@ void bench_linears(Bench& bench) {
   }
 }
 
+bench::BlockScheme block_scheme(const char* name, std::optional<KvFormat> kv = {}) {
+  const numeric::Scheme& scheme = *numeric::find_scheme(name);
+  return {name, scheme.weights, scheme.input, kv};
+}
+
 void bench_models(Bench& results) {
   constexpr int64_t kLayers = 32;
   model::Config shape;
@@ -275,19 +220,35 @@ void bench_models(Bench& results) {
   shape.layers = kLayers, shape.heads = kHeads, shape.kv_heads = kKvHeads, shape.head_dim = kDim;
   std::vector<bench::BlockScheme> schemes = {{.name = "BF16", .weights = {}}};
   for (const char* name : {"FP8_DYNAMIC", "W8A8", "W8A16", "W4A16", "NF4"}) {
-    const numeric::Scheme& scheme = *numeric::find_scheme(name);
-    schemes.push_back({name, scheme.weights, scheme.input});
+    schemes.push_back(block_scheme(name));
     if (std::strcmp(name, "W4A16") == 0) schemes.back().weights->group = 128;
   }
-  const auto rates = bench::measure_blocks(shape, schemes, {.kernels = &kernel_set(), .pool = &pool()});
+  const auto rates = bench::measure_blocks(shape, schemes, {.kernels = &kernel_set(), .pool = &pool()},
+                                           {.sequences = {1}, .prompt = 2048});
   const bench::BlockRate& head = rates.back();
   for (const bench::BlockRate& r : rates) {
     if (&r == &head) continue;
     const double bytes = (kLayers * r.weights * r.bits + head.weights * head.bits) / 8;
-    results.add({r.scheme, bytes * 1e-9, 1 / (kLayers * r.row + head.row),
-                 8 / (kLayers * r.eight_rows + head.eight_rows),
-                 1 / (kLayers * r.prompt_row + head.prompt_row / bench::kRateRows)});
+    results.add(ModelRow{r.scheme, bytes * 1e-9, 1 / (kLayers * r.row + head.row),
+                         8 / (kLayers * r.eight_rows + head.eight_rows),
+                         1 / (kLayers * r.prompt_row + head.prompt_row / bench::kRateRows),
+                         2048 / (kLayers * r.batches[0].prompts + head.batches[0].prompts)});
   }
+}
+
+// Prompts of 512 tokens, 128 tokens of output: contexts up to 640, in the middle 576.
+void bench_batches(Bench& results) {
+  model::Config shape;
+  shape.vocab_size = 32000, shape.hidden_size = 8192, shape.intermediate_size = 28672;
+  shape.layers = 80, shape.heads = 64, shape.kv_heads = 8, shape.head_dim = 128;
+  const std::vector<bench::BlockScheme> schemes = {{.name = "BF16", .weights = {}},
+                                                   block_scheme("W8A16"),
+                                                   block_scheme("FP8_DYNAMIC", KvFormat::fp8_e4m3)};
+  const bench::Batches batches{.sequences = {1, 8, 16, 32, 64}, .prompt = 512, .context = 576};
+  const model::Backend backend{.kernels = &kernel_set(), .pool = &pool()};
+  const auto rates = bench::measure_blocks(shape, schemes, backend, batches);
+  for (const bench::ModelBatch& row : bench::model_batches(shape, schemes, rates, batches, backend, 128))
+    results.add(row);
 }
 
 int run(int argc, char** argv) {
@@ -307,12 +268,18 @@ int run(int argc, char** argv) {
   bench_linears(bench);
   bench_rows(bench);
   bench_models(bench);
-  bench.print(peaks);
-  if (json && !bench.write_json(json, peaks)) {
+  bench.print_kernels(peaks);
+  bench.print_models(peaks);
+  std::fflush(stdout);
+  const auto write = [&] {
+    if (!json || bench.write_json(json, device_name(), peaks)) return true;
     std::fprintf(stderr, "cuda_bench: cannot write %s\n", json);
-    return 1;
-  }
-  return 0;
+    return false;
+  };
+  if (!write()) return 1;
+  bench_batches(bench);
+  bench.print_batches(peaks);
+  return write() ? 0 : 1;
 }
 
 }  // namespace

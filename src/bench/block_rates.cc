@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <map>
+#include <utility>
 
 #include "base/log.h"
 #include "base/machine.h"
@@ -51,17 +53,23 @@ tensor::QuantizedMatrix random_bf16(int64_t rows, int64_t cols) {
 // One linear's matrices, quantized once and packed as often as there are blocks.
 using Parts = std::vector<tensor::QuantizedMatrix>;
 
+model::Backend with_cache(model::Backend backend, const BlockScheme& scheme) {
+  if (scheme.kv) backend.kv = scheme.kv;
+  return backend;
+}
+
 class Blocks {
  public:
   Blocks(const model::Config& config, const BlockScheme& scheme, const model::Backend& backend,
-         const kernels::PackedMatrix& head)
+         const kernels::PackedMatrix& head, const Batches& batches)
       : config_(config),
-        backend_(backend),
+        backend_(with_cache(backend, scheme)),
         head_(head),
+        batches_(batches),
         embedding_(random_bf16(kTokens, config.hidden_size)),
         memory_(backend.memory()),
-        hidden_(memory_, random_matrix(kSequences, config.hidden_size), "states"),
-        logits_(memory_, static_cast<size_t>(kSequences * config.vocab_size), "logits") {
+        hidden_(memory_, random_matrix(most_sequences(batches), config.hidden_size), "states"),
+        logits_(memory_, static_cast<size_t>(most_sequences(batches) * config.vocab_size), "logits") {
     const int64_t h = config.hidden_size, mlp = config.intermediate_size;
     const Parts qkv = make({config.q_width(), config.kv_width(), config.kv_width()}, h, scheme),
                 out = make({h}, config.q_width(), scheme), gate_up = make({mlp, mlp}, h, scheme),
@@ -78,8 +86,7 @@ class Blocks {
       model::pack_linear(b.down, down, backend);
     } while (static_cast<int64_t>(blocks_.size()) < config.layers &&
              static_cast<double>(blocks_.size()) * bytes() < enough);
-    for (int i = 0; i < kSequences; ++i)
-      caches_.emplace_back(config, kRateRows / kSequences, backend.kv_format(), memory_);
+    add_caches();
   }
 
   double bytes() const {
@@ -91,15 +98,14 @@ class Blocks {
     double block = 0, head = 0;  // of one block; of the head
   };
 
-  // A step of so many sequences with so many rows each; the head scores one of each.
-  Seconds step(Phase phase, int sequences, int rows_each) {
+  // A step of so many sequences with so many rows each behind a context; the head scores one of each.
+  Seconds step(Phase phase, int sequences, int64_t rows_each, int64_t context = 0) {
     const model::Machine machine{config_, backend_};
-    step_.reserve(config_, memory_, int64_t{sequences} * rows_each);
+    step_.reserve(config_, memory_, sequences * rows_each);
     const auto run_blocks = [&] {
       for (const model::Block& block : blocks_) model::decoder_block(machine, block, 0, step_);
     };
     const auto repeat = phase == Phase::decode ? backend_.kernels->repeat : nullptr;
-    const std::vector<int32_t> tokens(static_cast<size_t>(rows_each), 1);
     std::vector<double> block, head;
     const auto begin = base::Clock::now();
     const auto enough = [&] {
@@ -108,9 +114,7 @@ class Blocks {
     };
     for (bool first = true; !enough(); first = false) {
       base::throw_if_stopped();
-      step_.clear(phase);
-      for (int s = 0; s < sequences; ++s) step_.add(tokens, caches_[static_cast<size_t>(s)]);
-      step_.place();
+      gather(phase, sequences, rows_each, context);
       model::embed(machine, embedding_, step_);
       wait_for(step_.x);
       const auto start = base::Clock::now();
@@ -128,7 +132,46 @@ class Blocks {
     return {base::summarize(block).median, base::summarize(head).median};
   }
 
+  // One of the batches, of a block and of the head.
+  std::pair<BatchRate, BatchRate> batch(int sequences) {
+    const auto together = static_cast<int>(std::clamp<int64_t>(kPromptRows / batches_.prompt, 1, sequences));
+    const auto known = prompts_.find(together);
+    const Seconds prompts = known != prompts_.end()
+                                ? known->second
+                                : prompts_[together] = step(Phase::prefill, together, batches_.prompt),
+                  tokens = step(Phase::decode, sequences, 1, batches_.context);
+    const double turns = static_cast<double>(sequences) / together;
+    return {{sequences, tokens.block, prompts.block * turns}, {sequences, tokens.head, prompts.head * turns}};
+  }
+
  private:
+  static int64_t most_sequences(const Batches& batches) {
+    int most = kSequences;
+    for (const int sequences : batches.sequences) most = std::max(most, sequences);
+    return most;
+  }
+
+  // Of one layer, which all blocks share. What a context holds is zeros but for the prompts timed before:
+  // kernels take the same time for them.
+  void add_caches() {
+    model::Config layer = config_;
+    layer.layers = 1;
+    const int64_t each = batches_.sequences.empty() ? 0 : std::max(batches_.prompt, batches_.context + 1);
+    for (int64_t i = 0; i < most_sequences(batches_); ++i)
+      caches_.emplace_back(layer, std::max<int64_t>(kRateRows / kSequences, each), backend_.kv_format(),
+                           memory_);
+  }
+
+  // Into step_, whose spans begin behind the context whatever their caches hold.
+  void gather(Phase phase, int sequences, int64_t rows_each, int64_t context) {
+    const std::vector<int32_t> tokens(static_cast<size_t>(rows_each), 1);
+    step_.clear(phase);
+    for (int s = 0; s < sequences; ++s) step_.add(tokens, caches_[static_cast<size_t>(s)]);
+    for (kernels::AttentionSpan& span : step_.spans) span.position += context;
+    for (int32_t& position : step_.positions) position += static_cast<int32_t>(context);
+    step_.place();
+  }
+
   // Until the device has made it.
   static void wait_for(const kernels::Array<float>& array) {
     float first = 0;
@@ -148,14 +191,16 @@ class Blocks {
   }
 
   const model::Config& config_;
-  const model::Backend& backend_;
+  const model::Backend backend_;
   const kernels::PackedMatrix& head_;
+  const Batches& batches_;
   tensor::QuantizedMatrix embedding_;
   const kernels::Memory& memory_;
   kernels::Array<float> hidden_, logits_;
   std::vector<model::Block> blocks_;
   std::vector<model::KvCache> caches_;
   model::Step step_;
+  std::map<int, Seconds> prompts_;  // by sequences
 };
 
 std::unique_ptr<kernels::PackedMatrix> packed_head(const model::Config& config,
@@ -172,7 +217,7 @@ double block_weights(const model::Config& c) {
 }  // namespace
 
 std::vector<BlockRate> measure_blocks(const model::Config& shape, const std::vector<BlockScheme>& schemes,
-                                      const model::Backend& backend) {
+                                      const model::Backend& backend, const Batches& batches) {
   const model::Config config = complete(shape);
   const auto head = packed_head(config, backend);
   BlockRate of_head{.scheme = kHeadRate,
@@ -182,7 +227,7 @@ std::vector<BlockRate> measure_blocks(const model::Config& shape, const std::vec
   for (const BlockScheme& scheme : schemes) {
     base::progress("measuring blocks", static_cast<int64_t>(rates.size()),
                    static_cast<int64_t>(schemes.size()), "schemes");
-    Blocks blocks(config, scheme, backend, *head);
+    Blocks blocks(config, scheme, backend, *head, batches);
     const auto one = blocks.step(Phase::decode, 1, 1), eight = blocks.step(Phase::decode, kSequences, 1),
                prompt = blocks.step(Phase::prefill, kSequences, kRateRows / kSequences);
     const double weights = block_weights(config);
@@ -195,11 +240,41 @@ std::vector<BlockRate> measure_blocks(const model::Config& shape, const std::vec
     of_head.row = one.head;
     of_head.eight_rows = eight.head;
     of_head.prompt_row = prompt.head / kSequences;
+    of_head.batches.clear();
+    for (const int sequences : batches.sequences) {
+      const auto [of_block, of_that_head] = blocks.batch(sequences);
+      rates.back().batches.push_back(of_block);
+      of_head.batches.push_back(of_that_head);
+    }
   }
   base::progress("measuring blocks", static_cast<int64_t>(rates.size()), static_cast<int64_t>(rates.size()),
                  "schemes");
   rates.push_back(of_head);
   return rates;
+}
+
+std::vector<ModelBatch> model_batches(const model::Config& shape, const std::vector<BlockScheme>& schemes,
+                                      const std::vector<BlockRate>& rates, const Batches& batches,
+                                      const model::Backend& backend, int outputs) {
+  const auto layers = static_cast<double>(shape.layers);
+  const BlockRate& head = rates.back();
+  std::vector<ModelBatch> all;
+  for (size_t i = 0; i < schemes.size(); ++i) {
+    const kernels::KvFormat kv = with_cache(backend, schemes[i]).kv_format();
+    const double weights = (layers * rates[i].weights * rates[i].bits + head.weights * head.bits) / 8;
+    const auto context = static_cast<double>(model::KvCache::bytes(shape, batches.context + 1, kv));
+    for (size_t b = 0; b < rates[i].batches.size(); ++b) {
+      const BatchRate &block = rates[i].batches[b], &scores = head.batches[b];
+      all.push_back({.scheme = schemes[i].name,
+                     .kv = kernels::name(kv),
+                     .sequences = block.sequences,
+                     .outputs = outputs,
+                     .first_token = layers * block.prompts + scores.prompts,
+                     .token = layers * block.step + scores.step,
+                     .bytes = weights + block.sequences * context});
+    }
+  }
+  return all;
 }
 
 }  // namespace aquatint::bench

@@ -40,18 +40,23 @@ struct DecodeOutput {
   bool accumulate = false;
 };
 
-constexpr int kDecodeTokens = 32;  // that go through the weight together
+constexpr int kDecodeTokens = 32;  // of a pass: they go through a record together
 
 void decode_linear(const DecodeWeight& w, const DecodeInputs& in, const DecodeOutput& out);
 
 namespace decode {
 
+// Of sums of chunks, in bytes; only a large weight times hundreds of tokens has more, and takes several
+// launches. Tests lower it.
+inline int64_t most_partial = int64_t{256} << 20;
+
 struct DecodeJob {
   DecodeWeight w;
   DecodeInputs in;
   DecodeOutput out;
-  int first_token = 0, tokens = 0;  // of this pass
+  int tokens = 0;  // of this launch; the pointers are to the first one's
   int stages = 0;
+  int groups = 1;            // blocks of threads that share an item's passes
   float* partial = nullptr;  // [row blocks][chunks][tokens][64]
 };
 

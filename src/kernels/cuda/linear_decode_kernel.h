@@ -2,11 +2,19 @@
 // memory, filled by bulk copies, and waits for nobody else until its share of the chunk is summed. Codes
 // become BF16 in registers, exactly but for tables; mma sums in FP32; scales meet the sums of a unit in FP32.
 //
-// Limit: the bandwidth of device memory. In flight on an SM: stages × 8 warps × a record (2 to 8 KB) in each
-// of two blocks, 64 KB and more, where Little's law asks for about 25 KB (4.8 TB/s, 700 ns, 132 SMs).
-// Expected share, unmeasured: 85 % from 16 MB on, for up to 16 tokens;
-// of 17 to 32 inputs weigh more than 4-bit codes.
+// More than 32 tokens go in passes of 32 over each item. A warp's records of an item stay in its ring until
+// the last pass, so that neither device memory nor L2 is asked for them again.
+//
+// Limits, predicted, nothing is measured. In flight on an SM: stages × 8 warps × a record (2 to 8 KB) in each
+// of two blocks, 64 KB and more, where Little's law asks for about 25 KB (4.8 TB/s, 700 ns, 132 SMs). Device
+// memory gives each weight's codes once (2, 1 or 1/2 bytes, 4.8 TB/s), L2 them, the item's inputs (2 bytes a
+// token and column, for 64 rows or 128) and sums of chunks: codes + tokens · (1/32 + 8 / columns of a chunk)
+// bytes a weight at about 5.5 TB/s. That is 85 % of what device memory allows up to 16, 8 and 4 tokens for
+// 16, 8 and 4 bits; 70, 51 and 35 % at 32, 51, 33 and 21 % at 64. Products, at 60 % of 989 TFLOP/s, take less
+// time than that for any number of tokens. Sharing inputs among more rows is what would help.
 #pragma once
+#include <algorithm>
+
 #include "kernels/cuda/linear_codes.h"
 #include "kernels/cuda/linear_decode.h"
 #include "kernels/cuda/ptx/bulk_copy.h"
@@ -33,6 +41,17 @@ constexpr int kWarpSums = kTiles * 8 * kTokenStride<kBlocks>;
 
 // ---- inputs
 
+// Tokens of the launch that go through an item together.
+struct Pass {
+  int first, tokens;
+};
+template <int kTiles>
+__device__ inline Pass pass_of(const DecodeJob& job, int pass) {
+  if constexpr (kTiles < 4) return {0, job.tokens};
+  const int left = job.tokens - pass * kDecodeTokens;
+  return {pass * kDecodeTokens, left < kDecodeTokens ? left : kDecodeTokens};
+}
+
 // Of a step of 64 columns: the right operands of four tiles, for each tile of eight tokens.
 template <int kTiles>
 struct StepInputs {
@@ -40,14 +59,14 @@ struct StepInputs {
 };
 
 template <int kTiles>
-__device__ inline void load_inputs(const DecodeJob& job, int step, StepInputs<kTiles>& x) {
+__device__ inline void load_inputs(const DecodeJob& job, const Pass& pass, int step, StepInputs<kTiles>& x) {
   const int lane = thread_in_block() % kWarp;
   AQ_UNROLL
   for (int n = 0; n < kTiles; ++n) {
     const int token = n * 8 + lane / 4;
     uint4 v[2] = {};
-    if (token < job.tokens) {
-      const int64_t at = static_cast<int64_t>(step) * job.in.tokens + job.first_token + token;
+    if (token < pass.tokens) {
+      const int64_t at = static_cast<int64_t>(step) * job.in.tokens + pass.first + token;
       const uint4* from = reinterpret_cast<const uint4*>(job.in.values + at * kBlockColumns + lane % 4 * 16);
       v[0] = from[0];
       v[1] = from[1];
@@ -61,19 +80,20 @@ __device__ inline void load_inputs(const DecodeJob& job, int step, StepInputs<kT
 }
 
 // Token `which` (0, 1) of the lane's two columns of sums in tile n; −1 where there is none.
-__device__ inline int lane_token(const DecodeJob& job, int n, int which) {
+__device__ inline int lane_token(const Pass& pass, int n, int which) {
   const int token = n * 8 + thread_in_block() % 4 * 2 + which;
-  return token < job.tokens ? job.first_token + token : -1;
+  return token < pass.tokens ? pass.first + token : -1;
 }
 
-__device__ inline float step_scale(const DecodeJob& job, int n, int which, int step) {
-  const int token = lane_token(job, n, which);
+__device__ inline float step_scale(const DecodeJob& job, const Pass& pass, int n, int which, int step) {
+  const int token = lane_token(pass, n, which);
   return token < 0 ? 0.0f : *(job.in.steps + token * static_cast<int64_t>(job.in.pieces / 4) + step);
 }
 // Sum of the inputs of a unit of a step.
 template <int kUnits>
-__device__ inline float unit_sum(const DecodeJob& job, int n, int which, int step, int unit) {
-  const int token = lane_token(job, n, which);
+__device__ inline float unit_sum(const DecodeJob& job, const Pass& pass, int n, int which, int step,
+                                 int unit) {
+  const int token = lane_token(pass, n, which);
   if (token < 0) return 0;
   constexpr int kPieces = 4 / kUnits;
   const float* from = job.in.sums + token * static_cast<int64_t>(job.in.pieces) + step * 4 + unit * kPieces;
@@ -123,8 +143,8 @@ __device__ inline void add_scaled(const DecodeJob& job, int r, const float (&par
 }
 
 template <int kUnits, int kTiles>
-__device__ inline void load_scales(const DecodeJob& job, const std::byte* record, int step, int unit,
-                                   UnitScales<kTiles>& u) {
+__device__ inline void load_scales(const DecodeJob& job, const Pass& pass, const std::byte* record, int step,
+                                   int unit, UnitScales<kTiles>& u) {
   const RecordPlan& plan = job.w.plan;
   const int row = thread_in_block() % kWarp / 4 * 8;
   AQ_UNROLL
@@ -135,23 +155,23 @@ __device__ inline void load_scales(const DecodeJob& job, const std::byte* record
       load_offsets(job.w, record, unit, row, u.scale, u.offset);
       AQ_UNROLL
       for (int i = 0; i < 2 * kTiles; ++i)
-        u.inputs[i / 2][i % 2] = unit_sum<kUnits>(job, i / 2, i % 2, step, unit);
+        u.inputs[i / 2][i % 2] = unit_sum<kUnits>(job, pass, i / 2, i % 2, step, unit);
     }
   }
   if (!job.in.steps) return;
   AQ_UNROLL
-  for (int i = 0; i < 2 * kTiles; ++i) u.steps[i / 2][i % 2] = step_scale(job, i / 2, i % 2, step);
+  for (int i = 0; i < 2 * kTiles; ++i) u.steps[i / 2][i % 2] = step_scale(job, pass, i / 2, i % 2, step);
 }
 
 // One unit's part of each row of tiles, scaled, onto `sums`.
 template <Codes codes, int kUnits, int kTiles>
-__device__ inline void multiply_unit(const DecodeJob& job, const std::byte* record, const std::byte* block,
-                                     int step, int unit, const Decoder& d, const StepInputs<kTiles>& x,
-                                     RowSums<kTiles>& sums) {
+__device__ inline void multiply_unit(const DecodeJob& job, const Pass& pass, const std::byte* record,
+                                     const std::byte* block, int step, int unit, const Decoder& d,
+                                     const StepInputs<kTiles>& x, RowSums<kTiles>& sums) {
   constexpr int kParts = kUnits == 0 ? 1 : kUnits, kUnitTiles = kDepthTiles / kParts;
   const int lane = thread_in_block() % kWarp;
   UnitScales<kTiles> u = {};
-  load_scales<kUnits>(job, record, step, unit, u);
+  load_scales<kUnits>(job, pass, record, step, unit, u);
   AQ_UNROLL
   for (int r = 0; r < kRowTiles; ++r) {
     uint4 v[kVectors<codes>];
@@ -171,41 +191,54 @@ __device__ inline void multiply_unit(const DecodeJob& job, const std::byte* reco
 }
 
 template <Codes codes, int kUnits, int kTiles>
-__device__ inline void multiply_block(const DecodeJob& job, const std::byte* record, const std::byte* block,
-                                      int step, const Decoder& d, const StepInputs<kTiles>& x,
-                                      RowSums<kTiles>& sums) {
+__device__ inline void multiply_block(const DecodeJob& job, const Pass& pass, const std::byte* record,
+                                      const std::byte* block, int step, const Decoder& d,
+                                      const StepInputs<kTiles>& x, RowSums<kTiles>& sums) {
   constexpr int kParts = kUnits == 0 ? 1 : kUnits;
   AQ_UNROLL
   for (int unit = 0; unit < kParts; ++unit)
-    multiply_unit<codes, kUnits, kTiles>(job, record, block, step, unit, d, x, sums);
+    multiply_unit<codes, kUnits, kTiles>(job, pass, record, block, step, unit, d, x, sums);
 }
 
 // A record of each block of rows; `x` holds the inputs of the first step.
 template <Codes codes, int kUnits, int kTiles, int kBlocks>
-__device__ inline void multiply_records(const DecodeJob& job, const std::byte* records, int step,
-                                        const Decoder& d, StepInputs<kTiles>& x,
+__device__ inline void multiply_records(const DecodeJob& job, const Pass& pass, const std::byte* records,
+                                        int step, const Decoder& d, StepInputs<kTiles>& x,
                                         RowSums<kTiles> (&sums)[kBlocks]) {
   for (int block = 0; block < job.w.plan.blocks; ++block) {
-    if (block > 0) load_inputs(job, step + block, x);
+    if (block > 0) load_inputs(job, pass, step + block, x);
     AQ_UNROLL
     for (int b = 0; b < kBlocks; ++b) {
       const std::byte* record = records + b * job.w.at.bytes;
-      multiply_block<codes, kUnits, kTiles>(job, record, record + block * block_bytes(codes), step + block, d,
-                                            x, sums[b]);
+      multiply_block<codes, kUnits, kTiles>(job, pass, record, record + block * block_bytes(codes),
+                                            step + block, d, x, sums[b]);
     }
   }
 }
 
 // ---- the stream of a warp
 
+// An item: a chunk of a tile of rows, and which of the groups that its passes are dealt to.
+struct Item {
+  int tile, chunk, group;
+};
+template <int kTiles>
+__device__ inline Item item_of(const DecodeJob& job, int item) {
+  const int chunks = job.w.chunks.chunks;
+  if constexpr (kTiles < 4) return {item / chunks, item % chunks, 0};
+  const int all = item / job.groups;
+  return {all / chunks, all % chunks, item % job.groups};
+}
+
 // The records that a warp reads, one after the other, over all items of its block of threads.
+template <int kTiles>
 struct Walk {
   int item, record, end;
 
   // To the first record of the warp's in `item` or behind it.
   __device__ void find(const DecodeJob& job, int items) {
     for (; item < items; item += static_cast<int>(gridDim.x)) {
-      const int begin = item % job.w.chunks.chunks * job.w.chunks.chunk_records;
+      const int begin = item_of<kTiles>(job, item).chunk * job.w.chunks.chunk_records;
       end = begin + job.w.chunks.chunk_records;
       if (end > job.w.chunks.records) end = job.w.chunks.records;
       record = begin + thread_in_block() / kWarp;
@@ -220,32 +253,60 @@ struct Walk {
   }
 };
 
+// Where a warp stands: its next record, the stage of the ring that holds it, and the parity of that.
+template <int kTiles>
+struct Cursor {
+  Walk<kTiles> at;
+  int stage;
+  uint32_t parity;
+
+  __device__ void next(const DecodeJob& job, int items) {
+    at.next(job, items);
+    if (++stage == job.stages) stage = 0, parity ^= 1;
+  }
+};
+
 __device__ inline int least(int a, int b) { return a < b ? a : b; }
 
-// Asks for a record of each of the item's blocks of rows; behind the last one again for the last.
-template <int kBlocks>
-__device__ inline void ask(const DecodeJob& job, const Walk& at, std::byte* stage, ptx::Barrier* full,
-                           uint64_t policy) {
-  const int bytes = job.w.at.bytes, tile = at.item / job.w.chunks.chunks;
-  ptx::barrier_expect(full, static_cast<uint32_t>(kBlocks * bytes));
-  AQ_UNROLL
-  for (int i = 0; i < kBlocks; ++i) {
-    const int row_block = least(tile * kBlocks + i, job.w.row_blocks - 1);
-    ptx::bulk_copy(stage + i * bytes, job.w.rows[row_block].records + static_cast<int64_t>(at.record) * bytes,
-                   static_cast<uint32_t>(bytes), full, policy);
+// A warp's stages, a record of each of an item's blocks of rows in each, and the next records to ask for.
+template <int kTiles, int kBlocks>
+struct Ring {
+  std::byte* stages;
+  ptx::Barrier* full;  // [stages]
+  Walk<kTiles> ahead;
+  uint64_t policy;
+
+  __device__ std::byte* stage(const DecodeJob& job, int i) const {
+    return stages + i * kBlocks * job.w.at.bytes;
   }
-}
+  // Asks for the next records, if there are any; for blocks of rows behind the last one again for the last.
+  __device__ void fill(const DecodeJob& job, int items, int i) {
+    if (ahead.item >= items) return;
+    if (thread_in_block() % kWarp == 0) {
+      const int bytes = job.w.at.bytes, tile = item_of<kTiles>(job, ahead.item).tile;
+      ptx::barrier_expect(full + i, static_cast<uint32_t>(kBlocks * bytes));
+      AQ_UNROLL
+      for (int b = 0; b < kBlocks; ++b) {
+        const int row_block = least(tile * kBlocks + b, job.w.row_blocks - 1);
+        ptx::bulk_copy(stage(job, i) + b * bytes,
+                       job.w.rows[row_block].records + static_cast<int64_t>(ahead.record) * bytes,
+                       static_cast<uint32_t>(bytes), full + i, policy);
+      }
+    }
+    ahead.next(job, items);
+  }
+};
 
 // ---- results
 
 struct Result {
-  int row_block, row, token;  // row of the block, token of the pass
+  int row_block, row, token;  // row of the block, token of the launch
 };
 
 __device__ inline void finish(const DecodeJob& job, const Result& at, float value) {
   const BlockRows rows = job.w.rows[at.row_block];
   if (at.row >= rows.count) return;
-  const int token = job.first_token + at.token, place = at.row_block * kBlockRows + at.row;
+  const int token = at.token, place = at.row_block * kBlockRows + at.row;
   if (job.w.row_factors) value = __fmul_rn(value, job.w.row_factors[place]);
   if (job.w.row_offsets) value = __fmaf_rn(job.w.row_offsets[place], job.in.totals[token], value);
   if (job.in.scales) value = __fmul_rn(value, job.in.scales[token]);
@@ -263,11 +324,12 @@ __device__ inline float* partial_sum(const DecodeJob& job, const Result& at, int
 
 // f(result, index) for what this thread finishes of a tile of rows.
 template <int kBlocks, class F>
-__device__ inline void each_result(const DecodeJob& job, int tile, F f) {
+__device__ inline void each_result(const DecodeJob& job, const Pass& pass, int tile, F f) {
   constexpr int kRows = kBlocks * kBlockRows;
-  for (int i = thread_in_block(); i < job.tokens * kRows; i += kThreads) {
-    const Result at = {tile * kBlocks + i % kRows / kBlockRows, i % kBlockRows, i / kRows};
-    if (at.row_block < job.w.row_blocks) f(at, at.token * kTokenStride<kBlocks> + i % kRows);
+  for (int i = thread_in_block(); i < pass.tokens * kRows; i += kThreads) {
+    const int token = i / kRows;
+    const Result at = {tile * kBlocks + i % kRows / kBlockRows, i % kBlockRows, pass.first + token};
+    if (at.row_block < job.w.row_blocks) f(at, token * kTokenStride<kBlocks> + i % kRows);
   }
 }
 
@@ -275,7 +337,7 @@ __device__ inline void each_result(const DecodeJob& job, int tile, F f) {
 // and looked at behind the next item, so that nobody waits for the answer.
 struct Handover {
   int tile = -1;        // none
-  uint32_t before = 0;  // chunks that came before; thread 0 knows
+  uint32_t before = 0;  // items of the tile that came before; thread 0 knows
 };
 
 // By all threads, whose sums are written.
@@ -288,20 +350,47 @@ __device__ inline void hand_over(const DecodeJob& job, int tile, Handover& h) {
 }
 // Before a barrier, for finish_if_last() behind it.
 __device__ inline void tell_if_last(const DecodeJob& job, const Handover& h, uint32_t& last) {
-  if (thread_in_block() == 0) last = h.before == static_cast<uint32_t>(job.w.chunks.chunks - 1);
+  if (thread_in_block() == 0) last = h.before == static_cast<uint32_t>(job.w.chunks.chunks * job.groups - 1);
 }
-// The last of a tile's chunks to come adds them all up, in their order.
+// Adds the chunks of one row up, in their order, or of four at once: many tokens have so many sums that the
+// time until one is there counts.
+template <class Sum, class Add>
+__device__ inline Sum sum_chunks(const DecodeJob& job, const Result& at, Add add) {
+  Sum sum = {};
+  for (int chunk = 0; chunk < job.w.chunks.chunks; ++chunk)
+    add(sum, __ldcg(reinterpret_cast<const Sum*>(partial_sum(job, at, chunk))));
+  return sum;
+}
 template <int kBlocks>
+__device__ inline void finish_four_rows(const DecodeJob& job, int tile) {
+  constexpr int kFours = kBlocks * kBlockRows / 4;
+  for (int i = thread_in_block(); i < job.tokens * kFours; i += kThreads) {
+    const int row = i % kFours * 4;
+    const Result at = {tile * kBlocks + row / kBlockRows, row % kBlockRows, i / kFours};
+    if (at.row_block >= job.w.row_blocks) continue;
+    const float4 sum = sum_chunks<float4>(job, at, [](float4& to, const float4& part) {
+      to.x += part.x, to.y += part.y, to.z += part.z, to.w += part.w;
+    });
+    finish(job, at, sum.x);
+    finish(job, {at.row_block, at.row + 1, at.token}, sum.y);
+    finish(job, {at.row_block, at.row + 2, at.token}, sum.z);
+    finish(job, {at.row_block, at.row + 3, at.token}, sum.w);
+  }
+}
+
+// By the last of a tile's items to come, for all tokens.
+template <int kTiles, int kBlocks>
 __device__ inline void finish_if_last(const DecodeJob& job, Handover& h, uint32_t last) {
-  const int tile = h.tile, chunks = job.w.chunks.chunks;
+  const int tile = h.tile;
   h.tile = -1;
   if (tile < 0 || !last) return;
   __threadfence();
-  each_result<kBlocks>(job, tile, [&](const Result& at, int) {
-    float sum = 0;
-    for (int chunk = 0; chunk < chunks; ++chunk) sum += __ldcg(partial_sum(job, at, chunk));
-    finish(job, at, sum);
-  });
+  if constexpr (kTiles == 4)
+    finish_four_rows<kBlocks>(job, tile);
+  else
+    each_result<kBlocks>(job, {0, job.tokens}, tile, [&](const Result& at, int) {
+      finish(job, at, sum_chunks<float>(job, at, [](float& to, float part) { to += part; }));
+    });
   if (thread_in_block() == 0) job.w.arrived[tile * kBlocks] = 0;
 }
 
@@ -316,16 +405,17 @@ __device__ inline void put_sums(const RowSums<kTiles> (&sums)[kBlocks], float* t
   }
 }
 
-// Adds the warps' sums up and hands the item's on.
+// Adds the warps' sums of a pass up, and hands the item's on behind its last.
 template <int kTiles, int kBlocks>
-__device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTiles> (&sums)[kBlocks],
-                              float* of_warps, Handover& h, uint32_t& last) {
-  const int tile = item / job.w.chunks.chunks, chunk = item % job.w.chunks.chunks;
+__device__ inline void reduce(const DecodeJob& job, int number, const Pass& pass, bool last_pass,
+                              const RowSums<kTiles> (&sums)[kBlocks], float* of_warps, Handover& h,
+                              uint32_t& last) {
+  const Item item = item_of<kTiles>(job, number);
   put_sums<kTiles, kBlocks>(sums, of_warps + thread_in_block() / kWarp * kWarpSums<kTiles, kBlocks>);
   tell_if_last(job, h, last);
   __syncthreads();
-  finish_if_last<kBlocks>(job, h, last);
-  each_result<kBlocks>(job, tile, [&](const Result& at, int index) {
+  finish_if_last<kTiles, kBlocks>(job, h, last);
+  each_result<kBlocks>(job, pass, item.tile, [&](const Result& at, int index) {
     float sum = 0;
     AQ_UNROLL
     for (int warp = 0; warp < kDecodeWarps; ++warp)
@@ -333,10 +423,10 @@ __device__ inline void reduce(const DecodeJob& job, int item, const RowSums<kTil
     if (job.w.chunks.chunks == 1)
       finish(job, at, sum);
     else
-      *partial_sum(job, at, chunk) = sum;
+      *partial_sum(job, at, item.chunk) = sum;
   });
   __syncthreads();
-  if (job.w.chunks.chunks > 1) hand_over<kBlocks>(job, tile, h);
+  if (last_pass && job.w.chunks.chunks > 1) hand_over<kBlocks>(job, item.tile, h);
 }
 
 // ---- the kernel
@@ -347,6 +437,22 @@ template <Codes codes, int kUnits, int kTiles, int kBlocks>
 constexpr bool kPaired = kBlocks == 1 && codes != Codes::bf16 &&
                          (kTiles == 1 || (kTiles == 2 && kUnits != 0 && kUnits != 4));
 
+// The warp's records of `item`, from where `c` stands; behind the last pass their stages are filled again.
+template <Codes codes, int kUnits, int kTiles, int kBlocks>
+__device__ inline void multiply_item(const DecodeJob& job, int item, int items, const Pass& pass,
+                                     bool last_pass, const Decoder& d, Cursor<kTiles>& c,
+                                     Ring<kTiles, kBlocks>& ring, RowSums<kTiles> (&sums)[kBlocks]) {
+  for (; c.at.item == item; c.next(job, items)) {
+    StepInputs<kTiles> x;
+    const int step = c.at.record * job.w.plan.blocks;
+    load_inputs(job, pass, step, x);
+    ptx::barrier_wait(ring.full + c.stage, c.parity);
+    multiply_records<codes, kUnits>(job, pass, ring.stage(job, c.stage), step, d, x, sums);
+    __syncwarp();
+    if (last_pass) ring.fill(job, items, c.stage);
+  }
+}
+
 template <Codes codes, int kUnits, int kTiles, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBlocks> ? 2 : 1)
     multiply(const __grid_constant__ DecodeJob job) {
@@ -354,13 +460,12 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
   LookUp* look = reinterpret_cast<LookUp*>(&s + 1);
   float* of_warps = reinterpret_cast<float*>(look + (codes == Codes::book4 ? 1 : 0));
   std::byte* rings = reinterpret_cast<std::byte*>(of_warps + kDecodeWarps * kWarpSums<kTiles, kBlocks>);
-  const int warp = thread_in_block() / kWarp, lane = thread_in_block() % kWarp;
-  const int bytes = job.w.at.bytes, stage_bytes = kBlocks * bytes;
-  std::byte* ring = rings + warp * job.stages * stage_bytes;
-  const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks, items = tiles * job.w.chunks.chunks;
-  const uint64_t policy = ptx::evict_first();
+  const int warp = thread_in_block() / kWarp, first = static_cast<int>(blockIdx.x);
+  const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks;
+  const int groups = kTiles < 4 ? 1 : job.groups, items = tiles * job.w.chunks.chunks * groups;
+  const int passes = kTiles < 4 ? 1 : (job.tokens + kDecodeTokens - 1) / kDecodeTokens;
 
-  if (lane == 0) {
+  if (thread_in_block() % kWarp == 0) {
     for (int i = 0; i < job.stages; ++i) ptx::barrier_init(&s.full[warp][i], 1);
     ptx::barrier_init_fence();
   }
@@ -368,58 +473,73 @@ __global__ void __launch_bounds__(kThreads, kPaired<codes, kUnits, kTiles, kBloc
   __syncthreads();
   const Decoder d = decoder(job.w.plan, look);
 
-  Walk ahead{static_cast<int>(blockIdx.x), 0, 0};
-  ahead.find(job, items);
-  for (int i = 0; i < job.stages && ahead.item < items; ++i) {
-    if (lane == 0) ask<kBlocks>(job, ahead, ring + i * stage_bytes, &s.full[warp][i], policy);
-    ahead.next(job, items);
-  }
+  // One block of threads reads a record once, but each group has its own.
+  Ring<kTiles, kBlocks> ring{rings + warp * job.stages * kBlocks * job.w.at.bytes,
+                             s.full[warp],
+                             {first, 0, 0},
+                             groups > 1 ? ptx::evict_normal() : ptx::evict_first()};
+  ring.ahead.find(job, items);
+  for (int i = 0; i < job.stages; ++i) ring.fill(job, items, i);
   ptx::let_next_start();
   ptx::wait_for_previous();  // weights do not change; all else does
-  Walk at{static_cast<int>(blockIdx.x), 0, 0};
-  at.find(job, items);
-  int stage = 0;
-  uint32_t parity = 0;
+  Cursor<kTiles> begin{{first, 0, 0}, 0, 0};
+  begin.at.find(job, items);
   Handover handover;
-  for (int item = static_cast<int>(blockIdx.x); item < items; item += static_cast<int>(gridDim.x)) {
-    RowSums<kTiles> sums[kBlocks] = {};
-    for (; at.item == item; at.next(job, items)) {
-      StepInputs<kTiles> x;
-      const int step = at.record * job.w.plan.blocks;
-      load_inputs(job, step, x);
-      ptx::barrier_wait(&s.full[warp][stage], parity);
-      const std::byte* records = ring + stage * stage_bytes;
-      multiply_records<codes, kUnits>(job, records, step, d, x, sums);
-      __syncwarp();
-      if (ahead.item < items) {
-        if (lane == 0) ask<kBlocks>(job, ahead, ring + stage * stage_bytes, &s.full[warp][stage], policy);
-        ahead.next(job, items);
-      }
-      if (++stage == job.stages) stage = 0, parity ^= 1;
+  for (int item = first; item < items; item += static_cast<int>(gridDim.x)) {
+    Cursor<kTiles> c = begin;
+    for (int p = item_of<kTiles>(job, item).group; p < passes; p += groups) {
+      const Pass pass = pass_of<kTiles>(job, p);
+      const bool last_pass = p + groups >= passes;
+      RowSums<kTiles> sums[kBlocks] = {};
+      c = begin;
+      multiply_item<codes, kUnits>(job, item, items, pass, last_pass, d, c, ring, sums);
+      reduce<kTiles, kBlocks>(job, item, pass, last_pass, sums, of_warps, handover, s.last);
     }
-    reduce<kTiles, kBlocks>(job, item, sums, of_warps, handover, s.last);
+    begin = c;
   }
   tell_if_last(job, handover, s.last);
   __syncthreads();
-  finish_if_last<kBlocks>(job, handover, s.last);
+  finish_if_last<kTiles, kBlocks>(job, handover, s.last);
 }
 
 // ---- launch
 
+// Shared memory of an SM's one block of threads, of one of two; and what is not rings.
+constexpr uint32_t kWhole = 227 * 1024, kHalf = 112 * 1024;
+template <Codes codes, int kTiles, int kBlocks>
+constexpr uint32_t kFixed = sizeof(DecodeShared) + (codes == Codes::book4 ? sizeof(LookUp) : 0) +
+                            kDecodeWarps* kWarpSums<kTiles, kBlocks> * sizeof(float);
+
+constexpr int ring_stages(uint32_t bytes, uint32_t stage) {
+  return static_cast<int>(bytes / stage < kMostStages ? bytes / stage : kMostStages);
+}
+
+// Whether rings hold all of an item, as passes need it, of the records with the most scales.
+template <Codes codes, int kUnits>
+constexpr bool keeps_items(int8_t blocks) {
+  const OffsetWord offset = codes == Codes::book4 ? OffsetWord::none : OffsetWord::minimum;
+  const RecordPlan plan{codes, ScaleWord::f32, offset, kUnits, blocks};
+  const auto stage = static_cast<uint32_t>(kDecodeWarps * plan.bytes());
+  return ring_stages(kWhole - kFixed<codes, 4, 1>, stage) * kDecodeWarps >=
+         plan_chunks(plan, 1 << 20).chunk_records;
+}
+
 template <Codes codes, int kUnits, int kTiles, int kBlocks>
 void start(DecodeJob job) {
-  const uint32_t fixed = sizeof(DecodeShared) + (codes == Codes::book4 ? sizeof(LookUp) : 0) +
-                         kDecodeWarps * kWarpSums<kTiles, kBlocks> * sizeof(float);
+  static_assert(keeps_items<codes, kUnits>(1) && (kUnits > 1 || keeps_items<codes, kUnits>(2)));
+  constexpr uint32_t kOther = kFixed<codes, kTiles, kBlocks>;
   const uint32_t stage = static_cast<uint32_t>(kDecodeWarps * kBlocks * job.w.at.bytes);
-  constexpr uint32_t kHalf = 112 * 1024, kWhole = 227 * 1024;
-  const bool two = kPaired<codes, kUnits, kTiles, kBlocks> && fixed + 2 * stage <= kHalf;
-  const uint32_t most = ((two ? kHalf : kWhole) - fixed) / stage;
-  job.stages = static_cast<int>(most < kMostStages ? most : kMostStages);
-  const int tiles = (job.w.row_blocks + kBlocks - 1) / kBlocks, items = tiles * job.w.chunks.chunks;
+  const bool two = kPaired<codes, kUnits, kTiles, kBlocks> && kOther + 2 * stage <= kHalf;
+  job.stages = ring_stages((two ? kHalf : kWhole) - kOther, stage);
   const int resident = multiprocessors() * (two ? 2 : 1);
+  int items = (job.w.row_blocks + kBlocks - 1) / kBlocks * job.w.chunks.chunks;
+  // Where a weight has too few items for all SMs, blocks of threads share an item's passes.
+  const int passes = (job.tokens + kDecodeTokens - 1) / kDecodeTokens;
+  job.groups = items >= resident ? 1 : std::min(passes, resident / items);
+  items *= job.groups;
   launch({.grid = {static_cast<uint32_t>(items < resident ? items : resident)},
           .block = {kThreads},
-          .shared_bytes = fixed + static_cast<uint32_t>(job.stages) * stage,
+          .shared_bytes = kOther + static_cast<uint32_t>(job.stages) * stage,
           .early = true},
          stream(), multiply<codes, kUnits, kTiles, kBlocks>, job);
 }

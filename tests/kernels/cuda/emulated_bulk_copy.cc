@@ -63,6 +63,7 @@ void barrier_wait(Barrier* b, uint32_t parity) {
   });
 }
 uint64_t evict_first() { return 0; }
+uint64_t evict_normal() { return 0; }
 void bulk_copy(void* to, const void* from, uint32_t bytes, Barrier* b, uint64_t) {
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
   if (!aligned(to) || !aligned(from) || bytes % 16 != 0) throw std::logic_error("bulk copy off 16 bytes");

@@ -274,7 +274,7 @@ void repeat(const std::function<void()>& body) {
     throw std::logic_error("work that repeats does not ask for the same operations twice");
   body();
 }
-int multiprocessors() { return 3; }  // few, so that small tests have blocks with several pieces of work
+int multiprocessors() { return emulated::multiprocessors; }
 void check(int error, const char* what) {
   if (error != 0) throw std::logic_error(what);
 }

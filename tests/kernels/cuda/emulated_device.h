@@ -58,6 +58,9 @@ void note_launch(const Launch& l, void (*kernel)(Params...), Args&&... args);
 
 namespace emulated {
 
+// Few, so that small tests have blocks with several pieces of work.
+inline int multiprocessors = 3;
+
 // Of the thread whose turn it is.
 Extent thread_index();
 Extent block_index();

@@ -1,7 +1,11 @@
 // Linears of the CUDA set over the emulated device, and what the kernels add to the contract.
 #include "kernels/linear_checks.h"
 
+#include <utility>
+
+#include "kernels/cuda/emulated_device.h"
 #include "kernels/cuda/emulated_set.h"
+#include "kernels/cuda/linear_decode.h"
 #include "kernels/cuda/slots.h"
 #include "kernels/products_checks.h"
 
@@ -29,11 +33,61 @@ TEST(CudaLinear, LongRowsAreSplit) {
       check(cuda::emulated_set(), kind, {70, kind.group < 0 ? 4224 : 4168, rows, 0}, Precision::bf16, pool);
 }
 
-TEST(CudaLinear, ManyTokensGoInPasses) {
+TEST(CudaLinear, ManyTokensAreWithinTheirBounds) {
   base::ThreadPool pool(2);
-  for (const WeightKind& kind : cases::weight_kinds())
-    if (kind.name == "w4a16_asym" || kind.name == "llm_int8" || kind.name == "bf16")
-      check(cuda::emulated_set(), kind, {70, 192, 75, 1}, Precision::bf16, pool);
+  for (const auto& [name, tokens] :
+       {std::pair{"w4a16_asym", 100}, {"llm_int8", 65}, {"bf16", 33}, {"nf4", 64}})
+    check(cuda::emulated_set(), kind_of(name), {70, 192, tokens, 1}, Precision::bf16, pool);
+}
+
+// Rows of a call of `tokens`, whose bits must be those of calls of up to 32 and of the last token alone.
+void expect_same_as_few(const WeightKind& kind, int64_t out, int64_t in, std::initializer_list<int> counts) {
+  base::ThreadPool pool(2);
+  const KernelSet& set = cuda::emulated_set();
+  const QuantizedMatrix m = cases::random_matrix(kind, out, in, 3);
+  const QuantizedMatrix* part = &m;
+  const auto packed = set.pack({&part, 1}, Precision::bf16, pool);
+  const int64_t most = std::max(counts);
+  const std::vector<float> x = cases::random_floats(most * in, 5), bias = cases::random_floats(out, 6);
+  const auto multiply = [&](int64_t first, int64_t tokens) {
+    std::vector<float> y(static_cast<size_t>(tokens * out));
+    set.linear(*packed, x.data() + first * in, tokens, Phase::decode, bias.data(), false, y.data(), out,
+               pool);
+    return y;
+  };
+  std::vector<float> want;
+  for (int64_t first = 0; first < most; first += 29) {
+    const std::vector<float> some = multiply(first, std::min<int64_t>(29, most - first));
+    want.insert(want.end(), some.begin(), some.end());
+  }
+  const std::vector<float> last = multiply(most - 1, 1);
+  EXPECT_EQ(0, std::memcmp(want.data() + (most - 1) * out, last.data(), last.size() * sizeof(float)));
+  for (const int tokens : counts)
+    EXPECT_EQ(0, std::memcmp(multiply(0, tokens).data(), want.data(),
+                             static_cast<size_t>(tokens * out) * sizeof(float)))
+        << kind.name << " " << out << " x " << in << ", " << tokens << " tokens";
+}
+
+TEST(CudaLinear, BitsOfManyTokensAreThoseOfFew) {
+  for (const char* name : {"w4a16_asym", "q4_1", "nf4", "w8a8", "llm_int8", "fp8_groups", "bf16"})
+    expect_same_as_few(kind_of(name), 70, 192, {33, 65});
+  expect_same_as_few(kind_of("fp8_channel"), 70, 192, {33, 64, 65, 100});
+}
+
+// Several chunks and more items than the device takes at once; then so few that blocks share their passes.
+TEST(CudaLinear, ManyTokensOfLongRows) {
+  expect_same_as_few(kind_of("fp8_dynamic"), 130, 2112, {100});
+  expect_same_as_few(kind_of("w4a16"), 70, 4168, {65});
+  cuda::emulated::multiprocessors = 7;
+  expect_same_as_few(kind_of("bf16"), 40, 2112, {100});
+  cuda::emulated::multiprocessors = 3;
+}
+
+TEST(CudaLinear, LargeSumsTakeSeveralLaunches) {
+  const int64_t most = std::exchange(cuda::decode::most_partial, 1);
+  for (const char* name : {"uint8_zero", "fp8_dynamic", "mxfp8"})
+    expect_same_as_few(kind_of(name), 33, 2112, {65});
+  cuda::decode::most_partial = most;
 }
 
 // A norm or SwiGLU on the way to a linear gives the bits of one before it: rows that are read in pieces of 16

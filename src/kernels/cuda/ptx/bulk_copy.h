@@ -44,6 +44,12 @@ __device__ inline uint64_t evict_first() {
   asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
   return policy;
 }
+// For data that others read soon.
+__device__ inline uint64_t evict_normal() {
+  uint64_t policy;
+  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
 // Addresses and bytes are multiples of 16.
 __device__ inline void bulk_copy(void* to, const void* from, uint32_t bytes, Barrier* b, uint64_t policy) {
   asm volatile(
@@ -61,6 +67,7 @@ void barrier_init_fence();
 void barrier_expect(Barrier* b, uint32_t bytes);
 void barrier_wait(Barrier* b, uint32_t parity);
 uint64_t evict_first();
+uint64_t evict_normal();
 void bulk_copy(void* to, const void* from, uint32_t bytes, Barrier* b, uint64_t policy);
 
 #endif
