@@ -135,7 +135,7 @@ class DevicePipeline : public Pipeline {
   std::shared_ptr<test::FakeCheckpoint> source_ = test::random_checkpoint(config_of());
   CalibrationSet tokens_ = [] {
     CalibrationSet few = calibration_tokens();
-    few.sequences.resize(10);
+    few.sequences.resize(4);
     return few;
   }();
   Report report_;
@@ -147,11 +147,7 @@ TEST_F(DevicePipeline, GivesTheHostsModel) {
     std::string scheme, methods;
     double most;  // difference
   };
-  for (const Case& c : {Case{"FP8", "rtn", 0},
-                        {"W4A16", "awq rtn", 1e-3},
-                        {"W4A16", "gptq", 1e-3},
-                        {"W4A16", "qep gptq", 1e-2},
-                        {"W4A16", "quarot gptq", 1e-2}}) {
+  for (const Case& c : {Case{"FP8", "rtn", 0}, {"W4A16", "awq gptq", 1e-3}, {"W4A16", "qep gptq", 1e-2}}) {
     const Options options{.method = c.methods, .calibration = &tokens_};
     quantize_on(scalar(), c.scheme, options, "host");
     quantize_on(test::fenced_set(), c.scheme, options, "device");

@@ -60,6 +60,7 @@ class Resume : public Pipeline {
 };
 
 TEST_F(Resume, GoesOnWithStatesThatLieOnADevice) {
+  tokens_.sequences.resize(4);
   Options options{.method = "gptq", .calibration = &tokens_, .kernels = &test::fenced_set()};
   run(*source_, "W4A16", options, "whole");
   stop(*source_, "W4A16", options, 15);
