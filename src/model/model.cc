@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/copy_rows.h"
 #include "model/decoder.h"
 #include "model/weights.h"
 
@@ -244,10 +245,8 @@ const float* Model::State::head_of(const float* hidden, int64_t rows, kernels::P
 void Model::State::read_targets(const float* logits, std::span<const int32_t> of, float* to) {
   targets.reserve(backend.memory(), of.size(), "the logits of targets");
   for (size_t row = 0; row < of.size(); ++row)
-    backend.memory().copy_runs(
-        reinterpret_cast<std::byte*>(targets.data() + row), sizeof(float),
-        reinterpret_cast<const std::byte*>(logits + static_cast<int64_t>(row) * config.vocab_size + of[row]),
-        sizeof(float), sizeof(float), 1);
+    kernels::copy_numbers<float>(backend.memory(), targets.data() + row,
+                                 logits + static_cast<int64_t>(row) * config.vocab_size + of[row], 1);
   targets.read({to, of.size()});
 }
 

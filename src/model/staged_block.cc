@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 
@@ -119,20 +120,7 @@ void StagedBlock::enter(const Block& block) {
   });
 }
 
-void StagedBlock::Magnitudes::clear(const Backend& backend, int64_t columns) {
-  const auto n = static_cast<size_t>(columns);
-  sums = {backend.memory(), n, "sums of keys"};
-  squares = {backend.memory(), n, "sums of keys"};
-  largest = {backend.memory(), n, "the largest keys"};
-}
-
-void StagedBlock::Magnitudes::add(const kernels::Array<float>& x, int64_t rows,
-                                  const Backend& backend) const {
-  backend.kernels->add_magnitudes(x.data(), rows, static_cast<int64_t>(largest.size()),
-                                  {sums.data(), squares.data(), largest.data()}, *backend.pool);
-}
-
-KvRange StagedBlock::range_of(const Magnitudes& qkv) const {
+KvRange StagedBlock::range_of(const ColumnMagnitudes& qkv) const {
   std::vector<float> largest(qkv.largest.size());
   qkv.largest.read(largest);
   const auto keys = largest.begin() + config_.q_width(), values = keys + config_.kv_width();
@@ -145,17 +133,17 @@ void StagedBlock::run(const Block& block, Stage stage) {
   const Stage next_stage = last ? stage : kStages[static_cast<size_t>(stage) + 1];
   const int64_t next_width = input_width(next_stage, config_);
   StateArray& next = last ? *input_ : inputs_of(next_stage);
-  Magnitudes qkv;
-  if (stage == Stage::qkv) qkv.clear(backend_, config_.q_width() + 2 * config_.kv_width());
+  std::optional<ColumnMagnitudes> qkv;
+  if (stage == Stage::qkv) qkv.emplace(backend_, config_.q_width() + 2 * config_.kv_width());
   each_piece([&](int64_t first) {
     if (adds_to_residual(stage)) take_rows(states_.x, first, step_.rows, hidden, step_.x, backend_);
     take_rows(*input_, first, step_.rows, width, stage_input(stage, step_), backend_);
     run_stage({config_, backend_}, block, 0, stage, step_);
-    if (stage == Stage::qkv) qkv.add(step_.qkv, step_.rows, backend_);
+    if (qkv) qkv->add(step_.qkv.data(), step_.rows);
     if (adds_to_residual(stage)) put_rows(step_.x, first, step_.rows, hidden, states_.x, backend_);
     if (!last) put_rows(stage_input(next_stage, step_), first, step_.rows, next_width, next, backend_);
   });
-  if (stage == Stage::qkv) kv_range_ = range_of(qkv);
+  if (qkv) kv_range_ = range_of(*qkv);
   input_ = &next;
 }
 

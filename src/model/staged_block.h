@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "model/column_magnitudes.h"
 #include "model/decoder.h"
 #include "model/state_array.h"
 
@@ -55,14 +56,7 @@ class StagedBlock {
   template <class Body>
   void each_piece(Body body);
   // Of the columns of q, k and v side by side.
-  struct Magnitudes {
-    kernels::Array<double> sums, squares;
-    kernels::Array<float> largest;
-
-    void clear(const Backend& backend, int64_t columns);
-    void add(const kernels::Array<float>& x, int64_t rows, const Backend& backend) const;
-  };
-  KvRange range_of(const Magnitudes& qkv) const;
+  KvRange range_of(const ColumnMagnitudes& qkv) const;
   StateArray& inputs_of(Stage stage);
 
   const Backend& backend_;

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
+#include "kernels/copy_rows.h"
+
 namespace aquatint::model {
 namespace {
 
 constexpr std::string_view kWhat = "the states of the calibration tokens";
-
-std::byte* bytes_at(const kernels::Array<float>& values, size_t first) {
-  return reinterpret_cast<std::byte*>(values.data() + first);
-}
 
 }  // namespace
 
@@ -30,9 +28,7 @@ void StateArray::reuse(size_t count, const StatePlace& place) {
 }
 
 void StateArray::copy(const StateArray& from) {
-  if (device_)
-    return device_->copy_runs(bytes_at(values_, 0), 0, bytes_at(from.values_, 0), 0, size_ * sizeof(float),
-                              1);
+  if (device_) return kernels::copy_numbers<float>(*device_, values_.data(), from.values_.data(), size_);
   constexpr size_t kPiece = size_t{1} << 22;
   for (size_t first = 0; first < size_; first += kPiece) {
     const size_t count = std::min(kPiece, size_ - first);
@@ -44,16 +40,14 @@ void StateArray::copy(const StateArray& from) {
 
 void StateArray::take(size_t first, size_t count, const kernels::Array<float>& to,
                       const kernels::Memory& memory) const {
-  if (device_)
-    return memory.copy_runs(bytes_at(to, 0), 0, bytes_at(values_, first), 0, count * sizeof(float), 1);
+  if (device_) return kernels::copy_numbers<float>(memory, to.data(), values_.data() + first, count);
   to.write({host_.data() + first, count});
   host_.release(first, count);
 }
 
 void StateArray::put(size_t first, size_t count, const kernels::Array<float>& from,
                      const kernels::Memory& memory) {
-  if (device_)
-    return memory.copy_runs(bytes_at(values_, first), 0, bytes_at(from, 0), 0, count * sizeof(float), 1);
+  if (device_) return kernels::copy_numbers<float>(memory, values_.data() + first, from.data(), count);
   from.read({host_.data() + first, count});
   host_.release(first, count);
 }

@@ -20,8 +20,7 @@ namespace {
 // matrix (device_algebra.h).
 model::StatePlace state_place(const Run& run, int64_t tokens) {
   const kernels::Memory& memory = run.backend.memory();
-  if (memory.is_host() || !run.spill.empty() || !run.plan.corrections.empty() || run.plan.codes.method->learn)
-    return {run.spill};
+  if (memory.is_host() || !run.spill.empty() || run.plan.keeps_exact_states()) return {run.spill};
   constexpr uint64_t kGramBytes = 32;  // an element
   const model::Config& c = run.plan.tensors.config;
   const int64_t widest =
@@ -41,7 +40,7 @@ BlockQuantizer::BlockQuantizer(Run& run, const CalibrationSet* calibration) : ru
     config.rotations.residual = run.plan.rotations.residual;  // also where it is folded
   states_ = model::embed_sequences(calibration->sequences, find_matrix(run.source, embedding), config,
                                    run.backend, state_place(run, calibration->tokens()));
-  if (!run.plan.corrections.empty() || run.plan.codes.method->learn) exact_states_ = states_->copy();
+  if (run.plan.keeps_exact_states()) exact_states_ = states_->copy();
   run.source.advise(embedding.module, base::Access::done);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace aquatint::quant {
 
@@ -33,6 +34,15 @@ inline void invert_tile(const double* l, int64_t stride, int64_t width, double* 
       for (int64_t k = j; k < i; ++k) sum -= l[i * stride + k] * x[k * kCholeskyTile + j];
       x[i * kCholeskyTile + j] = sum / l[i * stride + i];
     }
+}
+
+// The upper triangle of such a tile's transpose, zeros below it.
+inline std::vector<double> transposed_tile(const double* x, int64_t width) {
+  std::vector<double> transposed(static_cast<size_t>(kCholeskyTile * kCholeskyTile));
+  for (int64_t i = 0; i < width; ++i)
+    for (int64_t j = 0; j <= i; ++j)
+      transposed[static_cast<size_t>(j * kCholeskyTile + i)] = x[i * kCholeskyTile + j];
+  return transposed;
 }
 
 }  // namespace aquatint::quant

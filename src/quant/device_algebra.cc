@@ -4,25 +4,18 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "kernels/copy_rows.h"
 #include "quant/cholesky_tile.h"
 
 namespace aquatint::quant::device {
 namespace {
 
 using base::HugeVector;
+using kernels::copy_rows;
 
 constexpr int64_t kRows = 4096;  // that are copied at a time: as many as the kernels sum at once (add_cross)
 constexpr int64_t kTile = kCholeskyTile;
 constexpr int64_t kWide = 8 * kTile;  // columns of one product under a diagonal
-
-template <class T>
-std::byte* bytes_of(T* at) {
-  return reinterpret_cast<std::byte*>(at);
-}
-template <class T>
-const std::byte* bytes_of(const T* at) {
-  return reinterpret_cast<const std::byte*>(at);
-}
 
 // Rows [first, first + rows) of x, side by side, to the device.
 void place(View<const float> x, int64_t first, int64_t rows, const kernels::Array<float>& to) {
@@ -106,15 +99,14 @@ class Cholesky {
     for (int64_t t = 0; t < tiles(); ++t) {
       const int64_t w = width(t), first = t * kTile, below = n_ - first - w;
       std::vector<double> panel(static_cast<size_t>((n_ - first) * w));
-      take(panel_, at(first, first), n_ - first, w);
+      copy_rows<double>(memory_, panel_.data(), w, at(first, first), n_, w, n_ - first);
       panel_.read(panel);
       if (!factorize_tile(panel.data(), w, w)) return false;
       invert_tile(panel.data(), w, w, inverse(t));
       if (below == 0) break;
       const std::vector<double> scaled = scaled_panel(t, panel.data() + w * w, below);
       panel_.write(scaled);
-      memory_.copy_runs(bytes_of(at(first + w, first)), row_bytes(n_), bytes_of(panel_.data()), row_bytes(w),
-                        row_bytes(w), static_cast<uint64_t>(below));
+      copy_rows<double>(memory_, at(first + w, first), n_, panel_.data(), w, w, below);
       strip_.write(negated_transpose(scaled, below, w));
       update_behind(first + w, w);
     }
@@ -136,8 +128,7 @@ class Cholesky {
                                               first - c});
       }
       diagonal.write({inverse(t), static_cast<size_t>(kTile * kTile)});
-      memory_.copy_runs(bytes_of(x.data() + first * n_ + first), row_bytes(n_), bytes_of(diagonal.data()),
-                        row_bytes(kTile), row_bytes(w), static_cast<uint64_t>(w));
+      copy_rows<double>(memory_, x.data() + first * n_ + first, n_, diagonal.data(), kTile, w, w);
     }
     return reversed(x);
   }
@@ -147,22 +138,12 @@ class Cholesky {
   int64_t width(int64_t tile) const { return std::min(kTile, n_ - tile * kTile); }
   double* at(int64_t row, int64_t col) const { return values_.data() + row * n_ + col; }
   double* inverse(int64_t tile) { return inverses_.data() + tile * kTile * kTile; }
-  static uint64_t row_bytes(int64_t doubles) { return static_cast<uint64_t>(doubles) * sizeof(double); }
-
-  // to[rows][cols], side by side, from rows of a matrix [n][n].
-  void take(const kernels::Array<double>& to, const double* from, int64_t rows, int64_t cols) const {
-    memory_.copy_runs(bytes_of(to.data()), row_bytes(cols), bytes_of(from), row_bytes(n_), row_bytes(cols),
-                      static_cast<uint64_t>(rows));
-  }
 
   // The rows below the diagonal tile: L_it = A_it · L_tt⁻ᵀ.
   std::vector<double> scaled_panel(int64_t t, const double* rows, int64_t count) {
     const int64_t w = width(t);
-    std::vector<double> transposed(static_cast<size_t>(kTile * kTile)),
-        scaled(static_cast<size_t>(count * w));
-    for (int64_t i = 0; i < w; ++i)
-      for (int64_t j = 0; j <= i; ++j)
-        transposed[static_cast<size_t>(j * kTile + i)] = inverse(t)[i * kTile + j];
+    const std::vector<double> transposed = transposed_tile(inverse(t), w);
+    std::vector<double> scaled(static_cast<size_t>(count * w));
     backend_.pool->parallel_for(base::ceil_div(count, kTile), 1, [&](int64_t begin, int64_t end) {
       const int64_t first = begin * kTile, some = std::min(count, end * kTile) - first;
       backend_.host_kernels().add_product_fp64(
@@ -196,9 +177,8 @@ class Cholesky {
     std::vector<double> negated(inverse(t), inverse(t) + kTile * kTile);
     for (double& value : negated) value = -value;
     diagonal.write(negated);
-    take(panel_, at(first, 0), w, first);
-    memory_.copy_runs(bytes_of(at(first, 0)), row_bytes(n_), bytes_of(zeros.data()), row_bytes(first),
-                      row_bytes(first), static_cast<uint64_t>(w));
+    copy_rows<double>(memory_, panel_.data(), first, at(first, 0), n_, first, w);
+    copy_rows<double>(memory_, at(first, 0), n_, zeros.data(), first, first, w);
     backend_.kernels->add_product_fp64(
         {diagonal.data(), kTile, panel_.data(), first, at(first, 0), n_, w, first, w});
   }

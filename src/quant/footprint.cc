@@ -19,9 +19,6 @@ constexpr double kStepRows = 512;           // of model::StagedBlock
 constexpr double kSpilledTokens = 4096;     // of InputStatistics
 constexpr double kChunk = double{1 << 22};  // of a matrix that stays as it is, and of copies of states
 
-// The states of the exact model go along, and are read as a whole: they are not spilled.
-bool keeps_exact_states(const Plan& plan) { return !plan.corrections.empty() || plan.codes.method->learn; }
-
 // The bytes of one decoder block on its way through BlockQuantizer.
 class BlockMemory {
  public:
@@ -57,7 +54,7 @@ class BlockMemory {
   double width(Stage stage) const {
     return static_cast<double>(model::input_width(stage, plan_.tensors.config));
   }
-  bool corrects() const { return tokens_ > 0 && keeps_exact_states(plan_); }
+  bool corrects() const { return tokens_ > 0 && plan_.keeps_exact_states(); }
   bool again() const { return plan_.codes.method->needs_calibration || corrects(); }
   // BlockWeights holds the block, and matrices are not read again.
   bool owns_values() const { return !plan_.transforms.empty() || plan_.rotations.any() || corrects(); }
@@ -200,7 +197,7 @@ Footprint choose_footprint(const checkpoint::Checkpoint& source, const Plan& pla
                            const Report& report) {
   const uint64_t budget = job.ram_bytes > 0 ? job.ram_bytes : base::total_ram_bytes();
   const Footprint first = footprint(source, plan, job, report, job.spill && job.calibration);
-  if (first.peak_ram <= budget || !job.calibration || keeps_exact_states(plan)) return first;
+  if (first.peak_ram <= budget || !job.calibration || plan.keeps_exact_states()) return first;  // not spilled
   return footprint(source, plan, job, report, true);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "model/column_magnitudes.h"
 #include "model/dense.h"
 #include "quant/linear_algebra.h"
 
@@ -111,21 +112,18 @@ void InputStatistics::see(std::span<const float> x, std::span<const int64_t> len
 
 // All at once, where it lies.
 void InputStatistics::see_placed(const model::StateArray& x, std::span<const int64_t> lengths) {
-  const kernels::Memory& memory = backend_.memory();
-  const size_t n = sums_.size();
-  const kernels::Array<double> sums(memory, n, "sums of inputs"), squares(memory, n, "sums of inputs");
-  const kernels::Array<float> largest(memory, n, "the largest inputs");
-  backend_.kernels->add_magnitudes(x.on_device(), tokens_, cols_,
-                                   {sums.data(), squares.data(), largest.data()}, *backend_.pool);
-  sums.read(sums_);
-  squares.read(squares_);
-  largest.read(max_);
+  const model::ColumnMagnitudes found(backend_, cols_);
+  found.add(x.on_device(), tokens_);
+  found.sums.read(sums_);
+  found.squares.read(squares_);
+  found.largest.read(max_);
   if (!all_finite(sums_)) {
     std::vector<float> values(x.size());
     x.read(0, values);
     check_finite(values, cols_, 0, lengths, where_);
   }
   if (!gram_.empty()) add_placed_gram(x.on_device(), tokens_, cols_, gram_, backend_);
+  const size_t n = sums_.size();
   sample_.resize(static_cast<size_t>(kSample) * n);
   for (int64_t i = 0; i < kSample; ++i)
     x.read(static_cast<size_t>(sample_token(i, tokens_)) * n,

@@ -95,10 +95,7 @@ class Cholesky {
   // The tiles below the diagonal one: L_it = A_it · L_tt⁻ᵀ.
   void scale_panel(int64_t t) {
     const int64_t w = width(t);
-    std::vector<double> transposed(static_cast<size_t>(kTile * kTile));
-    for (int64_t i = 0; i < w; ++i)
-      for (int64_t j = 0; j <= i; ++j)
-        transposed[static_cast<size_t>(j * kTile + i)] = inverse(t)[i * kTile + j];
+    const std::vector<double> transposed = transposed_tile(inverse(t), w);
     for_tasks(tiles() - t - 1, *backend_.pool, [&](int64_t task) {
       const int64_t i = t + 1 + task;
       std::vector<double> product(static_cast<size_t>(width(i) * w));

@@ -28,6 +28,8 @@ struct Plan {
     return assignment.scheme ? &*assignment.scheme : nullptr;
   }
   bool needs_gram() const;  // a method does
+  // The states of the exact model go along, and are read on the host, as a whole.
+  bool keeps_exact_states() const { return !corrections.empty() || codes.method->learn; }
 };
 
 // `report` gets what the plan says, and its notes. BadUsage when the source already is what is asked for, a

@@ -123,7 +123,7 @@ __device__ inline uint32_t find_cut(const Row& row, uint32_t least, double wante
 struct Kept {
   uint32_t cut = 0;
   int64_t ties = INT64_MAX;
-  Fixed at_cut = 0, total = 0;  // probability of one at the cut; of all that is kept
+  Fixed total = 0;  // of all that is kept
 };
 
 __device__ inline Kept keep(const Row& row, const Draw& draw, int64_t cols, SampleShared& s) {
@@ -139,11 +139,11 @@ __device__ inline Kept keep(const Row& row, const Draw& draw, int64_t cols, Samp
   const double wanted = static_cast<double>(draw.top_p) * static_cast<double>(k.total);
   k.cut = find_cut(row, k.cut, wanted, s, [&](float x) { return row.probability(x); });
   const uint32_t bits = k.cut & 0x80000000u ? k.cut & 0x7fffffffu : ~k.cut;
-  k.at_cut = row.probability(__uint_as_float(bits));
+  const Fixed at_cut = row.probability(__uint_as_float(bits));
   const double missing = wanted - static_cast<double>(s.above);
-  k.ties = k.at_cut > 0 ? static_cast<int64_t>(ceil(missing / static_cast<double>(k.at_cut))) : 1;
+  k.ties = at_cut > 0 ? static_cast<int64_t>(ceil(missing / static_cast<double>(at_cut))) : 1;
   if (k.ties < 1) k.ties = 1;
-  k.total = s.above + static_cast<Fixed>(k.ties) * k.at_cut;
+  k.total = s.above + static_cast<Fixed>(k.ties) * at_cut;
   return k;
 }
 

@@ -1,7 +1,7 @@
+#include "kernels/ref/ref.h"
+
 #include <algorithm>
 #include <cmath>
-
-#include "kernels/ref/ref.h"
 
 namespace aquatint::kernels::ref {
 namespace {

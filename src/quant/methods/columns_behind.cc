@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "kernels/copy_rows.h"
 #include "model/dense.h"
 
 namespace aquatint::quant {
@@ -39,9 +40,8 @@ class OnDevice final : public ColumnsBehind {
     const kernels::Memory& memory = backend_.memory();
     const int64_t columns = end - begin;
     fetched_.reserve(memory, static_cast<size_t>(w_.rows * columns), "columns of a weight");
-    memory.copy_runs(reinterpret_cast<std::byte*>(fetched_.data()), row_bytes(columns),
-                     reinterpret_cast<const std::byte*>(weights_.data() + begin), row_bytes(w_.cols),
-                     row_bytes(columns), static_cast<uint64_t>(w_.rows));
+    kernels::copy_rows<float>(memory, fetched_.data(), columns, weights_.data() + begin, w_.cols, columns,
+                              w_.rows);
     std::vector<float> found(static_cast<size_t>(w_.rows * columns));
     fetched_.read(found);
     for (int64_t r = 0; r < w_.rows; ++r)
@@ -61,8 +61,6 @@ class OnDevice final : public ColumnsBehind {
   }
 
  private:
-  static uint64_t row_bytes(int64_t floats) { return static_cast<uint64_t>(floats) * sizeof(float); }
-
   View<float> w_;
   std::span<const float> upper_;
   const model::Backend& backend_;
