@@ -1,7 +1,9 @@
-# A room is a folder of src/: one static library, one namespace, and only the rooms it names below it.
-#   aquatint_room(NAME [USES room...] [LINK library...])
+# A room is a folder of src/: one static library, one namespace, and only the rooms it names below it. Eight files at
+# a time are compiled as one, in a third of the time: what they call their own must have other names. Not so where a
+# file is one of many of a kind whose parts have the same names, and in rooms that are APART.
+#   aquatint_room(NAME [APART] [USES room...] [LINK library...])
 function(aquatint_room name)
-  cmake_parse_arguments(ROOM "" "" "USES;LINK" ${ARGN})
+  cmake_parse_arguments(ROOM "APART" "" "USES;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
   list(FILTER sources EXCLUDE REGEX "/cuda/")  # cuda.cmake
@@ -16,6 +18,11 @@ function(aquatint_room name)
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} PUBLIC ${ROOM_USES} PRIVATE ${ROOM_LINK})
+  if(NOT ROOM_APART)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    list(FILTER sources INCLUDE REGEX "/${name}/(layouts|methods|deploy)/")
+    set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endif()
 endfunction()
 
 # Tests mirror src/: one binary per room, tests/<room>/*_test.cc. Four files at a time are compiled as one, in half the

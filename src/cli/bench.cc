@@ -17,7 +17,7 @@
 namespace aquatint::cli {
 namespace {
 
-struct Options {
+struct BenchOptions {
   std::string model, precision = "bf16", kv_format = "auto", head = "as-is";
   bench::Workload workload;
   bool peaks_only = false;
@@ -116,7 +116,7 @@ void run_peaks(const api::Backend& backend, kernels::Precision precision, bool j
       fmt::format("{}\nkernels {}\n{}", peaks_text(peaks), backend.kernels().name, rates_text(rates)));
 }
 
-void run(const Options& o, const Common& common) {
+void run_bench(const BenchOptions& o, const Common& common) {
   const api::Backend backend(common.backend);
   const kernels::Precision precision = parse_precision(o.precision);
   if (o.peaks_only && backend.on_gpu())
@@ -147,7 +147,7 @@ void run(const Options& o, const Common& common) {
 }  // namespace
 
 std::function<void()> add_bench(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<BenchOptions>();
   app.add_option("MODEL", o->model, "a folder, a .gguf file, or a fetched hub id");
   add_backend_options(app, common);
   add_seed(app, common);
@@ -167,7 +167,7 @@ std::function<void()> add_bench(CLI::App& app, Common& common) {
   app.add_flag("--peaks", o->peaks_only, "the machine's peaks and each kernel's share of them");
   return [o, &common] {
     o->workload.seed = common.seed;
-    run(*o, common);
+    run_bench(*o, common);
   };
 }
 

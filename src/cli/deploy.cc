@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargestPlan = size_t{256} << 20;
 
-struct Options {
+struct DeployOptions {
   std::string plan, engine, model;
   fs::path to;
   size_t rank = 0;  // 0: the chosen one
@@ -32,7 +32,7 @@ void write_files(const std::vector<plan::DeployFile>& files, const fs::path& to)
   folder.commit();
 }
 
-void run(const Options& o, const Common& common) {
+void run_deploy(const DeployOptions& o, const Common& common) {
   const plan::DeployEngine& engine = plan::find_deploy_engine(o.engine);
   const base::Json json = base::parse_json(base::read_text(o.plan, kLargestPlan), o.plan);
   plan::Deployment deployment =
@@ -60,14 +60,14 @@ std::string engine_names() {
 }  // namespace
 
 std::function<void()> add_deploy(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<DeployOptions>();
   app.add_option("PLAN", o->plan, "what aquatint plan --json printed")->required();
   option(app, "--engine", o->engine, "one of " + engine_names())->required();
   option(app, "--to", o->to, "folder to write")->required();
   option(app, "--rank", o->rank, "candidate of the plan, from 1; 0: the chosen one");
   option(app, "--model", o->model,
          "folder or hub id of the model before quantizing; default: the plan's name");
-  return [o, &common] { run(*o, common); };
+  return [o, &common] { run_deploy(*o, common); };
 }
 
 }  // namespace aquatint::cli

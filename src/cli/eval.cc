@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct EvalOptions {
   std::string model, reference, text, tasks, precision = "bf16", kv_format = "auto",
                                              reference_precision = "fp32";
   eval::WindowOptions windows;
@@ -39,7 +39,7 @@ struct Subject {
   std::string arithmetic;  // kernels, precision, cache
 };
 
-Subject open(const Options& o, const std::string& name, const api::Backend& backend,
+Subject open(const EvalOptions& o, const std::string& name, const api::Backend& backend,
              const std::string& precision, const std::string& kv_format) {
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint = checkpoint::open_checkpoint(name);
   Subject subject;
@@ -55,7 +55,7 @@ Subject open(const Options& o, const std::string& name, const api::Backend& back
   return subject;
 }
 
-eval::TaskOptions task_options(const Options& o, const Subject& subject) {
+eval::TaskOptions task_options(const EvalOptions& o, const Subject& subject) {
   eval::TaskOptions options = o.task_options;
   options.stop_ids = subject.stop_ids;
   if (o.chat && !subject.chat)
@@ -64,7 +64,7 @@ eval::TaskOptions task_options(const Options& o, const Subject& subject) {
   return options;
 }
 
-std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval::Task>& tasks,
+std::vector<eval::TaskResult> run_tasks(const EvalOptions& o, const std::vector<eval::Task>& tasks,
                                         const Subject& subject) {
   std::unique_ptr<report::TaskStore> store;
   if (!o.store.empty()) store = std::make_unique<report::TaskStore>(o.store);
@@ -77,7 +77,7 @@ std::vector<eval::TaskResult> run_tasks(const Options& o, const std::vector<eval
 }
 
 // Divergence compares distributions over the same tokens.
-void require_same_tokens(const Options& o, const eval::Windows& model, const eval::Windows& reference) {
+void require_same_tokens(const EvalOptions& o, const eval::Windows& model, const eval::Windows& reference) {
   bool same = model.count() == reference.count();
   for (int64_t i = 0; same && i < model.count(); ++i) same = model.window(i) == reference.window(i);
   if (!same)
@@ -94,7 +94,7 @@ struct Subjects {
   std::optional<Subject> again;  // the reference with another number of threads: for the noise floor
 };
 
-void measure_text(const Options& o, Subjects& subjects, Evaluation& outcome) {
+void measure_text(const EvalOptions& o, Subjects& subjects, Evaluation& outcome) {
   const std::string text = base::read_text(o.text);
   const eval::Windows windows(*subjects.model.tokenizer, text, o.windows, o.text);
   if (!subjects.reference) {
@@ -109,7 +109,7 @@ void measure_text(const Options& o, Subjects& subjects, Evaluation& outcome) {
     outcome.noise_kld = eval::evaluate_text(*subjects.again->model, states).divergence->mean_kld;
 }
 
-void write_files(const Options& o, const std::vector<eval::Task>& tasks,
+void write_files(const EvalOptions& o, const std::vector<eval::Task>& tasks,
                  const std::vector<eval::TaskResult>& results, const Subject& subject, const char* folder) {
   const eval::RunRecord record = {subject.name,
                                   base::version(),
@@ -123,7 +123,7 @@ void write_files(const Options& o, const std::vector<eval::Task>& tasks,
   eval::write_harness_files(fs::path(o.output) / folder, tasks, results, task_options(o, subject), record);
 }
 
-void measure_tasks(const Options& o, const std::vector<eval::Task>& tasks, Subjects& subjects,
+void measure_tasks(const EvalOptions& o, const std::vector<eval::Task>& tasks, Subjects& subjects,
                    Evaluation& outcome) {
   report::TaskEvaluation& found = outcome.tasks;
   found.results = run_tasks(o, tasks, subjects.model);
@@ -138,7 +138,7 @@ void measure_tasks(const Options& o, const std::vector<eval::Task>& tasks, Subje
                                             found.reference_results, task_options(o, *subjects.again));
 }
 
-Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
+Evaluation evaluate(const EvalOptions& o, const api::BackendOptions& options) {
   Evaluation outcome;
   outcome.shown_flips = o.shown_flips;
   std::vector<eval::Task> tasks;
@@ -160,7 +160,7 @@ Evaluation evaluate(const Options& o, const api::BackendOptions& options) {
   return outcome;
 }
 
-void check_gate(const Options& o, const Evaluation& r) {
+void check_gate(const EvalOptions& o, const Evaluation& r) {
   if (o.gate <= 0) return;
   if (r.tasks.comparison && !r.tasks.comparison->tasks.empty())
     eval::check_task_gate(o.gate, *r.tasks.comparison);
@@ -170,7 +170,7 @@ void check_gate(const Options& o, const Evaluation& r) {
     throw base::BadUsage("--gate needs tasks with an accuracy, or --text");
 }
 
-void run(const Options& o, const Common& common) {
+void run_eval(const EvalOptions& o, const Common& common) {
   if (o.text.empty() && o.tasks.empty()) throw base::BadUsage("eval needs --text FILE or --tasks FILE");
   if (!o.output.empty() && o.tasks.empty())
     throw base::BadUsage("--output-path is for the results of tasks: add --tasks FILE");
@@ -189,7 +189,7 @@ void run(const Options& o, const Common& common) {
 }  // namespace
 
 std::function<void()> add_eval(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvalOptions>();
   add_model(app, o->model);
   add_backend_options(app, common);
   add_seed(app, common);
@@ -220,7 +220,7 @@ std::function<void()> add_eval(CLI::App& app, Common& common) {
   return [o, &common] {
     if (common.seed) o->task_options.seed = common.seed;
     o->command_line = common.command_line;
-    run(*o, common);
+    run_eval(*o, common);
   };
 }
 

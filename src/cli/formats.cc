@@ -45,7 +45,7 @@ std::string input_text(const numeric::ActivationScheme& input) {
   return fmt::format("{} per {}", input.format->name, per_token ? "token" : "tensor");
 }
 
-base::Json as_json() {
+base::Json formats_json() {
   base::Json formats = base::Json::array(), schemes = base::Json::array();
   for (const numeric::Format* f : numeric::formats())
     formats.push_back({{"name", f->name},
@@ -66,7 +66,7 @@ base::Json as_json() {
   return {{"formats", formats}, {"schemes", schemes}, {"kv_caches", caches}};
 }
 
-std::string as_text() {
+std::string formats_text() {
   std::string text = fmt::format("{:<10} {:>4}  {:<9} {:>12} {:>12}  {}\n", "format", "bits", "kind",
                                  "largest", "smallest", "");
   for (const numeric::Format* f : numeric::formats())
@@ -85,7 +85,7 @@ std::string as_text() {
 }  // namespace
 
 std::function<void()> add_formats(CLI::App&, Common& common) {
-  return [&common] { common.json ? print_json(as_json()) : print_result(as_text()); };
+  return [&common] { common.json ? print_json(formats_json()) : print_result(formats_text()); };
 }
 
 }  // namespace aquatint::cli

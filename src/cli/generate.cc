@@ -14,13 +14,13 @@
 namespace aquatint::cli {
 namespace {
 
-struct Options {
+struct GenerateOptions {
   std::string model, prompt, prompts_file, system, precision = "bf16", kv_format = "auto";
   runtime::GenerateOptions generate;
   bool chat = false;
 };
 
-std::vector<std::string> read_prompts(const Options& o) {
+std::vector<std::string> read_prompts(const GenerateOptions& o) {
   if (o.prompt.empty() == o.prompts_file.empty())
     throw base::BadUsage("generate needs either --prompt TEXT or --prompts FILE (one prompt a line)");
   if (o.prompts_file.empty()) return {o.prompt};
@@ -33,14 +33,14 @@ std::vector<std::string> read_prompts(const Options& o) {
   return prompts;
 }
 
-nlohmann::ordered_json messages(const Options& o, const std::string& prompt) {
+nlohmann::ordered_json messages(const GenerateOptions& o, const std::string& prompt) {
   auto list = nlohmann::ordered_json::array();
   if (!o.system.empty()) list.push_back({{"role", "system"}, {"content", o.system}});
   list.push_back({{"role", "user"}, {"content", prompt}});
   return list;
 }
 
-std::vector<std::vector<int32_t>> tokenize(const Options& o, const std::vector<std::string>& prompts,
+std::vector<std::vector<int32_t>> tokenize(const GenerateOptions& o, const std::vector<std::string>& prompts,
                                            const checkpoint::Checkpoint& checkpoint,
                                            const text::Tokenizer& tokenizer) {
   const std::unique_ptr<runtime::Chat> chat = o.chat ? runtime::Chat::load(checkpoint) : nullptr;
@@ -78,7 +78,7 @@ base::Json as_json(const std::vector<std::string>& prompts, const std::vector<ru
   return {{"generations", list}};
 }
 
-void run(const Options& o, const Common& common) {
+void run_generate(const GenerateOptions& o, const Common& common) {
   const auto start = base::Clock::now();
   const std::vector<std::string> prompts = read_prompts(o);
   runtime::check(o.generate.sampling);
@@ -113,7 +113,7 @@ void run(const Options& o, const Common& common) {
 }  // namespace
 
 std::function<void()> add_generate(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<GenerateOptions>();
   add_model(app, o->model);
   add_backend_options(app, common);
   add_seed(app, common);
@@ -132,7 +132,7 @@ std::function<void()> add_generate(CLI::App& app, Common& common) {
       ->envname("AQUATINT_CHAT");
   return [o, &common] {
     o->generate.sampling.seed = common.seed;
-    run(*o, common);
+    run_generate(*o, common);
   };
 }
 

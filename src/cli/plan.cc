@@ -18,7 +18,7 @@ namespace {
 
 constexpr double kSecondsPerDay = 86400;
 
-struct Options {
+struct PlanOptions {
   std::vector<std::string> models, parameters, schemes, prices;
   std::vector<std::string> gpus = {"H100-80G", "A100-80G", "H200", "L40S"};
   std::vector<int> counts = {1, 2, 4, 8};
@@ -105,7 +105,7 @@ void read_devices(const std::vector<std::string>& names, const Common& common, p
   q.devices.push_back(std::move(measured.device));
 }
 
-plan::Question question_of(const Options& o, const Common& common) {
+plan::Question question_of(const PlanOptions& o, const Common& common) {
   plan::Question q;
   for (const std::string& model : o.models) q.models.push_back(shape_of(model));
   for (const std::string& size : o.parameters) q.models.push_back(plan::find_shape(size));
@@ -124,9 +124,9 @@ plan::Question question_of(const Options& o, const Common& common) {
   return q;
 }
 
-bool is_page(const Options& o) { return o.to.ends_with(".html"); }
+bool is_page(const PlanOptions& o) { return o.to.ends_with(".html"); }
 
-std::string handover_text(const plan::Answer& answer, const Options& o) {
+std::string handover_text(const plan::Answer& answer, const PlanOptions& o) {
   const plan::Candidate& chosen = answer.candidates[*answer.chosen];
   const std::string model =
       chosen.model < o.models.size() ? o.models[chosen.model] : answer.question.models[chosen.model].name;
@@ -137,14 +137,14 @@ std::string handover_text(const plan::Answer& answer, const Options& o) {
   return text + "\n" + plan::commands(chosen, model, recipe);
 }
 
-void write_result(const plan::Answer& answer, const Options& o) {
+void write_result(const plan::Answer& answer, const PlanOptions& o) {
   if (is_page(o)) return base::write_text(o.to, plan::as_page(answer));
   if (o.to.empty() || !answer.chosen) return;
   const plan::Candidate& chosen = answer.candidates[*answer.chosen];
   if (chosen.choice.quantized()) base::write_text(o.to, plan::recipe_yaml(chosen, answer.question));
 }
 
-void run(const Options& o, const Common& common) {
+void run_plan(const PlanOptions& o, const Common& common) {
   plan::Question question = question_of(o, common);
   report::Study study;
   if (!o.study.empty()) {
@@ -165,7 +165,7 @@ void run(const Options& o, const Common& common) {
   if (!answer.chosen) throw base::GateMissed(answer.closest);
 }
 
-void add_traffic(CLI::App& app, Options& o) {
+void add_traffic(CLI::App& app, PlanOptions& o) {
   option(app, "--prompt-tokens", o.traffic.prompt_tokens, "of a request")->check(CLI::PositiveNumber);
   option(app, "--generate-tokens", o.traffic.generate_tokens, "of a request")->check(CLI::PositiveNumber);
   option(app, "--rate", o.traffic.requests_per_second, "requests a second; 0: as many as can be carried")
@@ -182,7 +182,7 @@ void add_traffic(CLI::App& app, Options& o) {
 }  // namespace
 
 std::function<void()> add_plan(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<PlanOptions>();
   app.add_option("MODEL", o->models, "folders with a config.json, .gguf files, or names of known models");
   option(app, "--parameters", o->parameters, "known models by size (70B) or name, instead of MODEL")
       ->delimiter(',');
@@ -204,7 +204,7 @@ std::function<void()> add_plan(CLI::App& app, Common& common) {
   option(app, "--to", o->to,
          "file to write: the recipe of the chosen scheme, or the whole answer as an .html page");
   option(app, "--rows", o->rows, "candidates to show")->check(CLI::Range(1, 1000));
-  return [o, &common] { run(*o, common); };
+  return [o, &common] { run_plan(*o, common); };
 }
 
 }  // namespace aquatint::cli

@@ -12,7 +12,7 @@
 namespace aquatint::cli {
 namespace {
 
-struct Options {
+struct QuantizeOptions {
   std::string model, to, dtype;
   RecipeFlags recipe;
   double ram = 0;
@@ -26,7 +26,7 @@ api::SelfCalibrationOptions self_options(const quant::CalibrationOptions& option
 }
 
 // The model's own samples; whether there is room for all that follows is known before the first.
-quant::CalibrationSet sample_tokens(const Options& o, quant::QuantizeJob job, const Source& source,
+quant::CalibrationSet sample_tokens(const QuantizeOptions& o, quant::QuantizeJob job, const Source& source,
                                     const api::Backend& backend) {
   const quant::CalibrationOptions options = job.recipe.calibration->options();
   const quant::CalibrationSet shape =
@@ -40,7 +40,7 @@ quant::CalibrationSet sample_tokens(const Options& o, quant::QuantizeJob job, co
 }
 
 // The tokens that the recipe asks for; none when it names no calibration.
-std::optional<quant::CalibrationSet> read_tokens(const Options& o, const quant::QuantizeJob& job,
+std::optional<quant::CalibrationSet> read_tokens(const QuantizeOptions& o, const quant::QuantizeJob& job,
                                                  const Source& source, const api::Backend& backend) {
   if (!job.recipe.calibration) return std::nullopt;
   if (job.recipe.calibration->self) return sample_tokens(o, job, source, backend);
@@ -56,7 +56,7 @@ std::string prediction_text(const quant::Prediction& p) {
       report::format_bytes(static_cast<double>(p.disk_bytes)), report::format_seconds(p.seconds));
 }
 
-void run(const Options& o, const Common& common, std::optional<uint64_t> seed) {
+void run_quantize(const QuantizeOptions& o, const Common& common, std::optional<uint64_t> seed) {
   quant::QuantizeJob job{.recipe = to_recipe(o.recipe, seed),
                          .dtype = parse_dtype(o.dtype),
                          .dry_run = o.dry_run,
@@ -79,7 +79,7 @@ void run(const Options& o, const Common& common, std::optional<uint64_t> seed) {
 }  // namespace
 
 std::function<void()> add_quantize(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<QuantizeOptions>();
   add_model(app, o->model);
   add_backend_options(app, common);
   option(app, "--to", o->to, "folder to write; must not exist")->required();
@@ -94,7 +94,7 @@ std::function<void()> add_quantize(CLI::App& app, Common& common) {
       ->envname("AQUATINT_RESUME");
   return [o, &common, &app] {
     const bool seeded = app.get_option("--seed")->count() > 0;
-    run(*o, common, seeded ? std::optional(common.seed) : std::nullopt);
+    run_quantize(*o, common, seeded ? std::optional(common.seed) : std::nullopt);
   };
 }
 

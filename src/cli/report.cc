@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ReportOptions {
   fs::path store, to;
   std::string reference;
   std::vector<fs::path> imports;
@@ -24,7 +24,7 @@ struct Options {
 // A folder stands for the study in it.
 fs::path file_of(const fs::path& store) { return fs::is_directory(store) ? store / "study.sqlite" : store; }
 
-void report_study(const Options& o, const fs::path& store, const Common& common) {
+void report_study(const ReportOptions& o, const fs::path& store, const Common& common) {
   if (!o.reference.empty())
     throw base::BadUsage("--reference is for stores of task results; a study's reference is its FP32 row");
   const fs::path to = o.to.empty() ? store.parent_path() / "report.html" : o.to;
@@ -33,7 +33,7 @@ void report_study(const Options& o, const fs::path& store, const Common& common)
   print_result(study_text(study) + fmt::format("\nreport  {}\n", to.string()));
 }
 
-void report_tasks(const Options& o, const report::TaskStore& store, const std::string& source,
+void report_tasks(const ReportOptions& o, const report::TaskStore& store, const std::string& source,
                   const Common& common) {
   const report::TaskReport report = report::task_report(store, source, o.reference);
   if (!o.to.empty()) report::write_report(report, o.to);
@@ -43,7 +43,7 @@ void report_tasks(const Options& o, const report::TaskStore& store, const std::s
 }
 
 // Into the store; without one, for this report alone.
-void report_imports(const Options& o, const Common& common) {
+void report_imports(const ReportOptions& o, const Common& common) {
   const auto store =
       o.store.empty() ? std::make_unique<report::TaskStore>() : std::make_unique<report::TaskStore>(o.store);
   for (const fs::path& path : o.imports)
@@ -51,7 +51,7 @@ void report_imports(const Options& o, const Common& common) {
   report_tasks(o, *store, o.store.empty() ? "imported results" : o.store.string(), common);
 }
 
-void run(const Options& o, const Common& common) {
+void run_report(const ReportOptions& o, const Common& common) {
   if (!o.imports.empty()) return report_imports(o, common);
   if (o.store.empty()) throw base::BadUsage("report needs a STORE, or --import with results to compare");
   const fs::path store = file_of(o.store);
@@ -64,7 +64,7 @@ void run(const Options& o, const Common& common) {
 }  // namespace
 
 std::function<void()> add_report(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ReportOptions>();
   app.add_option("STORE", o->store, "study.sqlite or the folder of a study; a store that eval --store wrote");
   option(app, "--import", o->imports,
          "results_*.json of lm-evaluation-harness, or folders of them, separated by commas: go into STORE")
@@ -73,7 +73,7 @@ std::function<void()> add_report(CLI::App& app, Common& common) {
          "file to write: .html, .json or .csv; default for a study: report.html beside the store");
   option(app, "--reference", o->reference, "model that the others are compared with");
   option(app, "--flips", o->shown_flips, "examples shown of answers that a model lost and gained, each task");
-  return [o, &common] { run(*o, common); };
+  return [o, &common] { run_report(*o, common); };
 }
 
 }  // namespace aquatint::cli

@@ -17,7 +17,7 @@
 namespace aquatint::cli {
 namespace {
 
-struct Options {
+struct SensitivityOptions {
   std::string model, text, to;
   std::vector<std::string> schemes = {"W8A16", "W4A16"};
   eval::WindowOptions windows{.context = 256, .windows = 2};
@@ -26,7 +26,7 @@ struct Options {
 
 using Sequences = std::vector<std::vector<int32_t>>;
 
-Sequences read_sequences(const Options& o, const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint,
+Sequences read_sequences(const SensitivityOptions& o, const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint,
                          const api::Backend& backend, uint64_t seed) {
   const auto tokenizer = runtime::load_tokenizer(*checkpoint);
   if (o.text.empty()) {
@@ -51,7 +51,7 @@ std::vector<const numeric::Scheme*> parse_schemes(const std::vector<std::string>
   return schemes;
 }
 
-std::optional<quant::Budget> parse_budget(const Options& o) {
+std::optional<quant::Budget> parse_budget(const SensitivityOptions& o) {
   if ((o.bits > 0) + (o.bytes > 0) + (o.milliseconds > 0) > 1)
     throw base::BadUsage("give one of --budget, --budget-bytes and --budget-ms");
   using Unit = quant::Budget::Unit;
@@ -86,7 +86,7 @@ quant::Mixture find_mixture(const quant::Sensitivity& found, const quant::Budget
   return quant::find_mixture(found, budget, DecodeTime(backend));
 }
 
-void run(const Options& o, const Common& common) {
+void run_sensitivity(const SensitivityOptions& o, const Common& common) {
   const std::optional<quant::Budget> budget = parse_budget(o);
   quant::SensitivityJob job{
       .schemes = parse_schemes(o.schemes), .sequences = {}, .memory = base::total_ram_bytes() / 2};
@@ -111,7 +111,7 @@ void run(const Options& o, const Common& common) {
 }  // namespace
 
 std::function<void()> add_sensitivity(CLI::App& app, Common& common) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SensitivityOptions>();
   add_model(app, o->model);
   add_backend_options(app, common);
   option(app, "--schemes", o->schemes, "schemes to try, separated by commas")->delimiter(',');
@@ -130,7 +130,7 @@ std::function<void()> add_sensitivity(CLI::App& app, Common& common) {
       ->check(CLI::PositiveNumber);
   option(app, "--to", o->to, "file for the recipe that the budget chooses");
   add_seed(app, common);
-  return [o, &common] { run(*o, common); };
+  return [o, &common] { run_sensitivity(*o, common); };
 }
 
 }  // namespace aquatint::cli

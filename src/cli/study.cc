@@ -7,7 +7,7 @@
 namespace aquatint::cli {
 namespace {
 
-void run(const api::StudyOptions& options, const Common& common) {
+void run_study(const api::StudyOptions& options, const Common& common) {
   const report::Study study = api::run_study(options);
   if (common.json) return print_json(study_json(study));
   print_result(study_text(study) +
@@ -53,7 +53,7 @@ std::function<void()> add_study(CLI::App& app, Common& common) {
     o->backend = common.backend;
     o->seed = o->workload.seed = common.seed;
     o->command = common.command_line;
-    run(*o, common);
+    run_study(*o, common);
   };
 }
 

@@ -17,13 +17,13 @@ struct Method {
   const char* name;
   double minutes;
 };
-constexpr Method kRounding{"rtn", 1}, kGptq{"gptq", 30}, kSmoothed{"smoothquant, gptq", 30};
+constexpr Method kRtn{"rtn", 1}, kGptq{"gptq", 30}, kSmoothed{"smoothquant, gptq", 30};
 
 // What docs/methods.md found best of the methods that every server loads.
 Method method_of(const numeric::Scheme& scheme) {
   const bool integer_weights = scheme.weights.format->kind == numeric::Kind::integer;
   if (!integer_weights || scheme.weights.format->bits == 8)
-    return scheme.input.format && integer_weights ? kSmoothed : kRounding;
+    return scheme.input.format && integer_weights ? kSmoothed : kRtn;
   return kGptq;
 }
 
@@ -34,7 +34,7 @@ constexpr double kOwnTokens = 128.0 * 2048, kOwnOperations = 3, kOwnOverPeak = 2
 
 double own_hours(const Shape& shape, const Method& method, const Device& device) {
   double seconds = shape.quantized_weights() / kOwnRounded;
-  if (method.minutes > kRounding.minutes) {
+  if (method.minutes > kRtn.minutes) {
     double passed = 0;
     for (const Matrices& m : shape.matrices)
       if (m.quantized()) passed += m.passed_weights();

@@ -11,23 +11,23 @@ namespace aquatint::plan {
 namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0, kGiga = 1e9, kTera = 1e12;
-constexpr const char* kWhere = "devices.json";
+constexpr const char* kDevicesFile = "devices.json";
 
 Device read_device(const base::Json& json) {
   Device d;
-  d.name = base::require_string(json, "name", kWhere);
-  d.title = base::require_string(json, "title", kWhere);
-  d.architecture = base::require_string(json, "architecture", kWhere);
+  d.name = base::require_string(json, "name", kDevicesFile);
+  d.title = base::require_string(json, "title", kDevicesFile);
+  d.architecture = base::require_string(json, "architecture", kDevicesFile);
   d.aliases = json.at("aliases").get<std::vector<std::string>>();
-  d.memory_bytes = base::require_number(json, "memory_mib", kWhere) * kMiB;
-  d.bandwidth = base::require_number(json, "bandwidth", kWhere) * kGiga;
-  d.link = base::require_string(json, "link", kWhere);
-  d.link_bandwidth = base::require_number(json, "link_bandwidth", kWhere) * kGiga;
-  d.host_bandwidth = base::require_number(json, "host_bandwidth", kWhere) * kGiga;
-  d.watts = base::require_number(json, "watts", kWhere);
-  d.most = static_cast<int>(base::require_int(json, "most", kWhere, 1));
+  d.memory_bytes = base::require_number(json, "memory_mib", kDevicesFile) * kMiB;
+  d.bandwidth = base::require_number(json, "bandwidth", kDevicesFile) * kGiga;
+  d.link = base::require_string(json, "link", kDevicesFile);
+  d.link_bandwidth = base::require_number(json, "link_bandwidth", kDevicesFile) * kGiga;
+  d.host_bandwidth = base::require_number(json, "host_bandwidth", kDevicesFile) * kGiga;
+  d.watts = base::require_number(json, "watts", kDevicesFile);
+  d.most = static_cast<int>(base::require_int(json, "most", kDevicesFile, 1));
   for (const auto& [format, rate] : json.at("rates").items()) d.rates[format] = rate.get<double>() * kTera;
-  d.source = base::require_string(json, "source", kWhere);
+  d.source = base::require_string(json, "source", kDevicesFile);
   d.notes = json.at("notes").get<std::vector<std::string>>();
   return d;
 }
@@ -48,7 +48,7 @@ double Device::rate(std::string_view format) const {
 std::span<const Device> devices() {
   static const std::vector<Device> all = [] {
     std::vector<Device> list;
-    const base::Json table = base::parse_json(kDevicesJson, kWhere);
+    const base::Json table = base::parse_json(kDevicesJson, kDevicesFile);
     for (const base::Json& json : table.at("devices")) list.push_back(read_device(json));
     return list;
   }();

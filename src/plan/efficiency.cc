@@ -8,7 +8,7 @@
 namespace aquatint::plan {
 namespace {
 
-constexpr const char* kWhere = "efficiencies.json";
+constexpr const char* kEfficienciesFile = "efficiencies.json";
 
 using Member = double Efficiency::*;
 constexpr std::pair<const char*, Member> kNumbers[] = {
@@ -29,9 +29,9 @@ constexpr std::pair<const char*, Member> kNumbers[] = {
 
 Efficiency read_efficiency(const base::Json& json) {
   Efficiency e;
-  for (const auto& [key, member] : kNumbers) e.*member = base::require_number(json, key, kWhere);
+  for (const auto& [key, member] : kNumbers) e.*member = base::require_number(json, key, kEfficienciesFile);
   for (const auto& [format, share] : json.at("matrix").items()) e.matrix[format] = share.get<double>();
-  e.source = base::require_string(json, "source", kWhere);
+  e.source = base::require_string(json, "source", kEfficienciesFile);
   return e;
 }
 
@@ -51,7 +51,7 @@ const KernelSpeed* Efficiency::kernel(std::string_view shape, std::string_view o
 }
 
 Efficiency default_efficiency() {
-  static const Efficiency read = read_efficiency(base::parse_json(kEfficienciesJson, kWhere));
+  static const Efficiency read = read_efficiency(base::parse_json(kEfficienciesJson, kEfficienciesFile));
   return read;
 }
 

@@ -10,7 +10,7 @@
 namespace aquatint::plan {
 namespace {
 
-constexpr const char* kWhere = "recoveries.json";
+constexpr const char* kRecoveriesFile = "recoveries.json";
 
 struct Published {
   std::vector<std::string> schemes;
@@ -26,13 +26,13 @@ std::vector<Published> read_published(const base::Json& list) {
   for (const base::Json& json : list) {
     Published p;
     p.schemes = json.at("schemes").get<std::vector<std::string>>();
-    p.from = base::number_or(json, "from", 0, kWhere) * 1e9;
-    p.to = base::number_or(json, "to", INFINITY, kWhere) * 1e9;
-    p.quality = {.recovery = base::require_number(json, "recovery", kWhere),
-                 .low = base::require_number(json, "low", kWhere),
-                 .high = base::require_number(json, "high", kWhere),
+    p.from = base::number_or(json, "from", 0, kRecoveriesFile) * 1e9;
+    p.to = base::number_or(json, "to", INFINITY, kRecoveriesFile) * 1e9;
+    p.quality = {.recovery = base::require_number(json, "recovery", kRecoveriesFile),
+                 .low = base::require_number(json, "low", kRecoveriesFile),
+                 .high = base::require_number(json, "high", kRecoveriesFile),
                  .basis = "published",
-                 .source = base::require_string(json, "source", kWhere),
+                 .source = base::require_string(json, "source", kRecoveriesFile),
                  .note = ""};
     all.push_back(std::move(p));
   }
@@ -40,7 +40,7 @@ std::vector<Published> read_published(const base::Json& list) {
 }
 
 const std::vector<Published>& published(const char* key) {
-  static const base::Json table = base::parse_json(kRecoveriesJson, kWhere);
+  static const base::Json table = base::parse_json(kRecoveriesJson, kRecoveriesFile);
   static const std::vector<Published> weights = read_published(table.at("recoveries")),
                                       caches = read_published(table.at("caches"));
   return std::string_view(key) == "caches" ? caches : weights;

@@ -12,7 +12,7 @@
 namespace aquatint::plan {
 namespace {
 
-constexpr const char* kWhere = "shapes.json";
+constexpr const char* kShapesFile = "shapes.json";
 
 struct Known {
   std::string size;  // as people call it: "70B"
@@ -22,11 +22,11 @@ struct Known {
 const std::vector<Known>& known_shapes() {
   static const std::vector<Known> all = [] {
     std::vector<Known> list;
-    const base::Json table = base::parse_json(kShapesJson, kWhere);
+    const base::Json table = base::parse_json(kShapesJson, kShapesFile);
     for (const base::Json& json : table.at("shapes")) {
-      const std::string name = base::require_string(json, "name", kWhere);
-      list.push_back({base::require_string(json, "size", kWhere),
-                      shape_from_config(json.at("config"), fmt::format("{}: {}", kWhere, name))});
+      const std::string name = base::require_string(json, "name", kShapesFile);
+      list.push_back({base::require_string(json, "size", kShapesFile),
+                      shape_from_config(json.at("config"), fmt::format("{}: {}", kShapesFile, name))});
       list.back().shape.name = name;
     }
     return list;

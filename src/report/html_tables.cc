@@ -107,7 +107,7 @@ std::string task_cell(const TaskResult* task) {
   return cell(acc.value, fmt::format("{:.1f}", acc.value * 100), note);
 }
 
-std::string change_cell(const Loss& loss, bool reference) {
+std::string loss_cell(const Loss& loss, bool reference) {
   if (reference) return "<td class=\"num\"><span class=\"none\">reference</span></td>";
   if (!loss.accuracy_change.known()) return kBlankCell;
   const Measured& change = loss.accuracy_change;
@@ -213,7 +213,7 @@ std::string task_table(const Study& study, const Verdict& verdict) {
     const int index = static_cast<int>(i);
     out += fmt::format("<tr{}>{}", row_class(verdict, index), scheme_header(study, verdict, index, false));
     for (const std::string& name : names) out += task_cell(find_task(study.rows[i], name));
-    out += change_cell(verdict.losses[i], index == verdict.reference) + "</tr>\n";
+    out += loss_cell(verdict.losses[i], index == verdict.reference) + "</tr>\n";
   }
   return out + kCloseTable;
 }

@@ -12,9 +12,9 @@ namespace {
 
 using base::BadInput;
 
-constexpr uint32_t kMatchLimit = 1'000'000;    // backtracks of one match
-constexpr uint32_t kHeapLimitKiB = 64 * 1024;  // of one match
-constexpr size_t kMaxPattern = 64 * 1024;
+constexpr uint32_t kBacktracks = 1'000'000;    // backtracks of one match
+constexpr uint32_t kHeapKiB = 64 * 1024;  // of one match
+constexpr size_t kLongestPattern = 64 * 1024;
 constexpr size_t kMaxText = size_t{64} << 20;  // that a replacement may make
 
 using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
@@ -77,8 +77,8 @@ struct PythonRegex::Code {
             const std::function<void(size_t, size_t, std::vector<std::string>)>& visit) const {
     const MatchData data(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
     const MatchContext context(pcre2_match_context_create(nullptr), &pcre2_match_context_free);
-    pcre2_set_match_limit(context.get(), kMatchLimit);
-    pcre2_set_heap_limit(context.get(), kHeapLimitKiB);
+    pcre2_set_match_limit(context.get(), kBacktracks);
+    pcre2_set_heap_limit(context.get(), kHeapKiB);
     const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
     // As in Python from 3.7 on: an empty match may follow another match, and after it only a longer one may
@@ -104,9 +104,9 @@ struct PythonRegex::Code {
 
 PythonRegex::PythonRegex(std::string_view pattern, const std::string& where)
     : code_(std::make_unique<Code>()) {
-  if (pattern.size() > kMaxPattern)
+  if (pattern.size() > kLongestPattern)
     throw BadInput(fmt::format("{}: regular expression of {} bytes, expected at most {}", where,
-                               pattern.size(), kMaxPattern));
+                               pattern.size(), kLongestPattern));
   const std::string translated = translate(pattern);
   int error = 0;
   PCRE2_SIZE offset = 0;

@@ -71,7 +71,7 @@ Json engine_json(const Engine& e, const Memory& memory) {
           {"step_tokens", share.step_tokens}};
 }
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json candidate_json(const Answer& a, const Candidate& c) {
   Json json = {{"model", a.question.models[c.model].name},
@@ -86,7 +86,7 @@ Json candidate_json(const Answer& a, const Candidate& c) {
                  {"workspace", c.memory.workspace},
                  {"cache", c.memory.cache},
                  {"cache_per_token", c.memory.cache_per_token}}},
-               {"recovery", number(c.quality.recovery)},
+               {"recovery", finite(c.quality.recovery)},
                {"shared", a.question.models[c.model].heads % c.count == 0}};
   const Engine engine = engine_of(a.question, c);
   json["watts"] = engine.device->watts;

@@ -59,7 +59,7 @@ Value use_default(I&, V& v, A& a) {
 }
 
 template <std::string (*change)(std::string_view)>
-Value change_case(I& i, V& v, A&) {
+Value case_filter(I& i, V& v, A&) {
   return change(to_string(v, i.budget()));
 }
 
@@ -187,10 +187,10 @@ const FilterTable& value_filters() {
       {"tojson", tojson},
       {"default", use_default},
       {"d", use_default},
-      {"upper", change_case<upper>},
-      {"lower", change_case<lower>},
-      {"capitalize", change_case<capitalize>},
-      {"title", change_case<title>},
+      {"upper", case_filter<upper>},
+      {"lower", case_filter<lower>},
+      {"capitalize", case_filter<capitalize>},
+      {"title", case_filter<title>},
       {"replace", replace_filter},
       {"regex_replace", regex_replace},
       {"indent", indent},
