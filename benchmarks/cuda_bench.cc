@@ -107,14 +107,8 @@ void bench_rows(Bench& bench) {
 
 // Sequences of `context` positions with random contents in `layers` layers.
 struct Caches {
-  Caches(KvFormat format, int64_t sequences, int64_t context, int64_t layers)
-      : layer_bytes(kKvHeads * kv_layout(format, kDim, context, kv_recent(format, 0)).head_bytes),
-        memory(static_cast<size_t>(sequences * layers * layer_bytes)) {
-    for (int64_t s = 0; s < sequences; ++s)
-      spans.push_back({{memory.data() + s * layers * layer_bytes, format, context, kv_recent(format, 0)},
-                       s,
-                       1,
-                       context - 1});
+  Caches(KvFormat format, int64_t sequences, int64_t context, int64_t layers, bool in_pages = false) {
+    place(format, sequences, context, layers, in_pages);
     const DeviceBuffer kv = random_numbers(context * 2 * kKvHeads * kDim);
     const float* k = kv.data<float>();
     const int64_t step = format == KvFormat::int4 ? kKvRows : context;
@@ -130,27 +124,56 @@ struct Caches {
     device_spans = DeviceBuffer(spans.size() * sizeof(AttentionSpan));
     copy_to_device(device_spans.data(), spans.data(), spans.size() * sizeof(AttentionSpan));
   }
+  // Pages that follow each other in a sequence lie far apart.
+  void place(KvFormat format, int64_t sequences, int64_t context, int64_t layers, bool in_pages) {
+    const auto bytes = [&](int64_t positions, int64_t recent) {
+      return layers * kKvHeads * kv_layout(format, kDim, positions, recent).head_bytes;
+    };
+    const int64_t recent = kv_recent(format, 0), whole = bytes(in_pages ? 0 : context, recent),
+                  page = bytes(kKvPage, 0), pages = in_pages ? (context + kKvPage - 1) / kKvPage : 0;
+    memory = DeviceBuffer(static_cast<size_t>(sequences * (whole + pages * page)));
+    std::vector<std::byte*> addresses;
+    for (int64_t s = 0; s < sequences; ++s)
+      for (int64_t p = 0; p < pages; ++p)
+        addresses.push_back(memory.data() + sequences * whole + (p * sequences + s) * page);
+    table = DeviceBuffer(addresses.size() * sizeof(std::byte*));
+    if (in_pages) copy_to_device(table.data(), addresses.data(), table.size());
+    for (int64_t s = 0; s < sequences; ++s)
+      spans.push_back({{memory.data() + s * whole, format, context, recent,
+                        in_pages ? table.data<std::byte*>() + s * pages : nullptr},
+                       s,
+                       1,
+                       context - 1});
+  }
   static AttentionShape shape(int64_t layer) { return {kHeads, kKvHeads, kDim, 0, 0.088388f, layer}; }
   Spans all() const { return {spans, device_spans.data<AttentionSpan>()}; }
 
-  int64_t layer_bytes;
-  DeviceBuffer memory, device_spans;
+  DeviceBuffer memory, table, device_spans;
   std::vector<AttentionSpan> spans;
 };
 
 void bench_attention(Bench& bench) {
+  struct Batch {
+    int64_t sequences, context;
+    bool in_pages;
+  };
   for (const KvFormat format : {KvFormat::bf16, KvFormat::fp8_e4m3, KvFormat::int8, KvFormat::int4})
-    for (const auto& [sequences, context] :
-         {std::pair<int64_t, int64_t>{1, 1024}, {1, 8192}, {16, 8192}, {64, 2048}}) {
+    for (const auto& [sequences, context, in_pages] : {Batch{1, 1024, false},
+                                                       {1, 8192, false},
+                                                       {16, 8192, false},
+                                                       {16, 8192, true},
+                                                       {64, 2048, false},
+                                                       {64, 2048, true}}) {
       const int64_t layer = kKvHeads * kv_layout(format, kDim, context, 0).head_bytes * sequences;
       const int64_t layers = std::max<int64_t>(1, kCold / layer);
-      const Caches caches(format, sequences, context, layers);
+      const Caches caches(format, sequences, context, layers, in_pages);
       const DeviceBuffer q = random_numbers(sequences * kHeads * kDim);
       DeviceBuffer out(static_cast<size_t>(sequences * kHeads * kDim) * 4);
       const double codes = format == KvFormat::bf16 ? 2 : format == KvFormat::int4 ? 0.5 : 1;
       const double numbers = static_cast<double>(sequences * context * kKvHeads * kDim);
       bench.add("attention decode " + std::string(name(format)),
-                std::to_string(sequences) + " x " + std::to_string(context), numbers * 2 * codes,
+                std::to_string(sequences) + " x " + std::to_string(context) + (in_pages ? ", pages" : ""),
+                numbers * 2 * codes,
                 numbers * 4 * (kHeads / kKvHeads), [&](int i) {
                   attention(caches.all(), Caches::shape(i % layers), Precision::bf16, Phase::decode,
                             q.data<float>(), kHeads * kDim, out.data<float>(), pool());
@@ -170,11 +193,17 @@ void bench_attention(Bench& bench) {
                 });
     }
   const Caches caches(KvFormat::fp8_e4m3, 64, 1024, 1);
-  const DeviceBuffer kv = random_numbers(64 * 2 * kKvHeads * kDim);
+  constexpr int64_t kAll = (kHeads + 2 * kKvHeads) * kDim;
+  const DeviceBuffer kv = random_numbers(64 * kAll), frequencies = random_numbers(kDim / 2);
   bench.add("store_kv fp8_e4m3", "64 x 1", 64.0 * 2 * kKvHeads * kDim * 5, 0, [&](int) {
     store_kv(caches.all(), Caches::shape(0), kv.data<float>(), kv.data<float>() + kKvHeads * kDim,
              2 * kKvHeads * kDim, pool());
   });
+  bench.add("rope_store_kv fp8_e4m3", "64 x 1", 64.0 * ((kHeads + kKvHeads) * 8 + 2 * kKvHeads * 5) * kDim, 0,
+            [&](int) {
+              rope_store_kv(caches.all(), Caches::shape(0), frequencies.data<float>(), 1, kv.data<float>(), kAll,
+                            pool());
+            });
 }
 
 void bench_linears(Bench& bench) {

@@ -59,6 +59,26 @@ KvLayout kv_layout(KvFormat format, int64_t head_dim, int64_t capacity, int64_t 
   return layout;
 }
 
+KvBlocks kv_blocks(const KvView& cache, const AttentionShape& shape, int64_t kv_head) {
+  const int64_t index = shape.layer * shape.kv_heads + kv_head;
+  const auto layout = [&](int64_t capacity, int64_t recent) {
+    return kv_layout(cache.format, shape.head_dim, capacity, recent);
+  };
+  KvBlocks blocks{.layout = cache.pages ? layout(kKvPage, 0) : layout(cache.capacity, cache.recent),
+                  .whole = nullptr,
+                  .rings = nullptr,
+                  .ring = {},
+                  .recent = cache.recent,
+                  .pages = cache.pages,
+                  .offset = 0};
+  blocks.offset = index * blocks.layout.head_bytes;
+  const KvLayout rings = cache.pages ? layout(0, cache.recent) : blocks.layout;
+  blocks.ring = rings.recent;
+  blocks.rings = cache.data + index * rings.head_bytes;
+  if (!cache.pages) blocks.whole = blocks.rings;
+  return blocks;
+}
+
 float kv_scale(KvFormat format, float largest) {
   const float scale = largest / (format == KvFormat::int8 ? numeric::int8.max : numeric::fp8_e4m3.max);
   return scale == 0 ? std::numeric_limits<float>::epsilon() : scale;

@@ -15,6 +15,9 @@
 //                   dimension and group of kKvGroup positions, for values one a position
 //   fp8_e4m3, int8  one FP32 scale a position for keys, one for values
 //   all             the codes of keys, then of values
+//
+// Where a cache has pages, a page is laid out so for its positions, without int4's rings, and these as if
+// there were no positions.
 #pragma once
 #include <cstddef>
 
@@ -59,6 +62,30 @@ struct KvLayout {
 };
 
 KvLayout kv_layout(KvFormat format, int64_t head_dim, int64_t capacity, int64_t recent);
+
+// One head of one layer of a cache, whose blocks are its pages, or all of it.
+struct KvBlocks {
+  // A position's block, and its place among the block's positions.
+  struct Place {
+    std::byte* block;
+    int64_t position;
+  };
+
+  KvLayout layout;       // of a block
+  std::byte* whole;      // the block; null: pages
+  std::byte* rings;      // int4's, whose plane is
+  KvPlane ring;
+  int64_t recent;
+  std::byte* const* pages;
+  int64_t offset;  // of the block in a page
+
+  Place at(int64_t position) const {
+    if (whole) return {whole, position};
+    return {pages[position / kKvPage] + offset, position % kKvPage};
+  }
+};
+
+KvBlocks kv_blocks(const KvView& cache, const AttentionShape& shape, int64_t kv_head);
 
 // The scale of a key or value whose largest magnitude is `largest`, int8 or E4M3: the largest code stands for
 // it. FP32 epsilon for zeros.

@@ -56,6 +56,7 @@ enum class KvFormat { fp32, bf16, fp8_e4m3, int8, int4 };
 constexpr int64_t kKvGroup = 64;   // positions of keys under one scale
 constexpr int64_t kKvExact = 128;  // at least so many of the newest positions in 16 bit
 constexpr int64_t kKvRows = 128;   // of a span, at most, with int4
+constexpr int64_t kKvPage = 128;   // positions of a page
 
 constexpr int64_t kv_exact_from(int64_t position) {
   return position < kKvExact ? 0 : (position + 1 - kKvExact) / kKvGroup * kKvGroup;
@@ -85,13 +86,16 @@ struct LinearInput {
   bool gated = false;
 };
 
-// Keys and values of one sequence: layer behind layer kv_heads blocks, as kv_layout.h says. Nothing is read
-// that was not stored.
+// Keys and values of one sequence: layer behind layer kv_heads blocks, as kv_layout.h says, aligned to 64
+// bytes; or so in each of its pages, wherever these lie (after Kwon et al., "Efficient Memory Management for
+// Large Language Model Serving with PagedAttention", arXiv 2309.06180). Results are the same bits. Nothing is
+// read that was not stored.
 struct KvView {
-  std::byte* data = nullptr;  // of the first layer, aligned to 64 bytes
+  std::byte* data = nullptr;  // with pages: int4's rings, which have none
   KvFormat format{};
   int64_t capacity = 0;  // positions
   int64_t recent = 0;    // kv_recent()
+  std::byte* const* pages = nullptr;  // in the set's memory: of kKvPage positions each; null: none
 };
 
 // One sequence's part of a batch: `rows` consecutive rows, whose first token stands at `position`.
@@ -223,6 +227,11 @@ struct KernelSet {
   // Stores the spans' keys and values in their caches' format. k, v are [rows][stride].
   void (*store_kv)(const Spans& spans, const AttentionShape& shape, const float* k, const float* v,
                    int64_t stride, base::ThreadPool& pool);
+
+  // rope() of all that turns and store_kv() in one, with their bits: qkv is [rows][stride], a row's queries,
+  // then its keys, then its values. Null: nothing is gained by that.
+  void (*rope_store_kv)(const Spans& spans, const AttentionShape& shape, const float* inv_freq,
+                        float attention_factor, float* qkv, int64_t stride, base::ThreadPool& pool) = nullptr;
 
   // Causal grouped-query attention; keys and values up to each token's own position are already in the cache,
   // and with int4 none behind the span's last. q is [rows][q_stride] (heads first), out is

@@ -62,14 +62,15 @@ class Ops {
                      c.kv_heads, c.head_dim, pool_);
   }
 
-  // q and k heads lie side by side and turn alike.
+  // q and k heads lie side by side and turn alike: here, where they are not turned while they are stored.
   void rope(FloatArray& qkv) const {
+    if (turns_while_storing()) return;
     const Config& c = machine_.config;
     k_.rope(qkv.data(), step_.rows, qkv_width(), c.heads + c.kv_heads, c.head_dim,
             step_.placed_positions.data(), step_.inv_freq.data(), c.rope_attention_factor, pool_);
   }
 
-  void attention(const Block& block, int64_t layer, const FloatArray& qkv, FloatArray& out) const {
+  void attention(const Block& block, int64_t layer, FloatArray& qkv, FloatArray& out) const {
     const Config& c = machine_.config;
     const AttentionShape shape{.heads = c.heads,
                                .kv_heads = c.kv_heads,
@@ -80,11 +81,14 @@ class Ops {
                                .key_scale = block.kv_scales.key,
                                .value_scale = block.kv_scales.value};
     const float* k = qkv.data() + c.q_width();
-    const float* v = k + c.kv_width();
     for (const Step::Part& part : step_.part_list) {
       const kernels::Spans spans(std::span(step_.parts).subspan(part.first, part.count),
                                  step_.placed_parts.data() + part.first);
-      k_.store_kv(spans, shape, k, v, qkv_width(), pool_);
+      if (turns_while_storing())
+        k_.rope_store_kv(spans, shape, step_.inv_freq.data(), c.rope_attention_factor, qkv.data(), qkv_width(),
+                         pool_);
+      else
+        k_.store_kv(spans, shape, k, k + c.kv_width(), qkv_width(), pool_);
       k_.attention(spans, shape, machine_.backend.precision, step_.phase, qkv.data(), qkv_width(), out.data(),
                    pool_);
     }
@@ -104,6 +108,8 @@ class Ops {
  private:
   // Inputs that are looked at between two stages are made before, and so are those that several matrices
   // read.
+  bool turns_while_storing() const { return k_.rope_store_kv && !machine_.config.rotations.query_key; }
+
   bool makes_input(const Linear& w) const {
     return k_.linear_of && !step_.staged && w.pieces.size() == 1 && w.low_rank.empty();
   }

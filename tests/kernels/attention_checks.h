@@ -37,7 +37,8 @@ struct Sequence {
   }
   KvLayout layout() const { return kv_layout(format, shape.head_dim, capacity, kv_recent(format, 0)); }
   std::byte* data() { return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64; }
-  AttentionSpan span(int64_t first_row, int64_t position, int64_t rows) {
+  virtual ~Sequence() = default;
+  virtual AttentionSpan span(int64_t first_row, int64_t position, int64_t rows) {
     return {{data(), format, capacity, kv_recent(format, 0)}, first_row, rows, position};
   }
   int64_t width() const { return shape.heads * shape.head_dim; }
@@ -52,6 +53,46 @@ struct Sequence {
   int64_t tokens, capacity, stride;
   std::vector<float> qkv;
   std::vector<std::byte> memory;
+};
+
+// The same with its keys and values in pages, the second of two layers, wherever they come to lie: each page's
+// neighbours in memory are others.
+struct PagedSequence : Sequence {
+  PagedSequence(const Case& c, KvFormat kv_format, uint64_t seed) : Sequence(c, kv_format, seed) {
+    shape.layer = 1;
+    const auto lines = [&](int64_t positions, int64_t recent) {
+      return 2 * c.kv_heads * kv_layout(format, c.dim, positions, recent).head_bytes / kKvLine;
+    };
+    const int64_t count = base::ceil_div(c.tokens, kKvPage), page = lines(kKvPage, 0);
+    memory.assign(static_cast<size_t>(lines(0, kv_recent(format, 0)) * kKvLine) + 64, std::byte{0xff});
+    page_bytes = page * kKvLine;
+    pool.resize(static_cast<size_t>(count * page + 1), Line{});
+    for (Line& line : pool) std::memset(&line, 0xff, sizeof(line));
+    for (int64_t i = 0; i < count; ++i) {  // odd ones first, from the end
+      const int64_t place = i % 2 == 1 ? i / 2 : count - 1 - i / 2;
+      pages.push_back(reinterpret_cast<std::byte*>(pool.data() + place * page));
+    }
+  }
+  AttentionSpan span(int64_t first_row, int64_t position, int64_t rows) override {
+    AttentionSpan s = Sequence::span(first_row, position, rows);
+    s.cache.pages = pages.data();
+    return s;
+  }
+  // Nothing behind the last page and nothing of the first layer was written.
+  void expect_intact() const {
+    const auto untouched = [](const std::byte* begin, int64_t bytes) {
+      return std::all_of(begin, begin + bytes, [](std::byte b) { return b == std::byte{0xff}; });
+    };
+    for (const std::byte* page : pages) EXPECT_TRUE(untouched(page, page_bytes / 2)) << name(format);
+    EXPECT_TRUE(untouched(reinterpret_cast<const std::byte*>(&pool.back()), kKvLine)) << name(format);
+  }
+
+  struct alignas(kKvLine) Line {
+    std::byte bytes[kKvLine];
+  };
+  std::vector<Line> pool;
+  std::vector<std::byte*> pages;
+  int64_t page_bytes = 0;
 };
 
 // body(position, rows) for all tokens, at most kKvRows at a time.
@@ -261,6 +302,51 @@ TEST_P(Attention, LayersLieBehindEachOther) {
       EXPECT_EQ(got, want) << set_.name << " " << name(format);
     }
   }
+}
+
+TEST_P(Attention, PagesHoldTheSameBits) {
+  std::vector<Case> cases = {kCases[0], kCases[3], kCases[10]};
+  if (!is_slow(set_) && &set_ != &ref::set) cases.insert(cases.end(), {kCases[6], kCases[7], kCases[11]});
+  for (const Case& c : cases)
+    for (const KvFormat format : kFormats)
+      for (const Phase phase : {Phase::prefill, Phase::decode}) {
+        const int64_t from = std::max<int64_t>(0, c.tokens - (is_slow(set_) ? 3 : 40));
+        Sequence whole(c, format, 1);
+        PagedSequence paged(c, format, 1);
+        const std::vector<float> want = attend(set_, whole, Precision::bf16, phase, pool_, from);
+        EXPECT_EQ(want, attend(set_, paged, Precision::bf16, phase, pool_, from))
+            << fmt::format("{} {} heads of {}, {} tokens", set_.name, name(format), c.dim, c.tokens);
+        paged.expect_intact();
+      }
+}
+
+// Queries and keys turned, keys and values stored.
+TEST_P(Attention, TurnsWhileStoring) {
+  if (!set_.rope_store_kv) return;
+  for (const KvFormat format : kFormats)
+    for (const Case& c : {kCases[2], kCases[10]})
+      for (const bool in_pages : {false, true}) {
+        PagedSequence in_page_got(c, format, 5), in_page_want(c, format, 5);
+        Sequence whole_got(c, format, 5), whole_want(c, format, 5);
+        Sequence &got = in_pages ? in_page_got : whole_got, &want = in_pages ? in_page_want : whole_want;
+        std::vector<float> inv_freq;
+        for (int64_t i = 0; i < c.dim / 2; ++i) inv_freq.push_back(std::exp2(-0.3f * static_cast<float>(i)));
+        for_parts(got, 90, [&](int64_t position, int64_t rows) {
+          std::vector<int32_t> positions;
+          for (int64_t i = 0; i < rows; ++i) positions.push_back(static_cast<int32_t>(position + i));
+          const AttentionSpan span = got.span(0, position, rows);
+          set_.rope_store_kv({{&span, 1}}, got.shape, inv_freq.data(), 1.25f,
+                             got.qkv.data() + position * got.stride, got.stride, pool_);
+          set_.rope(want.qkv.data() + position * want.stride, rows, want.stride, c.heads + c.kv_heads, c.dim,
+                    positions.data(), inv_freq.data(), 1.25f, pool_);
+          want.store(set_, position, rows, pool_);
+        });
+        EXPECT_EQ(got.qkv, want.qkv) << set_.name << " " << name(format);
+        EXPECT_EQ(0, std::memcmp(got.data(), want.data(), got.memory.size() - 64)) << name(format);
+        EXPECT_EQ(0, std::memcmp(in_page_got.pool.data(), in_page_want.pool.data(),
+                                 in_page_got.pool.size() * sizeof(PagedSequence::Line)))
+            << set_.name << " " << name(format);
+      }
 }
 
 std::string set_name(const testing::TestParamInfo<const KernelSet*>& info) {

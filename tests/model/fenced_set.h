@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <new>
+#include <numeric>
 #include <vector>
 
 #include "kernels/ops.h"
@@ -131,6 +132,21 @@ inline const kernels::KernelSet& fenced_set() {
                     const float* v, int64_t stride, base::ThreadPool& pool) {
       const FencedMemory::Open open;
       kernels::kernel_set("scalar").store_kv(placed(spans), shape, k, v, stride, pool);
+    };
+    s.rope_store_kv = [](const kernels::Spans& spans, const kernels::AttentionShape& shape,
+                         const float* inv_freq, float attention_factor, float* qkv, int64_t stride,
+                         base::ThreadPool& pool) {
+      const FencedMemory::Open open;
+      const kernels::KernelSet& scalar = kernels::kernel_set("scalar");
+      const kernels::Spans on = placed(spans);
+      for (const kernels::AttentionSpan& span : on.list) {
+        std::vector<int32_t> positions(static_cast<size_t>(span.rows));
+        std::iota(positions.begin(), positions.end(), static_cast<int32_t>(span.position));
+        scalar.rope(qkv + span.first_row * stride, span.rows, stride, shape.heads + shape.kv_heads,
+                    shape.head_dim, positions.data(), inv_freq, attention_factor, pool);
+      }
+      const float* k = qkv + shape.heads * shape.head_dim;
+      scalar.store_kv(on, shape, k, k + shape.kv_heads * shape.head_dim, stride, pool);
     };
     s.attention = [](const kernels::Spans& spans, const kernels::AttentionShape& shape,
                      kernels::Precision precision, kernels::Phase phase, const float* q, int64_t q_stride,

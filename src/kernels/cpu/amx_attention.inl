@@ -241,19 +241,23 @@ inline void load_queries(const TileBlock& b, const float* q, int64_t q_stride) {
 
 // Keys and values of the chunk [begin, begin + count) as tiles, and their scales.
 inline void load_chunk(TileBlock& b, int64_t begin, int64_t count) {
-  const KvPiece piece = b.head.piece(begin, false);
-  with_form(piece.form, [&](auto form) {
+  with_form(b.head.format(), [&](auto form) {
     constexpr KvFormat f = form();
-    if constexpr (exact_in_bf16(f)) {
-      key_tiles<f>(piece, count, b.key_steps, b.keys);
-      value_tiles<f>(piece, count, base::ceil_div(count, kTilePositions), b.values);
-    }
     b.scaled = kScaled<f>;
-    if constexpr (kScaled<f>)
-      by_vector(count, [&](int64_t i, int64_t n) {
-        store(b.key_scales + i, load_scales<f>(piece.key_scales, i, n));
-        store(b.value_scales + i, load_scales<f>(piece.value_scales, i, n));
-      });
+    for (int64_t at = 0; at < count; at += kKvPage) {
+      const KvPiece piece = b.head.piece(begin + at, false);
+      const int64_t some = std::min(count - at, kKvPage);
+      if constexpr (exact_in_bf16(f)) {
+        key_tiles<f>(piece, some, b.key_steps, b.keys + at / kKvStrip * b.key_steps * kTileBytes);
+        value_tiles<f>(piece, some, base::ceil_div(some, kTilePositions),
+                       b.values + at / kTilePositions * kTileBytes);
+      }
+      if constexpr (kScaled<f>)
+        by_vector(some, [&](int64_t i, int64_t n) {
+          store(b.key_scales + at + i, load_scales<f>(piece.key_scales, i, n));
+          store(b.value_scales + at + i, load_scales<f>(piece.value_scales, i, n));
+        });
+    }
   });
 }
 

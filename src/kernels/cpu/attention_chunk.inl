@@ -26,7 +26,7 @@ struct DecodeChunk {
   // body(piece, its first position, one past its last), int4's pieces or the whole chunk
   template <class Body>
   void for_pieces(Body body) const {
-    const int64_t step = head.layout.format == KvFormat::int4 ? kPiece : kDecodeChunk;
+    const int64_t step = head.format() == KvFormat::int4 ? kPiece : kDecodeChunk;
     for (int64_t p = begin / step * step; p < end; p += step)
       body(head.piece(p, p >= exact_from), p, std::min(p + step, end));
   }

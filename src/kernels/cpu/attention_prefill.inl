@@ -34,7 +34,7 @@ void for_ranges(const PrefillBlock& b, int64_t begin, int64_t end, Body body) {
   const int64_t first = row_at(begin);
   const int64_t last = b.shape.window > 0 ? std::max(first, row_at(end - 1 + b.shape.window)) : b.rows;
   // The first token for which this piece lies below kv_exact_from().
-  const int64_t far = b.head.layout.format == KvFormat::int4
+  const int64_t far = b.head.format() == KvFormat::int4
                           ? std::clamp(row_at(begin + kKvGroup + kKvExact - 1), first, last)
                           : last;
   if (first < far) body(RowRange{first, far, true});
@@ -191,7 +191,7 @@ inline void attention_prefill(const Spans& spans, const AttentionShape& shape, P
                         .tokens = task.tokens,
                         .group = group,
                         .rows = task.tokens * group,
-                        .depth = base::round_up(dim, head.layout.codes.per_lane),
+                        .depth = base::round_up(dim, head.blocks.layout.codes.per_lane),
                         .width = base::round_up(dim, 16)};
       attend_block(b, precision, q + task.row() * q_stride + task.kv_head * group * dim, q_stride,
                    out + (task.row() * shape.heads + task.kv_head * group) * dim);

@@ -1,7 +1,7 @@
 // Reading a cache of keys and values (kv_layout.h) as floats; included inside an instruction set's namespace.
 
 // Positions are read in pieces that begin at multiples of kPiece: whole strips of keys, and in int4 a group,
-// all of which is in one form for one token.
+// all of which is in one form for one token. Pieces of one page follow each other.
 constexpr int64_t kPiece = kKvGroup;
 
 template <KvFormat f>
@@ -39,29 +39,31 @@ struct KvPiece {
 
 // One head of a cache.
 struct KvHead {
-  const std::byte* data;
-  KvLayout layout;
-  int64_t dim, recent;
+  KvBlocks blocks;
+  int64_t dim;
+
+  KvFormat format() const { return blocks.layout.format; }
 
   // The piece that begins at `position`; `exact`: as tokens that are near see it.
   KvPiece piece(int64_t position, bool exact) const {
-    const bool ring = exact && layout.format == KvFormat::int4;
-    const KvPlane& plane = ring ? layout.recent : layout.codes;
-    const int64_t at = ring ? position % recent : position;
-    const bool pairs = layout.format == KvFormat::int4;
-    return {ring ? KvFormat::bf16 : layout.format,
-            data + plane.key_strip(at),
-            data + plane.value_group(at),
+    const KvLayout& layout = blocks.layout;
+    const bool pairs = format() == KvFormat::int4, ring = exact && pairs;
+    const auto [block, at] = blocks.at(position);
+    const std::byte* data = ring ? blocks.rings : block;
+    const KvPlane& plane = ring ? blocks.ring : layout.codes;
+    const int64_t slot = ring ? position % blocks.recent : at;
+    return {ring ? KvFormat::bf16 : format(),
+            data + plane.key_strip(slot),
+            data + plane.value_group(slot),
             plane.key_lines,
             plane.value_lines,
-            data + (pairs ? layout.key_pairs(position) : layout.key_scales + position * 4),
-            data + layout.value_scales + position * 4};
+            block + (pairs ? layout.key_pairs(at) : layout.key_scales + at * 4),
+            block + layout.value_scales + at * 4};
   }
 };
 
 inline KvHead kv_head(const KvView& cache, const AttentionShape& shape, int64_t head) {
-  const KvLayout layout = kv_layout(cache.format, shape.head_dim, cache.capacity, cache.recent);
-  return {cache.data + (shape.layer * shape.kv_heads + head) * layout.head_bytes, layout, shape.head_dim, cache.recent};
+  return {kv_blocks(cache, shape, head), shape.head_dim};
 }
 
 // body(constant of form) for the form of a piece.

@@ -94,12 +94,13 @@ inline uint32_t join_codes(const uint8_t* codes, int64_t step) {
 }
 
 // A whole group of int4, out of the rings.
-inline void quantize_group(std::byte* data, const KvLayout& l, int64_t dim, int64_t recent, int64_t begin) {
+inline void quantize_group(const KvHead& head, int64_t begin) {
   static thread_local Scratch value_scratch, code_scratch;
-  const int64_t width = base::round_up(dim, 16), depth = base::round_up(dim, 8);
+  const int64_t dim = head.dim, width = base::round_up(dim, 16), depth = base::round_up(dim, 8);
+  const KvLayout& l = head.blocks.layout;
+  const auto [data, at] = head.blocks.at(begin);
   float* values = value_scratch.get<float>(kKvGroup * width);
   uint8_t* codes = code_scratch.get<uint8_t>(kKvGroup * width);
-  const KvHead head = {data, l, dim, recent};
   const KvPiece piece = head.piece(begin, true);
 
   // Keys as a panel [strip][depth][16 positions]
@@ -109,43 +110,45 @@ inline void quantize_group(std::byte* data, const KvLayout& l, int64_t dim, int6
   uint8_t column_codes[kKvGroup];
   for (int64_t d = 0; d < dim; ++d) {
     for (int64_t p = 0; p < kKvGroup; ++p) column[p] = values[(p / 16 * width + d) * 16 + p % 16];
-    quantize_run(column, kKvGroup, data + l.key_pairs(begin) + d * 4, column_codes);
+    quantize_run(column, kKvGroup, data + l.key_pairs(at) + d * 4, column_codes);
     for (int64_t p = 0; p < kKvGroup; ++p) codes[p * width + d] = column_codes[p];
   }
   for (int64_t p = 0; p < kKvGroup; ++p)
     for (int64_t d = 0; d < depth; d += 8)
-      base::store(data + l.codes.key_lane(begin + p, d), join_codes(codes + p * width + d, 1));
+      base::store(data + l.codes.key_lane(at + p, d), join_codes(codes + p * width + d, 1));
 
   value_panel<KvFormat::bf16>(piece, kKvGroup, width, values);
   for (int64_t p = 0; p < kKvGroup; ++p)
-    quantize_run(values + p * width, dim, data + l.value_scales + (begin + p) * 4, codes + p * width);
+    quantize_run(values + p * width, dim, data + l.value_scales + (at + p) * 4, codes + p * width);
   for (int64_t p = 0; p < kKvGroup; p += 8)
     for (int64_t d = 0; d < dim; ++d)
-      base::store(data + l.codes.value_lane(begin + p, d), join_codes(codes + p * width + d, width));
+      base::store(data + l.codes.value_lane(at + p, d), join_codes(codes + p * width + d, width));
 }
 
 // A span's rows of one head at positions [begin, end).
 inline void store_head(const AttentionSpan& span, const AttentionShape& shape, int64_t i, int64_t begin,
                        int64_t end, const float* k, const float* v, int64_t stride) {
-  const auto& [cache, format, capacity, recent] = span.cache;
-  const KvLayout l = kv_layout(format, shape.head_dim, capacity, recent);
-  std::byte* data = cache + (shape.layer * shape.kv_heads + i) * l.head_bytes;
+  const KvHead head = kv_head(span.cache, shape, i);
+  const KvBlocks& blocks = head.blocks;
+  const KvLayout& l = blocks.layout;
+  const KvFormat format = head.format();
   for (int64_t position = begin; position < end; ++position) {
     const int64_t from = (span.first_row + position - span.position) * stride + i * shape.head_dim;
     if (format == KvFormat::int4) {
-      put_row(data, l.recent, KvFormat::bf16, true, position % recent, k + from, shape.head_dim);
-      put_row(data, l.recent, KvFormat::bf16, false, position % recent, v + from, shape.head_dim);
-      if ((position + 1) % kKvGroup == 0)
-        quantize_group(data, l, shape.head_dim, recent, position + 1 - kKvGroup);
+      const int64_t slot = position % blocks.recent;
+      put_row(blocks.rings, blocks.ring, KvFormat::bf16, true, slot, k + from, shape.head_dim);
+      put_row(blocks.rings, blocks.ring, KvFormat::bf16, false, slot, v + from, shape.head_dim);
+      if ((position + 1) % kKvGroup == 0) quantize_group(head, position + 1 - kKvGroup);
       continue;
     }
+    const auto [data, at] = blocks.at(position);
     const float key_scale =
-        put_row(data, l.codes, format, true, position, k + from, shape.head_dim, shape.key_scale);
+        put_row(data, l.codes, format, true, at, k + from, shape.head_dim, shape.key_scale);
     const float value_scale =
-        put_row(data, l.codes, format, false, position, v + from, shape.head_dim, shape.value_scale);
+        put_row(data, l.codes, format, false, at, v + from, shape.head_dim, shape.value_scale);
     if (format == KvFormat::fp32 || format == KvFormat::bf16) continue;
-    base::store(data + l.key_scales + position * 4, key_scale);
-    base::store(data + l.value_scales + position * 4, value_scale);
+    base::store(data + l.key_scales + at * 4, key_scale);
+    base::store(data + l.value_scales + at * 4, value_scale);
   }
 }
 

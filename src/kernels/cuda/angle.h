@@ -1,4 +1,4 @@
-// Sine and cosine of rope's angles, which reach the largest position: CUDA's sinf leaves the registers for
+// Rope's turns. Sine and cosine of its angles, which reach the largest position: CUDA's sinf leaves the registers for
 // angles above 105615, so the angle is reduced in FP64.
 #pragma once
 #include <cmath>
@@ -23,6 +23,14 @@ __host__ __device__ inline SineCosine sine_cosine(float angle) {
   const int quarter = static_cast<int>(k) & 3;
   const float s = quarter % 2 == 0 ? sine : cosine, c = quarter % 2 == 0 ? cosine : sine;
   return {quarter >= 2 ? -s : s, quarter == 1 || quarter == 2 ? -c : c};
+}
+
+// The pair (at[0], at[half]) of a head, turned by one angle; cosine and sine times `factor`.
+__device__ inline void turn_pair(float* at, int half, const SineCosine& turn, float factor) {
+  const float c = turn.cosine * factor, s = turn.sine * factor;
+  const float a = at[0], b = at[half];
+  at[0] = a * c - b * s;
+  at[half] = b * c + a * s;
 }
 
 }  // namespace aquatint::kernels::cuda

@@ -34,31 +34,38 @@ struct Reader {
 
   __device__ float key(int64_t p, int64_t d) const {
     const KvLayout& l = head.layout;
-    if (l.format != KvFormat::int4) return number(l.codes, key_lane(l.codes, p, d), d, l.key_scales, p);
-    if (p >= exact) return number(l.recent, key_lane(l.recent, p % head.recent, d), d, 0, 0);
-    return in_pair(key_lane(l.codes, p, d), d, key_pairs(l, p) + 4 * d);
+    if (l.format == KvFormat::int4 && p >= exact)
+      return number(head.ring, head.rings + key_lane(head.ring, p % head.recent, d), d, nullptr);
+    const auto [block, at] = head.at(p);
+    const std::byte* lane = block + key_lane(l.codes, at, d);
+    if (l.format == KvFormat::int4) return in_pair(lane, d, block + key_pairs(l, at) + 4 * d);
+    return number(l.codes, lane, d, block + l.key_scales + 4 * at);
   }
   __device__ float value(int64_t p, int64_t d) const {
     const KvLayout& l = head.layout;
-    if (l.format != KvFormat::int4) return number(l.codes, value_lane(l.codes, p, d), p, l.value_scales, p);
-    if (p >= exact) return number(l.recent, value_lane(l.recent, p % head.recent, d), p % head.recent, 0, 0);
-    return in_pair(value_lane(l.codes, p, d), p, l.value_scales + 4 * p);
+    if (l.format == KvFormat::int4 && p >= exact) {
+      const int64_t slot = p % head.recent;
+      return number(head.ring, head.rings + value_lane(head.ring, slot, d), slot, nullptr);
+    }
+    const auto [block, at] = head.at(p);
+    const std::byte *lane = block + value_lane(l.codes, at, d), *scale = block + l.value_scales + 4 * at;
+    return l.format == KvFormat::int4 ? in_pair(lane, at, scale) : number(l.codes, lane, at, scale);
   }
 
  private:
   template <class T>
-  __device__ T at(int64_t offset) const {
-    return *reinterpret_cast<const T*>(head.data + offset);
+  __device__ static T at(const std::byte* where) {
+    return *reinterpret_cast<const T*>(where);
   }
-  __device__ float number(const KvPlane& plane, int64_t lane, int64_t index, int64_t scales,
-                          int64_t p) const {
+  __device__ float number(const KvPlane& plane, const std::byte* lane, int64_t index,
+                          const std::byte* scale) const {
     const auto per_lane = static_cast<int>(plane.per_lane);
     const KvFormat form = per_lane == 2 ? KvFormat::bf16 : head.layout.format;
     const float value =
         kv_value(form, kv_code_of(at<uint32_t>(lane), per_lane, static_cast<int>(index % per_lane)));
-    return has_scales(form) ? value * at<float>(scales + 4 * p) : value;
+    return has_scales(form) ? value * at<float>(scale) : value;
   }
-  __device__ float in_pair(int64_t lane, int64_t index, int64_t pair_at) const {
+  __device__ static float in_pair(const std::byte* lane, int64_t index, const std::byte* pair_at) {
     const Pair pair = pair_of(at<uint32_t>(pair_at));
     const uint32_t code = kv_code_of(at<uint32_t>(lane), 8, static_cast<int>(index % 8));
     return fmaf(static_cast<float>(code), pair.scale, pair.minimum);

@@ -49,27 +49,44 @@ struct KvStage {
   }
 };
 
-// One form of a head of a cache: its codes, or the rings of int4.
+// One form of a head of a cache: its codes, or the rings of int4. A block's parts begin so many lines behind
+// its begin.
 struct KvSource {
-  const std::byte *keys, *values, *key_words, *value_words;
+  struct Place {
+    const std::byte* block;
+    int position;  // among the block's
+  };
+
+  const std::byte* whole;
+  std::byte* const* pages;
+  int offset;  // of the block in a page, in lines
+  int keys, values, key_words, value_words;
   int key_lines, value_lines;
   int first_line;  // of values, that is of interest
   int ring;        // of how many positions; 0: none
 
   __device__ static KvSource of(const KvHead& head, bool ring, int first_line) {
-    const KvLayout& l = head.layout;
-    const KvPlane plane = ring ? l.recent : l.codes;
-    return {head.data + plane.keys,
-            head.data + plane.values,
-            head.data + l.key_scales,
-            head.data + l.value_scales,
+    const KvPlane plane = ring ? head.ring : head.layout.codes;
+    const auto lines = [](int64_t bytes) { return static_cast<int>(bytes / kKvLine); };
+    return {ring ? head.rings : head.whole,
+            head.pages,
+            lines(head.offset),
+            lines(plane.keys),
+            lines(plane.values),
+            lines(head.layout.key_scales),
+            lines(head.layout.value_scales),
             static_cast<int>(plane.key_lines),
             static_cast<int>(plane.value_lines),
             first_line,
             ring ? static_cast<int>(head.recent) : 0};
   }
-  // Where a position's codes lie.
-  __device__ int slot(int position) const { return ring > 0 ? position % ring : position; }
+  // A stage's positions are neighbours in one block.
+  __device__ Place at(int position) const {
+    if (ring > 0) return {whole, position % ring};
+    if (pages == nullptr) return {whole, position};
+    constexpr int kPage = static_cast<int>(kKvPage);
+    return {pages[position / kPage] + offset * kKvLine, position % kPage};
+  }
 };
 
 __device__ inline void copy_words(uint32_t* to, const std::byte* from, int count, int there, int thread,
@@ -97,8 +114,10 @@ __device__ inline void copy_keys(const KvStage<slabs, blocks>& stage, const KvSo
                                  int there, int dim, int thread, int threads) {
   constexpr int kPieces = KvStage<slabs, blocks>::template kPieces<f>;
   const int lane = thread % kWarp, strip_bytes = source.key_lines * static_cast<int>(kKvLine);
+  const auto [block, first] = source.at(begin);
   const std::byte* codes =
-      source.keys + int64_t{source.slot(begin) / static_cast<int>(kKvStrip)} * strip_bytes;
+      block + source.keys * kKvLine + int64_t{first / static_cast<int>(kKvStrip)} * strip_bytes;
+  const std::byte* words = block + source.key_words * kKvLine;
   const auto copy = [&](int i, bool checked) {
     const int piece = i % pieces_of(f), slab = i / pieces_of(f) % slabs, block = i / pieces_of(f) / slabs;
     const PieceAt from = key_piece(f, slab, piece, lane);
@@ -109,11 +128,11 @@ __device__ inline void copy_keys(const KvStage<slabs, blocks>& stage, const KvSo
   };
   for_pieces<kPieces>(there == kSquare * blocks && dim == kSquare * slabs, thread, threads, copy);
   if constexpr (f == KvFormat::int4)
-    copy_words(stage.template words<f>(), source.key_words + begin / kKvGroup * source.value_lines * kKvLine,
+    copy_words(stage.template words<f>(), words + first / kKvGroup * source.value_lines * kKvLine,
                kSquare * slabs, dim, thread, threads);
   else if constexpr (f != KvFormat::bf16)
-    copy_words(stage.template words<f>(), source.key_words + 4 * int64_t{begin}, kSquare * blocks, there,
-               thread, threads);
+    copy_words(stage.template words<f>(), words + 4 * int64_t{first}, kSquare * blocks, there, thread,
+               threads);
 }
 
 template <KvFormat f, int slabs, int blocks>
@@ -123,7 +142,8 @@ __device__ inline void copy_values(const KvStage<slabs, blocks>& stage, const Kv
   constexpr int kGroups = 4 * pieces_of(f);      // of positions in a square
   constexpr int kPositions = kSquare / kGroups;  // of a group
   const int lane = thread % kWarp, group_bytes = source.value_lines * static_cast<int>(kKvLine);
-  const std::byte* codes = source.values + int64_t{source.slot(begin) / kPositions} * group_bytes;
+  const auto [block, first] = source.at(begin);
+  const std::byte* codes = block + source.values * kKvLine + int64_t{first / kPositions} * group_bytes;
   const auto copy = [&](int i, bool checked) {
     const int piece = i % pieces_of(f), slab = i / pieces_of(f) % slabs, block = i / pieces_of(f) / slabs;
     const PieceAt from = value_piece(f, slab, piece, lane);
@@ -135,8 +155,8 @@ __device__ inline void copy_values(const KvStage<slabs, blocks>& stage, const Kv
   for_pieces<kPieces>(there == kSquare * blocks && source.value_lines >= source.first_line + 2 * slabs,
                       thread, threads, copy);
   if constexpr (f != KvFormat::bf16)
-    copy_words(stage.template words<f>(), source.value_words + 4 * int64_t{begin}, kSquare * blocks, there,
-               thread, threads);
+    copy_words(stage.template words<f>(), block + source.value_words * kKvLine + 4 * int64_t{first},
+               kSquare * blocks, there, thread, threads);
 }
 
 // Clears the second position of BF16 values' lanes where only the first one is there: it may be anything, and

@@ -80,17 +80,40 @@ __host__ __device__ inline int64_t first_visible(int64_t window, int64_t positio
   return window > 0 && position >= window ? position - window + 1 : 0;
 }
 
-// One head of one layer of a span's cache.
+// One head of one layer of a span's cache, as kv_blocks() has it.
 struct KvHead {
-  std::byte* data;
+  struct Place {
+    std::byte* block;
+    int64_t position;
+  };
+
   KvLayout layout;
+  std::byte *whole, *rings;
+  KvPlane ring;
   int64_t recent;
+  std::byte* const* pages;
+  int64_t offset;
+
+  __device__ Place at(int64_t position) const {
+    if (pages == nullptr) return {whole, position};
+    return {pages[position / kKvPage] + offset, position % kKvPage};
+  }
 };
 
 __device__ inline KvHead head_of(const AttentionSpan& span, const AttentionShape& shape, int64_t kv_head) {
   const KvView& cache = span.cache;
-  const KvLayout layout = head_layout(cache.format, shape.head_dim, cache.capacity, cache.recent);
-  return {cache.data + (shape.layer * shape.kv_heads + kv_head) * layout.head_bytes, layout, cache.recent};
+  const int64_t index = shape.layer * shape.kv_heads + kv_head;
+  const bool paged = cache.pages != nullptr;
+  KvHead head;
+  head.layout = head_layout(cache.format, shape.head_dim, paged ? kKvPage : cache.capacity,
+                            paged ? 0 : cache.recent);
+  const KvLayout rings = paged ? head_layout(cache.format, shape.head_dim, 0, cache.recent) : head.layout;
+  head.ring = rings.recent;
+  head.rings = head.whole = cache.data + index * rings.head_bytes;
+  head.recent = cache.recent;
+  head.pages = cache.pages;
+  head.offset = index * head.layout.head_bytes;
+  return head;
 }
 
 }  // namespace aquatint::kernels::cuda

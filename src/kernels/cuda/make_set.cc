@@ -18,6 +18,7 @@ KernelSet make_set() {
       .rms_norm_runs = rms_norm_runs,
       .rope = rope,
       .store_kv = store_kv,
+      .rope_store_kv = rope_store_kv,
       .attention = attention,
       .rotate_runs = rotate_runs,
       .swiglu = swiglu,

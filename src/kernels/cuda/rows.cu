@@ -65,13 +65,8 @@ __global__ void rope_rows(float* x, RopeShape shape, const int32_t* positions, c
     const int first_head = thread_in_block() / step;
     if (first_head >= together) continue;
     const SineCosine turn = sine_cosine(__fmul_rn(position, inv_freq[i]));
-    const float c = turn.cosine * attention_factor, s = turn.sine * attention_factor;
-    for (int64_t head = first_head; head < shape.heads; head += together) {
-      float* at = row + head * 2 * half + i;
-      const float a = at[0], b = at[half];
-      at[0] = a * c - b * s;
-      at[half] = b * c + a * s;
-    }
+    for (int64_t head = first_head; head < shape.heads; head += together)
+      turn_pair(row + head * 2 * half + i, half, turn, attention_factor);
   }
 }
 

@@ -33,6 +33,8 @@ void sample(const float* logits, int64_t rows, int64_t cols, const Draw* draws, 
 // Attention.
 void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
               base::ThreadPool& pool);
+void rope_store_kv(const Spans& spans, const AttentionShape& shape, const float* inv_freq,
+                   float attention_factor, float* qkv, int64_t stride, base::ThreadPool& pool);
 void attention(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase,
                const float* q, int64_t q_stride, float* out, base::ThreadPool& pool);
 

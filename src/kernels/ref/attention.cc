@@ -17,40 +17,39 @@ float decode(KvFormat format, uint32_t code) {
 
 // One head of a cache as one query sees it.
 struct Head {
-  const std::byte* data;
-  KvLayout layout;
-  int64_t recent;
+  KvBlocks blocks;
   int64_t exact_from;  // int4: positions below are read as codes, others from the rings
 
   double key(int64_t p, int64_t d) const {
-    if (layout.format != KvFormat::int4)
-      return number(get_code(data + layout.codes.key_lane(p, d), layout.codes.per_lane, d), layout.key_scales,
-                    p);
-    if (p >= exact_from)
-      return exact(get_code(data + layout.recent.key_lane(p % recent, d), layout.recent.per_lane, d));
-    return in_pair(get_code(data + layout.codes.key_lane(p, d), layout.codes.per_lane, d),
-                   layout.key_pairs(p) + d * 4);
+    const KvLayout& l = blocks.layout;
+    if (l.format == KvFormat::int4 && p >= exact_from)
+      return exact(get_code(blocks.rings + blocks.ring.key_lane(p % blocks.recent, d), blocks.ring.per_lane, d));
+    const auto [block, at] = blocks.at(p);
+    const uint32_t code = get_code(block + l.codes.key_lane(at, d), l.codes.per_lane, d);
+    return l.format == KvFormat::int4 ? in_pair(code, block + l.key_pairs(at) + d * 4)
+                                      : number(code, block + l.key_scales + at * 4);
   }
   double value(int64_t p, int64_t d) const {
-    if (layout.format != KvFormat::int4)
-      return number(get_code(data + layout.codes.value_lane(p, d), layout.codes.per_lane, p),
-                    layout.value_scales, p);
-    if (p >= exact_from)
-      return exact(
-          get_code(data + layout.recent.value_lane(p % recent, d), layout.recent.per_lane, p % recent));
-    return in_pair(get_code(data + layout.codes.value_lane(p, d), layout.codes.per_lane, p),
-                   layout.value_scales + p * 4);
+    const KvLayout& l = blocks.layout;
+    const int64_t slot = blocks.recent > 0 ? p % blocks.recent : 0;
+    if (l.format == KvFormat::int4 && p >= exact_from)
+      return exact(get_code(blocks.rings + blocks.ring.value_lane(slot, d), blocks.ring.per_lane, slot));
+    const auto [block, at] = blocks.at(p);
+    const uint32_t code = get_code(block + l.codes.value_lane(at, d), l.codes.per_lane, at);
+    const std::byte* scales = block + l.value_scales + at * 4;
+    return l.format == KvFormat::int4 ? in_pair(code, scales) : number(code, scales);
   }
 
  private:
-  double number(uint32_t code, int64_t scales, int64_t p) const {
-    const bool scaled = layout.format == KvFormat::int8 || layout.format == KvFormat::fp8_e4m3;
-    return double{decode(layout.format, code)} * (scaled ? base::load<float>(data + scales + p * 4) : 1.0f);
+  double number(uint32_t code, const std::byte* scale) const {
+    const KvFormat format = blocks.layout.format;
+    const bool scaled = format == KvFormat::int8 || format == KvFormat::fp8_e4m3;
+    return double{decode(format, code)} * (scaled ? base::load<float>(scale) : 1.0f);
   }
   static double exact(uint32_t code) { return numeric::bf16.decode(code); }
-  double in_pair(uint32_t code, int64_t at) const {
-    const double scale = numeric::bf16_to_float(base::load<uint16_t>(data + at));
-    return code * scale + numeric::bf16_to_float(base::load<uint16_t>(data + at + 2));
+  static double in_pair(uint32_t code, const std::byte* pair) {
+    const double scale = numeric::bf16_to_float(base::load<uint16_t>(pair));
+    return code * scale + numeric::bf16_to_float(base::load<uint16_t>(pair + 2));
   }
 };
 
@@ -100,20 +99,16 @@ void attend(const Visible& seen, const AttentionShape& shape, Precision precisio
 void attention(const Spans& spans, const AttentionShape& shape, Precision precision, Phase, const float* q,
                int64_t q_stride, float* out, base::ThreadPool&) {
   const int64_t group = shape.heads / shape.kv_heads;
-  for (const AttentionSpan& span : spans.list) {
-    const KvView& cache = span.cache;
-    const KvLayout layout = kv_layout(cache.format, shape.head_dim, cache.capacity, cache.recent);
+  for (const AttentionSpan& span : spans.list)
     for (int64_t row = 0; row < span.rows; ++row)
       for (int64_t i = 0; i < shape.kv_heads; ++i) {
         const int64_t position = span.position + row, at = span.first_row + row;
-        const Visible seen = visible({cache.data + (shape.layer * shape.kv_heads + i) * layout.head_bytes,
-                                      layout, cache.recent, kv_exact_from(position)},
-                                     shape, position);
+        const Visible seen =
+            visible({kv_blocks(span.cache, shape, i), kv_exact_from(position)}, shape, position);
         for (int64_t head = i * group; head < (i + 1) * group; ++head)
           attend(seen, shape, precision, q + at * q_stride + head * shape.head_dim,
                  out + (at * shape.heads + head) * shape.head_dim);
       }
-  }
 }
 
 }  // namespace aquatint::kernels::ref

@@ -71,66 +71,68 @@ std::vector<uint32_t> quantize(std::span<const float> values, std::byte* pair) {
 }
 
 // A whole group of int4, out of the rings.
-void quantize_group(std::byte* head, const KvLayout& l, int64_t head_dim, int64_t recent, int64_t begin) {
+void quantize_group(const KvBlocks& blocks, int64_t head_dim, int64_t begin) {
+  const KvLayout& l = blocks.layout;
+  const KvPlane& ring = blocks.ring;
+  const auto [block, at] = blocks.at(begin);
   const auto key = [&](int64_t p, int64_t d) {
-    return bf16_to_float(static_cast<uint16_t>(
-        get_code(head + l.recent.key_lane((begin + p) % recent, d), l.recent.per_lane, d)));
+    const int64_t slot = (begin + p) % blocks.recent;
+    return bf16_to_float(static_cast<uint16_t>(get_code(blocks.rings + ring.key_lane(slot, d), ring.per_lane, d)));
   };
   const auto value = [&](int64_t p, int64_t d) {
-    const int64_t slot = (begin + p) % recent;
+    const int64_t slot = (begin + p) % blocks.recent;
     return bf16_to_float(
-        static_cast<uint16_t>(get_code(head + l.recent.value_lane(slot, d), l.recent.per_lane, slot)));
+        static_cast<uint16_t>(get_code(blocks.rings + ring.value_lane(slot, d), ring.per_lane, slot)));
   };
   std::vector<float> column(kKvGroup), row(static_cast<size_t>(head_dim));
   for (int64_t d = 0; d < base::round_up(head_dim, l.codes.per_lane); ++d) {
     std::vector<uint32_t> codes(kKvGroup, 0);
     if (d < head_dim) {
       for (int64_t p = 0; p < kKvGroup; ++p) column[static_cast<size_t>(p)] = key(p, d);
-      codes = quantize(column, head + l.key_pairs(begin) + d * 4);
+      codes = quantize(column, block + l.key_pairs(at) + d * 4);
     }
     for (int64_t p = 0; p < kKvGroup; ++p)
-      put_code(head + l.codes.key_lane(begin + p, d), l.codes.per_lane, d, codes[static_cast<size_t>(p)]);
+      put_code(block + l.codes.key_lane(at + p, d), l.codes.per_lane, d, codes[static_cast<size_t>(p)]);
   }
   for (int64_t p = 0; p < kKvGroup; ++p) {
     for (int64_t d = 0; d < head_dim; ++d) row[static_cast<size_t>(d)] = value(p, d);
-    const std::vector<uint32_t> codes = quantize(row, head + l.value_scales + (begin + p) * 4);
+    const std::vector<uint32_t> codes = quantize(row, block + l.value_scales + (at + p) * 4);
     for (int64_t d = 0; d < head_dim; ++d)
-      put_code(head + l.codes.value_lane(begin + p, d), l.codes.per_lane, begin + p,
-               codes[static_cast<size_t>(d)]);
+      put_code(block + l.codes.value_lane(at + p, d), l.codes.per_lane, at + p, codes[static_cast<size_t>(d)]);
   }
 }
 
-void store_span(const AttentionSpan& span, const AttentionShape& shape, const float* k, const float* v,
-                int64_t stride) {
-  const auto& [data, format, capacity, recent] = span.cache;
-  const KvLayout l = kv_layout(format, shape.head_dim, capacity, recent);
-  const bool scaled = format == KvFormat::int8 || format == KvFormat::fp8_e4m3;
-  for (int64_t i = 0; i < shape.kv_heads; ++i) {
-    std::byte* head = data + (shape.layer * shape.kv_heads + i) * l.head_bytes;
-    for (int64_t row = 0; row < span.rows; ++row) {
-      const int64_t from = (span.first_row + row) * stride + i * shape.head_dim;
-      const auto dim = static_cast<size_t>(shape.head_dim);
-      const int64_t position = span.position + row;
-      if (format == KvFormat::int4) {
-        store_key(head, l.recent, KvFormat::bf16, -1, {{k + from, dim}, position % recent});
-        store_value(head, l.recent, KvFormat::bf16, -1, {{v + from, dim}, position % recent});
-        if ((position + 1) % kKvGroup == 0)
-          quantize_group(head, l, shape.head_dim, recent, position + 1 - kKvGroup);
-      } else {
-        store_key(head, l.codes, format, scaled ? l.key_scales : -1,
-                  {{k + from, dim}, position, shape.key_scale});
-        store_value(head, l.codes, format, scaled ? l.value_scales : -1,
-                    {{v + from, dim}, position, shape.value_scale});
-      }
-    }
+// A position's key and value of one head.
+void store_position(const KvBlocks& blocks, const AttentionShape& shape, int64_t position, const float* k,
+                    const float* v) {
+  const std::span<const float> key(k, static_cast<size_t>(shape.head_dim)),
+      value(v, static_cast<size_t>(shape.head_dim));
+  const KvLayout& l = blocks.layout;
+  if (l.format == KvFormat::int4) {
+    const int64_t slot = position % blocks.recent;
+    store_key(blocks.rings, blocks.ring, KvFormat::bf16, -1, {key, slot});
+    store_value(blocks.rings, blocks.ring, KvFormat::bf16, -1, {value, slot});
+    if ((position + 1) % kKvGroup == 0) quantize_group(blocks, shape.head_dim, position + 1 - kKvGroup);
+    return;
   }
+  const bool scaled = l.format == KvFormat::int8 || l.format == KvFormat::fp8_e4m3;
+  const auto [block, at] = blocks.at(position);
+  store_key(block, l.codes, l.format, scaled ? l.key_scales : -1, {key, at, shape.key_scale});
+  store_value(block, l.codes, l.format, scaled ? l.value_scales : -1, {value, at, shape.value_scale});
 }
 
 }  // namespace
 
 void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
               base::ThreadPool&) {
-  for (const AttentionSpan& span : spans.list) store_span(span, shape, k, v, stride);
+  for (const AttentionSpan& span : spans.list)
+    for (int64_t i = 0; i < shape.kv_heads; ++i) {
+      const KvBlocks blocks = kv_blocks(span.cache, shape, i);
+      for (int64_t row = 0; row < span.rows; ++row) {
+        const int64_t from = (span.first_row + row) * stride + i * shape.head_dim;
+        store_position(blocks, shape, span.position + row, k + from, v + from);
+      }
+    }
 }
 
 }  // namespace aquatint::kernels::ref

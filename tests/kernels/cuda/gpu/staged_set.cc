@@ -44,12 +44,23 @@ class StagedSpans {
  public:
   StagedSpans(const Spans& spans, const AttentionShape& shape) {
     for (AttentionSpan span : spans.list) {
-      const KvView& c = span.cache;
-      std::unique_ptr<Staged<std::byte>>& cache = caches_[c.data];
-      const int64_t head = kv_layout(c.format, shape.head_dim, c.capacity, c.recent).head_bytes;
-      if (!cache)
-        cache = std::make_unique<Staged<std::byte>>(c.data, (shape.layer + 1) * shape.kv_heads * head);
-      span.cache.data = cache->data();
+      KvView& c = span.cache;
+      const auto stage = [&](std::byte* block, int64_t capacity, int64_t recent) {
+        std::unique_ptr<Staged<std::byte>>& staged = blocks_[block];
+        const int64_t head = kv_layout(c.format, shape.head_dim, capacity, recent).head_bytes;
+        if (!staged)
+          staged = std::make_unique<Staged<std::byte>>(block, (shape.layer + 1) * shape.kv_heads * head);
+        return staged->data();
+      };
+      c.data = stage(c.data, c.pages ? 0 : c.capacity, c.recent);
+      if (c.pages) {
+        std::vector<std::byte*> pages;
+        for (int64_t i = 0; i * kKvPage < span.position + span.rows; ++i)
+          pages.push_back(stage(c.pages[i], kKvPage, 0));
+        const auto bytes = pages.size() * sizeof(std::byte*);
+        copy_to_device(tables_.emplace_back(bytes).data(), pages.data(), bytes);
+        c.pages = tables_.back().data<std::byte*>();
+      }
       list_.push_back(span);
       rows_ = std::max(rows_, span.first_row + span.rows);
     }
@@ -59,11 +70,12 @@ class StagedSpans {
   Spans spans() const { return {list_, placed_.data<AttentionSpan>()}; }
   int64_t rows() const { return rows_; }
   void bring_back() const {
-    for (const auto& [host, cache] : caches_) cache->bring_back();
+    for (const auto& [host, block] : blocks_) block->bring_back();
   }
 
  private:
-  std::map<const std::byte*, std::unique_ptr<Staged<std::byte>>> caches_;
+  std::map<const std::byte*, std::unique_ptr<Staged<std::byte>>> blocks_;
+  std::vector<DeviceBuffer> tables_;  // of pages
   std::vector<AttentionSpan> list_;
   DeviceBuffer placed_;
   int64_t rows_ = 0;
@@ -151,6 +163,16 @@ void staged_store_kv(const Spans& spans, const AttentionShape& shape, const floa
   on.bring_back();
 }
 
+void staged_rope_store_kv(const Spans& spans, const AttentionShape& shape, const float* inv_freq,
+                          float attention_factor, float* qkv, int64_t stride, base::ThreadPool& pool) {
+  const StagedSpans on(spans, shape);
+  const Staged rows(qkv, extent(on.rows(), stride, (shape.heads + 2 * shape.kv_heads) * shape.head_dim));
+  const Staged frequencies(inv_freq, shape.head_dim / 2);
+  rope_store_kv(on.spans(), shape, frequencies.data(), attention_factor, rows.data(), stride, pool);
+  rows.bring_back();
+  on.bring_back();
+}
+
 void staged_attention(const Spans& spans, const AttentionShape& shape, Precision precision, Phase phase,
                       const float* q, int64_t q_stride, float* out, base::ThreadPool& pool) {
   const StagedSpans on(spans, shape);
@@ -204,6 +226,7 @@ const KernelSet& staged_set() {
       .rms_norm_runs = staged_rms_norm_runs,
       .rope = staged_rope,
       .store_kv = staged_store_kv,
+      .rope_store_kv = staged_rope_store_kv,
       .attention = staged_attention,
       .rotate_runs = staged_rotate_runs,
       .swiglu = staged_swiglu,
