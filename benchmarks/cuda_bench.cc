@@ -173,8 +173,7 @@ void bench_attention(Bench& bench) {
       const double numbers = static_cast<double>(sequences * context * kKvHeads * kDim);
       bench.add("attention decode " + std::string(name(format)),
                 std::to_string(sequences) + " x " + std::to_string(context) + (in_pages ? ", pages" : ""),
-                numbers * 2 * codes,
-                numbers * 4 * (kHeads / kKvHeads), [&](int i) {
+                numbers * 2 * codes, numbers * 4 * (kHeads / kKvHeads), [&](int i) {
                   attention(caches.all(), Caches::shape(i % layers), Precision::bf16, Phase::decode,
                             q.data<float>(), kHeads * kDim, out.data<float>(), pool());
                 });
@@ -201,8 +200,8 @@ void bench_attention(Bench& bench) {
   });
   bench.add("rope_store_kv fp8_e4m3", "64 x 1", 64.0 * ((kHeads + kKvHeads) * 8 + 2 * kKvHeads * 5) * kDim, 0,
             [&](int) {
-              rope_store_kv(caches.all(), Caches::shape(0), frequencies.data<float>(), 1, kv.data<float>(), kAll,
-                            pool());
+              rope_store_kv(caches.all(), Caches::shape(0), frequencies.data<float>(), 1, kv.data<float>(),
+                            kAll, pool());
             });
 }
 

@@ -168,7 +168,7 @@ const BlockRule& rule_of(const GgmlType& type) {
   __builtin_unreachable();
 }
 
-const Format* plain_format(std::string_view name) {
+const Format* float_format(std::string_view name) {
   return name == "F32"    ? &numeric::fp32
          : name == "F16"  ? &numeric::fp16
          : name == "BF16" ? &numeric::bf16
@@ -202,7 +202,7 @@ QuantizedMatrix decode_ggml(const GgmlType& type, base::Bytes data, int64_t rows
   m.rows = rows;
   m.cols = cols;
   m.stored_bytes = data.size();
-  m.format = plain_format(type.name);
+  m.format = float_format(type.name);
   if (m.format) {
     m.codes = Storage::borrowed(data);
     return m;

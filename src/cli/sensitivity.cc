@@ -26,7 +26,8 @@ struct SensitivityOptions {
 
 using Sequences = std::vector<std::vector<int32_t>>;
 
-Sequences read_sequences(const SensitivityOptions& o, const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint,
+Sequences read_sequences(const SensitivityOptions& o,
+                         const std::shared_ptr<const checkpoint::Checkpoint>& checkpoint,
                          const api::Backend& backend, uint64_t seed) {
   const auto tokenizer = runtime::load_tokenizer(*checkpoint);
   if (o.text.empty()) {

@@ -71,9 +71,9 @@ struct KvBlocks {
     int64_t position;
   };
 
-  KvLayout layout;       // of a block
-  std::byte* whole;      // the block; null: pages
-  std::byte* rings;      // int4's, whose plane is
+  KvLayout layout;   // of a block
+  std::byte* whole;  // the block; null: pages
+  std::byte* rings;  // int4's, whose plane is
   KvPlane ring;
   int64_t recent;
   std::byte* const* pages;

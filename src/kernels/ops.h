@@ -93,8 +93,8 @@ struct LinearInput {
 struct KvView {
   std::byte* data = nullptr;  // with pages: int4's rings, which have none
   KvFormat format{};
-  int64_t capacity = 0;  // positions
-  int64_t recent = 0;    // kv_recent()
+  int64_t capacity = 0;               // positions
+  int64_t recent = 0;                 // kv_recent()
   std::byte* const* pages = nullptr;  // in the set's memory: of kKvPage positions each; null: none
 };
 

@@ -85,8 +85,8 @@ class Ops {
       const kernels::Spans spans(std::span(step_.parts).subspan(part.first, part.count),
                                  step_.placed_parts.data() + part.first);
       if (turns_while_storing())
-        k_.rope_store_kv(spans, shape, step_.inv_freq.data(), c.rope_attention_factor, qkv.data(), qkv_width(),
-                         pool_);
+        k_.rope_store_kv(spans, shape, step_.inv_freq.data(), c.rope_attention_factor, qkv.data(),
+                         qkv_width(), pool_);
       else
         k_.store_kv(spans, shape, k, k + c.kv_width(), qkv_width(), pool_);
       k_.attention(spans, shape, machine_.backend.precision, step_.phase, qkv.data(), qkv_width(), out.data(),

@@ -12,8 +12,8 @@ namespace {
 
 using base::BadInput;
 
-constexpr uint32_t kBacktracks = 1'000'000;    // backtracks of one match
-constexpr uint32_t kHeapKiB = 64 * 1024;  // of one match
+constexpr uint32_t kBacktracks = 1'000'000;  // backtracks of one match
+constexpr uint32_t kHeapKiB = 64 * 1024;     // of one match
 constexpr size_t kLongestPattern = 64 * 1024;
 constexpr size_t kMaxText = size_t{64} << 20;  // that a replacement may make
 

@@ -1,5 +1,5 @@
-// Rope's turns. Sine and cosine of its angles, which reach the largest position: CUDA's sinf leaves the registers for
-// angles above 105615, so the angle is reduced in FP64.
+// Rope's turns. Sine and cosine of its angles, which reach the largest position: CUDA's sinf leaves the
+// registers for angles above 105615, so the angle is reduced in FP64.
 #pragma once
 #include <cmath>
 
@@ -25,12 +25,13 @@ __host__ __device__ inline SineCosine sine_cosine(float angle) {
   return {quarter >= 2 ? -s : s, quarter == 1 || quarter == 2 ? -c : c};
 }
 
-// The pair (at[0], at[half]) of a head, turned by one angle; cosine and sine times `factor`.
+// The pair (at[0], at[half]) of a head, turned by one angle; cosine and sine times `factor`. Where it rounds
+// is written out, so that all kernels get the same bits.
 __device__ inline void turn_pair(float* at, int half, const SineCosine& turn, float factor) {
-  const float c = turn.cosine * factor, s = turn.sine * factor;
+  const float c = __fmul_rn(turn.cosine, factor), s = __fmul_rn(turn.sine, factor);
   const float a = at[0], b = at[half];
-  at[0] = a * c - b * s;
-  at[half] = b * c + a * s;
+  at[0] = fmaf(a, c, -__fmul_rn(b, s));
+  at[half] = fmaf(b, c, __fmul_rn(a, s));
 }
 
 }  // namespace aquatint::kernels::cuda

@@ -105,8 +105,8 @@ __device__ inline KvHead head_of(const AttentionSpan& span, const AttentionShape
   const int64_t index = shape.layer * shape.kv_heads + kv_head;
   const bool paged = cache.pages != nullptr;
   KvHead head;
-  head.layout = head_layout(cache.format, shape.head_dim, paged ? kKvPage : cache.capacity,
-                            paged ? 0 : cache.recent);
+  head.layout =
+      head_layout(cache.format, shape.head_dim, paged ? kKvPage : cache.capacity, paged ? 0 : cache.recent);
   const KvLayout rings = paged ? head_layout(cache.format, shape.head_dim, 0, cache.recent) : head.layout;
   head.ring = rings.recent;
   head.rings = head.whole = cache.data + index * rings.head_bytes;

@@ -23,7 +23,8 @@ struct Head {
   double key(int64_t p, int64_t d) const {
     const KvLayout& l = blocks.layout;
     if (l.format == KvFormat::int4 && p >= exact_from)
-      return exact(get_code(blocks.rings + blocks.ring.key_lane(p % blocks.recent, d), blocks.ring.per_lane, d));
+      return exact(
+          get_code(blocks.rings + blocks.ring.key_lane(p % blocks.recent, d), blocks.ring.per_lane, d));
     const auto [block, at] = blocks.at(p);
     const uint32_t code = get_code(block + l.codes.key_lane(at, d), l.codes.per_lane, d);
     return l.format == KvFormat::int4 ? in_pair(code, block + l.key_pairs(at) + d * 4)

@@ -77,7 +77,8 @@ void quantize_group(const KvBlocks& blocks, int64_t head_dim, int64_t begin) {
   const auto [block, at] = blocks.at(begin);
   const auto key = [&](int64_t p, int64_t d) {
     const int64_t slot = (begin + p) % blocks.recent;
-    return bf16_to_float(static_cast<uint16_t>(get_code(blocks.rings + ring.key_lane(slot, d), ring.per_lane, d)));
+    return bf16_to_float(
+        static_cast<uint16_t>(get_code(blocks.rings + ring.key_lane(slot, d), ring.per_lane, d)));
   };
   const auto value = [&](int64_t p, int64_t d) {
     const int64_t slot = (begin + p) % blocks.recent;
@@ -98,7 +99,8 @@ void quantize_group(const KvBlocks& blocks, int64_t head_dim, int64_t begin) {
     for (int64_t d = 0; d < head_dim; ++d) row[static_cast<size_t>(d)] = value(p, d);
     const std::vector<uint32_t> codes = quantize(row, block + l.value_scales + (at + p) * 4);
     for (int64_t d = 0; d < head_dim; ++d)
-      put_code(block + l.codes.value_lane(at + p, d), l.codes.per_lane, at + p, codes[static_cast<size_t>(d)]);
+      put_code(block + l.codes.value_lane(at + p, d), l.codes.per_lane, at + p,
+               codes[static_cast<size_t>(d)]);
   }
 }
 
