@@ -1,6 +1,6 @@
-// New keys and values into caches (kv_layout.h), the same bits as ref::store_kv, turned on the
-// way where asked. Grids follow from the number of spans and of their rows alone; where rows go is read from
-// the spans on the device.
+// New keys and values into caches (kv_layout.h), the same bits as ref::store_kv, turned on the way where asked.
+// Grids follow from the number of spans and of their rows alone; where rows go is read from the spans on the
+// device.
 //
 // Limit: latency of a launch for generated tokens; at prompts the lanes' words, which are 64 bytes apart, are
 // gathered to lines by the L2 cache.
@@ -20,7 +20,7 @@ constexpr int kRowWarps = 4;  // rows of a block
 constexpr int kGroupThreads = 128;
 
 struct NewRows {
-  float *k, *v;
+  const float *k, *v;
   int64_t stride;
 };
 
@@ -52,8 +52,9 @@ __device__ inline void put_value(std::byte* block, const KvPlane& plane, KvForma
   }
 }
 
-// Angles of rope; null: keys are turned already.
+// What rope needs: rows of queries, then keys, as far apart as the new ones.
 struct Turns {
+  float* qk;
   const float* inv_freq;
   float factor;
 };
@@ -74,17 +75,19 @@ __global__ void store_rows(const AttentionSpan* spans, AttentionShape shape, New
   const AttentionSpan span = spans[blockIdx.z];
   const int64_t row = int64_t{blockIdx.y} * kRowWarps + warp_id();
   if (row >= span.rows) return;
-  const int64_t queries = turning ? shape.heads : 0, index = int64_t{blockIdx.x} - queries;
+  const int64_t row_at = (span.first_row + row) * rows.stride;
+  const auto dim = static_cast<int>(shape.head_dim);
+  int64_t index = blockIdx.x;
+  if constexpr (turning) {
+    if (index < shape.heads + shape.kv_heads)
+      turn_head(turns.qk + row_at + index * dim, dim / 2, span.position + row, turns);
+    if (index < shape.heads) return;
+    index -= shape.heads;
+  }
   const bool is_key = index < shape.kv_heads;
   const int64_t kv = is_key ? index : index - shape.kv_heads;
-  const auto dim = static_cast<int>(shape.head_dim);
-  // Queries lie before the keys.
-  float* x = (is_key ? rows.k : rows.v) + (span.first_row + row) * rows.stride + kv * shape.head_dim;
-  if constexpr (turning) {
-    if (is_key) turn_head(x, dim / 2, span.position + row, turns);
-    if (index < 0) return;
-  }
   const KvHead head = head_of(span, shape, kv);
+  const float* x = (is_key ? rows.k : rows.v) + row_at + kv * dim;
   const bool ring = span.cache.format == KvFormat::int4;
   const KvFormat format = ring ? KvFormat::bf16 : span.cache.format;
   const KvPlane plane = ring ? head.ring : head.layout.codes;
@@ -132,7 +135,8 @@ __device__ inline uint32_t join_codes(const uint16_t* x, int step, const uint32_
   return word;
 }
 
-__device__ inline void encode_keys(const KvLayout& layout, const KvHead::Place& group, int dim, GroupShared& s) {
+__device__ inline void encode_keys(const KvLayout& layout, const KvHead::Place& group, int dim,
+                                   GroupShared& s) {
   const auto stride = static_cast<int>(group_stride(dim));
   for (int d = thread_in_block(); d < dim; d += block_threads()) {
     s.pairs[d] = pair_of_run(s.numbers + d, kKvGroup, stride);
@@ -226,14 +230,14 @@ void store(const Spans& spans, const AttentionShape& shape, const NewRows& new_r
 
 void store_kv(const Spans& spans, const AttentionShape& shape, const float* k, const float* v, int64_t stride,
               base::ThreadPool&) {
-  // Only what turns is written.
-  store<false>(spans, shape, {const_cast<float*>(k), const_cast<float*>(v), stride}, {});
+  store<false>(spans, shape, {k, v, stride}, {});
 }
 
 void rope_store_kv(const Spans& spans, const AttentionShape& shape, const float* inv_freq,
                    float attention_factor, float* qkv, int64_t stride, base::ThreadPool&) {
-  float* k = qkv + shape.heads * shape.head_dim;
-  store<true>(spans, shape, {k, k + shape.kv_heads * shape.head_dim, stride}, {inv_freq, attention_factor});
+  const float* k = qkv + shape.heads * shape.head_dim;
+  store<true>(spans, shape, {k, k + shape.kv_heads * shape.head_dim, stride},
+              {qkv, inv_freq, attention_factor});
 }
 
 }  // namespace aquatint::kernels::cuda
