@@ -2,7 +2,8 @@
 # knows CUDA, whose runtime is linked statically, and looks for a driver when it is first called.
 #   AQUATINT_CUDA  AUTO: where there are nvcc and a GPU; ON: an error where there is no nvcc; OFF
 set(AQUATINT_CUDA AUTO CACHE STRING "build the kernels for GPUs: AUTO (where nvcc and a GPU are), ON, OFF")
-set(AQUATINT_NVCC_FLAGS -std=c++20 -arch=sm_90a -O3 -lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra
+set(AQUATINT_NVCC_FLAGS -std=c++20 -arch=sm_90a -O3 -lineinfo --expt-relaxed-constexpr --compress-mode=size
+                        -Xcompiler=-Wall,-Wextra
     CACHE STRING "what nvcc is given")
 
 set(AQUATINT_NVCC "")
